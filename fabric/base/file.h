@@ -1,0 +1,76 @@
+// Files whose content must survive kill -9 at any moment: temporary name, sync, rename, sync of the folder.
+//
+// Fault injection: every durable operation below (write, sync, rename) first passes fault_point(). With
+// UFAB_CRASH_AT=N in the environment the process kills itself with SIGKILL at its N-th such point (1-based);
+// a write that is hit first writes half of its bytes, as a torn write would. Tests use it to try every point.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "fabric/base/bytes.h"
+
+namespace ufab {
+
+// Whole file; ErrorCode::limit when it is larger than max_size bytes, not_found when it does not exist.
+[[nodiscard]] Result<Bytes> read_file(const std::string& path, std::size_t max_size);
+[[nodiscard]] Result<std::string> read_text_file(const std::string& path, std::size_t max_size);
+// After success the new content is durable under `path`; before it, the old content is intact.
+[[nodiscard]] Status write_file_atomic(const std::string& path, ByteView content, mode_t mode = 0644);
+// As above, but an existing file is ErrorCode::conflict and stays as it is.
+[[nodiscard]] Status create_file_exclusive(const std::string& path, ByteView content, mode_t mode);
+// Renames a finished, synced file into place and syncs the folder.
+[[nodiscard]] Status rename_durable(const std::string& from, const std::string& to);
+[[nodiscard]] Status sync_folder_of(const std::string& path);
+[[nodiscard]] Status make_folders(const std::string& path, mode_t mode = 0755);
+[[nodiscard]] bool file_exists(const std::string& path);
+
+// A file that only grows. Not thread-safe.
+class AppendFile {
+ public:
+  // Opens or creates; the position is the end of the file.
+  [[nodiscard]] static Result<AppendFile> open(const std::string& path, mode_t mode = 0644);
+  AppendFile() = default;
+  AppendFile(AppendFile&& other) noexcept;
+  AppendFile& operator=(AppendFile&& other) noexcept;
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+  ~AppendFile();
+
+  // All bytes or an error; after an error the file may end in a part of them.
+  [[nodiscard]] Status append(ByteView bytes);
+  // fdatasync: everything appended before is durable when it returns.
+  [[nodiscard]] Status sync();
+  // Cuts the file to `size` bytes and syncs.
+  [[nodiscard]] Status truncate(std::uint64_t size);
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+  std::uint64_t size_ = 0;
+  std::string path_;
+};
+
+// Holds an exclusive advisory lock (flock) on a file until destroyed; conflict when another process has it.
+class FileLock {
+ public:
+  [[nodiscard]] static Result<FileLock> acquire(const std::string& path);
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_ = -1;
+};
+
+// Counts one durable operation; see above. Called by this file's functions, and by others (parallel HDF5)
+// that make something durable by other means.
+void fault_point();
+// The same as UFAB_CRASH_AT=operation from now on, for a test's forked child; 0 disarms.
+void arm_fault(std::uint64_t operation);
+
+}  // namespace ufab
