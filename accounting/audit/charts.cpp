@@ -173,13 +173,13 @@ std::string bars_chart(const std::string& title, const std::vector<Bar>& bars) {
 }
 
 std::string flow_chart(const std::string& source, const std::vector<Slice>& targets) {
-  constexpr std::uint64_t gap = 300, usable = 2000, left = 1500, right = 4700;
+  constexpr std::uint64_t gap = 200, label_height = 400, usable = 2000, left = 1500, right = 4700;
   std::uint64_t total = 0;
   for (const Slice& slice : targets) total += slice.value;
   if (total == 0) return "";
   std::string svg;
   std::string description = source + ": ";
-  std::uint64_t y_left = 200 + (targets.size() - 1) * gap / 2;
+  std::uint64_t y_left = 200 + (targets.size() - 1) * gap;
   std::uint64_t y_right = 200;
   const std::uint64_t y_start = y_left;
   for (const Slice& slice : targets) {
@@ -197,7 +197,7 @@ std::string flow_chart(const std::string& source, const std::vector<Slice>& targ
     svg += text_at(right + 180, y_right + thick / 2 + 130, "start", "tick", slice.note);
     description += fmt::format("{} {}. ", slice.label, slice.note);
     y_left += thick;
-    y_right += thick + gap;
+    y_right += std::max(thick + gap, label_height);
   }
   svg += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"8\" height=\"{}\" class=\"ink\"/>", px(left - 80),
                      px(y_start), px(y_left - y_start));

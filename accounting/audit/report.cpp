@@ -34,7 +34,7 @@ overflow-wrap:anywhere;color:var(--ink)}
 border:1.5px solid currentColor;margin-right:8px}.good{color:var(--good)}.bad{color:var(--bad)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:20px 0}
 .tile,section{background:var(--card);border:1px solid var(--line);border-radius:14px}
-.tile{padding:14px 18px}.tile b{display:block;font-size:1.45rem;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
+.tile{padding:14px 18px}.tile b{display:block;font-size:1.25rem;white-space:nowrap;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
 .tile span{color:var(--soft);font-size:.85rem}section{padding:22px 24px;margin:16px 0}
 figure{margin:12px 0 0}svg{width:100%;height:auto;display:block}
 svg text{font-family:inherit;fill:var(--ink)}svg .tick,svg .axis{font-size:11px;fill:var(--soft)}
@@ -182,6 +182,17 @@ class Collector {
   std::uint64_t records_ = 0;
 };
 
+// "30000100.5 UNC" with a thin space every three digits of the whole part.
+std::string grouped(const std::string& amount) {
+  std::string text;
+  const std::size_t digits = std::min(amount.find('.'), amount.find(' '));
+  for (std::size_t i = 0; i < amount.size(); ++i) {
+    if (i > 0 && i < digits && (digits - i) % 3 == 0) text += "\u2009";
+    text += amount[i];
+  }
+  return text;
+}
+
 std::string tile(const std::string& value, const std::string& label) {
   return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", html_escape(value),
                      html_escape(label));
@@ -264,8 +275,8 @@ class Page {
     html += tile(std::to_string(records_), "records");
     html += tile(std::to_string(state_.organisations().size()), "organisations");
     html += tile(std::to_string(state_.job_last()), "jobs");
-    html += tile(format_amount(accounts.minted()), "minted");
-    html += tile(format_amount(accounts.burned()), "burned");
+    html += tile(grouped(format_amount(accounts.minted())), "minted");
+    html += tile(grouped(format_amount(accounts.burned())), "burned");
     return html + "</div>\n";
   }
 
