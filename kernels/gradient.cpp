@@ -8,7 +8,7 @@ namespace ufab::kernels {
 
 std::uint64_t quantize_bound(std::uint64_t contributions) {
   UFAB_KERNELS_ASSERT(contributions >= 1 && contributions <= (std::uint64_t{1} << 32));
-  const int log2_ceil = std::bit_width(contributions - 1);
+  const int log2_ceil = static_cast<int>(std::bit_width(contributions - 1));
   return std::uint64_t{1} << (62 - log2_ceil);
 }
 
