@@ -66,7 +66,8 @@ Result<std::string> read_sources(const std::vector<std::string>& files, const Pa
     UFAB_ASSIGN(const Bytes bytes, read_file(path, kCorpusSourceMax - text.size()));
     text.append(as_text(bytes));
     if (!text.empty() && text.back() != '\n') text.push_back('\n');
-    if (options.progress) options.progress({"reading", text.size(), std::max<std::uint64_t>(total, text.size())});
+    if (options.progress)
+      options.progress({"reading", text.size(), std::max<std::uint64_t>(total, text.size())});
   }
   if (text.size() < 2) return Error{ErrorCode::invalid, "the files to pack hold no text"};
   return text;
@@ -83,13 +84,14 @@ Status write_corpus(const std::string& path, const CorpusInfo& info, const Bytes
   bool good = data.ok() && H5Dwrite(data.id(), stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, tokens.data()) >= 0;
   if (good && !model.empty()) {
     hdf5::Dataset stored_model = hdf5::create_dataset(file, "tokenizer_model", H5T_STD_U8LE, model.size());
-    good = stored_model.ok() && H5Dwrite(stored_model.id(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                                         model.data()) >= 0;
+    good = stored_model.ok() &&
+           H5Dwrite(stored_model.id(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, model.data()) >= 0;
     good = good && hdf5::write_u64(file, "model_bytes", model.size());
   }
   good = good && hdf5::write_text(file, "format", kFormat) && hdf5::write_u64(file, "version", kVersion) &&
          hdf5::write_text(file, "tokenizer", kind_name(info.tokenizer)) &&
-         hdf5::write_u64(file, "vocab_size", info.vocab_size) && hdf5::write_u64(file, "tokens", info.tokens) &&
+         hdf5::write_u64(file, "vocab_size", info.vocab_size) &&
+         hdf5::write_u64(file, "tokens", info.tokens) &&
          hdf5::write_u64(file, "token_bytes", token_bytes(info.vocab_size)) &&
          hdf5::write_u64(file, "source_bytes", info.source_bytes) &&
          hdf5::write_f64(file, "unigram_entropy", info.unigram_entropy) &&
@@ -226,7 +228,8 @@ Status read_head(const std::string& path, CorpusInfo& info, Tokenizer& tokenizer
     return corrupt;
   }
   info.tokenizer = tokenizer.kind();
-  const auto data = hdf5::open_dataset(file, "tokens", width == 2 ? H5T_STD_U16LE : H5T_STD_U32LE, info.tokens);
+  const auto data =
+      hdf5::open_dataset(file, "tokens", width == 2 ? H5T_STD_U16LE : H5T_STD_U32LE, info.tokens);
   if (!data.ok() || tokenizer.vocab_size() != info.vocab_size) return corrupt;
   const haddr_t address = H5Dget_offset(data.id());
   if (address == HADDR_UNDEF) return corrupt;
@@ -240,7 +243,8 @@ Result<Corpus> Corpus::load(const std::string& path) {
   auto state = std::make_shared<State>();
   std::uint64_t offset = 0;
   UFAB_TRY(read_head(path, state->info, state->tokenizer, offset));
-  const Error corrupt{ErrorCode::corrupt, path + ": damaged corpus file: its content does not match its digest"};
+  const Error corrupt{ErrorCode::corrupt,
+                      path + ": damaged corpus file: its content does not match its digest"};
   state->width = token_bytes(state->info.vocab_size);
   const std::uint64_t size = state->info.tokens * state->width;
 

@@ -3,11 +3,12 @@
 // On disk (HDF5, no time stamps: equal input gives an equal file, byte for byte):
 //   /tokens           contiguous u16 (vocabulary up to 65536) or u32, little-endian
 //   /tokenizer_model  u8, the serialised sentencepiece model; absent for bytes
-//   root attributes   format "ufab.corpus", version 1, tokenizer "bytes" or "sentencepiece", vocab_size, tokens,
+//   root attributes   format "ufab.corpus", version 1, tokenizer "bytes" or "sentencepiece", vocab_size,
+//   tokens,
 //                     token_bytes, source_bytes (u64), unigram_entropy (f64, nats), digest ("sha256:...")
 // digest = SHA-256 over the canonical encoding (fabric/base/codec.h) of
-//   text "ufab.corpus/1", u8 kind, u32 vocab_size, u8 token_bytes, u64 source_bytes, u64 bits of unigram_entropy,
-//   blob model, u64 tokens
+//   text "ufab.corpus/1", u8 kind, u32 vocab_size, u8 token_bytes, u64 source_bytes, u64 bits of
+//   unigram_entropy, blob model, u64 tokens
 // followed by the tokens' bytes as stored. load() checks it.
 //
 // Files are joined in the order given; one that does not end in a newline gets one. unigram_entropy is

@@ -79,8 +79,7 @@ Dataset create_dataset(const File& file, const char* name, hid_t type, std::uint
       H5Pset_fill_time(properties.id(), H5D_FILL_TIME_NEVER) < 0) {
     return {};
   }
-  return Dataset(
-      H5Dcreate2(file.id(), name, type, space.id(), H5P_DEFAULT, properties.id(), H5P_DEFAULT));
+  return Dataset(H5Dcreate2(file.id(), name, type, space.id(), H5P_DEFAULT, properties.id(), H5P_DEFAULT));
 }
 
 Dataset open_dataset(const File& file, const char* name, hid_t type, std::uint64_t count) {

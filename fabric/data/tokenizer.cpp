@@ -5,6 +5,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace ufab {
 
@@ -107,13 +108,22 @@ Result<Tokenizer> Tokenizer::train(std::string_view text, std::uint32_t vocab_si
   }
   SentenceFeed feed(text);
   std::string model;
-  const auto status = sentencepiece::SentencePieceTrainer::Train(
-      fmt::format("--model_type=bpe --vocab_size={} --num_threads=1 --character_coverage=1.0 "
-                  "--byte_fallback=true --normalization_rule_name=identity --remove_extra_whitespaces=false "
-                  "--add_dummy_prefix=false --bos_id=-1 --eos_id=-1 --pad_id=-1 --max_sentence_length=8192 "
-                  "--minloglevel=3",
-                  vocab_size),
-      &feed, &model);
+  const std::unordered_map<std::string, std::string> options = {
+      {"model_type", "bpe"},
+      {"vocab_size", std::to_string(vocab_size)},
+      {"num_threads", "1"},
+      {"character_coverage", "1.0"},
+      {"byte_fallback", "true"},
+      {"normalization_rule_name", "identity"},
+      {"remove_extra_whitespaces", "false"},
+      {"add_dummy_prefix", "false"},
+      {"bos_id", "-1"},
+      {"eos_id", "-1"},
+      {"pad_id", "-1"},
+      {"max_sentence_length", "8192"},
+      {"minloglevel", "3"},
+  };
+  const auto status = sentencepiece::SentencePieceTrainer::Train(options, &feed, &model);
   if (!status.ok()) {
     return Error{ErrorCode::invalid, fmt::format("no vocabulary of {} fits this text: {}", vocab_size,
                                                  one_line(status.ToString()))};

@@ -83,9 +83,8 @@ Result<Bytes> expect(Link& link, FrameType type, std::uint64_t id, Deadline dead
   UFAB_ASSIGN(Frame frame, link.recv(kSmallMax, deadline));
   if (frame.type == kFailure) return Error{ErrorCode::invalid, std::string(as_text(frame.payload))};
   if (frame.type != type || frame.id != id) {
-    return Error{ErrorCode::invalid,
-                 fmt::format("expected message {} of exchange {}, got {} of {}", static_cast<int>(type), id,
-                             frame.type, frame.id)};
+    return Error{ErrorCode::invalid, fmt::format("expected message {} of exchange {}, got {} of {}",
+                                                 static_cast<int>(type), id, frame.type, frame.id)};
   }
   return std::move(frame.payload);
 }
@@ -194,17 +193,18 @@ class Hub final : public Bridge {
   }
 
   Status check_state(std::uint64_t step, const Digest& digest) override {
-    UFAB_TRY(collect(kState, [&](std::uint32_t member, ByteView payload) -> Status {
+    const Status equal = collect(kState, [&](std::uint32_t member, ByteView payload) -> Status {
       Reader reader(payload);
       const std::uint64_t other_step = reader.u64();
       const ByteView other = reader.raw(32);
       UFAB_TRY(reader.finish("state"));
       if (other_step == step && Digest::from(other) == digest) return {};
-      return Error{ErrorCode::conflict, fmt::format("{} starts from step {} {}, {} from step {} {}",
-                                                    gang_.self_member().name, step, digest.str(),
-                                                    gang_.members[member].name, other_step,
-                                                    Digest::from(other).str())};
-    }));
+      return Error{
+          ErrorCode::conflict,
+          fmt::format("{} starts from step {} {}, {} from step {} {}", gang_.self_member().name, step,
+                      digest.str(), gang_.members[member].name, other_step, Digest::from(other).str())};
+    });
+    UFAB_TRY(equal);
     return answer_all(kState, {}, timeout());
   }
 
@@ -212,25 +212,26 @@ class Hub final : public Bridge {
                               milliseconds patience) override {
     patience_ = patience;
     StepReport total = mine;
-    UFAB_TRY(collect(kSums, [&](std::uint32_t, ByteView payload) -> Status {
+    const Status reported = collect(kSums, [&](std::uint32_t, ByteView payload) -> Status {
       UFAB_ASSIGN(const StepReport report, decode_report(payload));
       if (report.step != mine.step || report.attempt != mine.attempt) {
-        return Error{ErrorCode::conflict,
-                     fmt::format("step {}, try {}; expected step {}, try {}", report.step, report.attempt,
-                                 mine.step, mine.attempt)};
+        return Error{ErrorCode::conflict, fmt::format("step {}, try {}; expected step {}, try {}",
+                                                      report.step, report.attempt, mine.step, mine.attempt)};
       }
       total.overflow |= report.overflow;
       total.non_finite |= report.non_finite;
       total.stop |= report.stop;
       total.loss += report.loss;
       return {};
-    }));
+    });
+    UFAB_TRY(reported);
     UFAB_TRY(answer_all(kSums, encode_report(total), limit()));
     scratch_.resize(std::min(sums.size(), kChunkSums));
-    UFAB_TRY(for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) -> Status {
+    streaming_ = true;
+    const Status streamed = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
       seen(i, writable_bytes(chunk));
       const auto other = std::span(scratch_).first(chunk.size());
-      UFAB_TRY(for_each_member([&](std::uint32_t, Link& link) -> Status {
+      const Status added = for_each_member([&](std::uint32_t, Link& link) -> Status {
         UFAB_TRY(link.recv_bytes(writable_bytes(other), limit()));
         // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
         for (std::size_t k = 0; k < chunk.size(); ++k) {
@@ -238,16 +239,21 @@ class Hub final : public Bridge {
                                                static_cast<std::uint64_t>(other[k]));
         }
         return {};
-      }));
+      });
+      if (!added) return added;
       return for_each_member(
           [&](std::uint32_t, Link& link) { return link.send_bytes(writable_bytes(chunk), limit()); });
-    }));
+    });
+    UFAB_TRY(streamed);
+    streaming_ = false;
     return total;
   }
 
  private:
   [[nodiscard]] Deadline timeout() const { return deadline_in(milliseconds(gang_.join_timeout_ms)); }
-  [[nodiscard]] Deadline limit() const { return deadline_in(milliseconds(gang_.peer_timeout_ms) + patience_); }
+  [[nodiscard]] Deadline limit() const {
+    return deadline_in(milliseconds(gang_.peer_timeout_ms) + patience_);
+  }
 
   template <typename Body>
   Status for_each_member(const Body& body) {
@@ -268,18 +274,17 @@ class Hub final : public Bridge {
     });
   }
   Status answer_all(FrameType type, const Bytes& payload, Deadline deadline) {
-    return for_each_member(
-        [&](std::uint32_t, Link& link) { return link.send({type, exchange_, payload}, deadline); });
+    return for_each_member([&](std::uint32_t, Link& link) {
+      return link.send({type, exchange_, payload}, deadline);
+    });
   }
-  // Tells every member that can still be told. Inside a stream of sums a member cannot tell a frame from sums, so
-  // there the links just close.
+  // Tells every member that can still be told. Inside a stream of sums a member cannot tell a frame from
+  // sums, so there the links just close.
   Error fail(Error error) {
     for (const auto& link : links_) {
       if (!link) continue;
-      const Status told =
-          link->send({kFailure, exchange_, Bytes(error.message.begin(), error.message.end())},
-                     deadline_in(milliseconds(200)));
-      if (!told) link->interrupt();
+      const Frame failure{kFailure, exchange_, Bytes(error.message.begin(), error.message.end())};
+      if (streaming_ || !link->send(failure, deadline_in(milliseconds(200)))) link->interrupt();
       link->shutdown();
     }
     return error;
@@ -289,6 +294,7 @@ class Hub final : public Bridge {
   std::vector<LinkPtr> links_;
   std::vector<std::int64_t> scratch_;
   milliseconds patience_{0};
+  bool streaming_ = false;
   std::uint64_t exchange_ = 1;  // the hello
 };
 

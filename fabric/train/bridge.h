@@ -8,9 +8,11 @@
 //        answered by the same type with an empty payload once every member has said hello
 //   type 2 step    u64: the newest step that the member can start from; answered by the lowest of all
 //   type 3 state   u64 step, 32 bytes state digest; answered empty when all are equal
-//   type 4 sums    StepReport (u64 step, u32 attempt, u8 flags, u64 loss), then raw: the member's sums, i64 little-endian;
-//        answered by the combined report, then raw: the total's. Both directions stream in chunks of 1 MiB at once: the
-//        hub sends a chunk's total as soon as it has every member's, so a member sends and receives at once.
+//   type 4 sums    StepReport (u64 step, u32 attempt, u8 flags, u64 loss), then raw: the member's sums, i64
+//   little-endian;
+//        answered by the combined report, then raw: the total's. Both directions stream in chunks of 1 MiB at
+//        once: the hub sends a chunk's total as soon as it has every member's, so a member sends and receives
+//        at once.
 //   type 9 failure one line of text; whoever gets it ends with this line
 // A peer that closes its link, sends anything else, or is silent for longer than the timeout ends the
 // exchange with one Error (unavailable or timeout when another try may help, invalid otherwise).
@@ -50,8 +52,8 @@ class Bridge {
 
   [[nodiscard]] virtual Result<std::uint64_t> lowest_step(std::uint64_t mine) = 0;
   [[nodiscard]] virtual Status check_state(std::uint64_t step, const Digest& digest) = 0;
-  // Replaces `sums` by the total over all members and returns the combined report (flags or-ed, losses added).
-  // `patience` is added to the gang's timeout: members compute at different speeds.
+  // Replaces `sums` by the total over all members and returns the combined report (flags or-ed, losses
+  // added). `patience` is added to the gang's timeout: members compute at different speeds.
   [[nodiscard]] virtual Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums,
                                                     const ChunkSeen& seen,
                                                     std::chrono::milliseconds patience) = 0;

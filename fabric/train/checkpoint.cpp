@@ -67,7 +67,8 @@ Head make_head(const Checkpoint& c) {
 constexpr const char* kVectors[] = {"params", "m", "v"};
 
 // This rank's slice of one vector, written collectively.
-bool write_slice(const Group& group, const hdf5::File& file, const char* name, std::span<const float> values) {
+bool write_slice(const Group& group, const hdf5::File& file, const char* name,
+                 std::span<const float> values) {
   const hdf5::Dataset dataset = hdf5::create_dataset(file, name, H5T_IEEE_F32LE, values.size());
   if (!dataset.ok()) return false;
   const auto ranks = static_cast<std::size_t>(group.size());
@@ -174,12 +175,13 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
   if (!file.ok()) return corrupt;
   std::string text;
   std::uint64_t version = 0;
-  if (!hdf5::read_text(file, "format", 64, text) || text != kFormat || !hdf5::read_u64(file, "version", version)) {
+  if (!hdf5::read_text(file, "format", 64, text) || text != kFormat ||
+      !hdf5::read_u64(file, "version", version)) {
     return corrupt;
   }
   if (version != kVersion) {
-    return Error{ErrorCode::invalid, fmt::format("{}: checkpoint version {}, this program reads version {}", path,
-                                                 version, kVersion)};
+    return Error{ErrorCode::invalid, fmt::format("{}: checkpoint version {}, this program reads version {}",
+                                                 path, version, kVersion)};
   }
   Head head;
   for (const auto& [name, member] : Head::kNumbers) {
@@ -199,8 +201,9 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
   if (!read_digest("parameters_digest", parameters) || !read_digest("digest", digest)) return corrupt;
   if (digest != head.digest() || head.parameters == 0 || head.parameters > kParametersMax) return corrupt;
   if (head.semantics != static_cast<std::uint64_t>(kernels::kSemanticsVersion)) {
-    return Error{ErrorCode::invalid, fmt::format("{}: made by kernels' semantics version {}, these are version {}",
-                                                 path, head.semantics, kernels::kSemanticsVersion)};
+    return Error{ErrorCode::invalid,
+                 fmt::format("{}: made by kernels' semantics version {}, these are version {}", path,
+                             head.semantics, kernels::kSemanticsVersion)};
   }
   checkpoint.info.model = {static_cast<int>(head.vocab_size), static_cast<int>(head.context),
                            static_cast<int>(head.layers), static_cast<int>(head.heads),
@@ -224,7 +227,8 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
     }
   }
   checkpoint.info.digests = state_digest(state);
-  if (checkpoint.info.digests.state != head.state_digest || checkpoint.info.digests.parameters != parameters) {
+  if (checkpoint.info.digests.state != head.state_digest ||
+      checkpoint.info.digests.parameters != parameters) {
     return corrupt;
   }
   return checkpoint;

@@ -1,11 +1,11 @@
 // What one provider says that it contributed in one window, step by step: the evidence behind a receipt.
 //
 // On disk, contributions/window-000003.bin, the canonical encoding (fabric/base/codec.h) of
-//   text "ufab.contributions/1", u32 window, u64 first_step, u32 first_micro_batch, u32 micro_batches (per step),
-//   u32 steps, then per step 32 bytes sum_digest and micro_batches times u64 fingerprint.
+//   text "ufab.contributions/1", u32 window, u64 first_step, u32 first_micro_batch, u32 micro_batches (per
+//   step), u32 steps, then per step 32 bytes sum_digest and micro_batches times u64 fingerprint.
 // sum_digest = tree("ufab.sum/1", SHA-256 of each 1 MiB chunk of the provider's integer gradient sum as
-// little-endian i64), fabric/train/state.h. A fingerprint (kernels/gradient.h) localises one wrong micro-batch.
-// root() is the RFC 9162 Merkle tree hash over the steps' encodings (0x00 leaf, 0x01 node).
+// little-endian i64), fabric/train/state.h. A fingerprint (kernels/gradient.h) localises one wrong
+// micro-batch. root() is the RFC 9162 Merkle tree hash over the steps' encodings (0x00 leaf, 0x01 node).
 #pragma once
 
 #include <cstdint>

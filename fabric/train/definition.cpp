@@ -99,7 +99,8 @@ std::optional<std::string> assign(JobDefinition& definition, const Field& field,
 
 // Rules between keys.
 std::optional<std::string> check(JobDefinition& d) {
-  if (d.precision != "exact") return fmt::format("precision is '{}'; this version has \"exact\"", d.precision);
+  if (d.precision != "exact")
+    return fmt::format("precision is '{}'; this version has \"exact\"", d.precision);
   if (d.family != "gpt2") return fmt::format("model.family is '{}'; this version has \"gpt2\"", d.family);
   if (d.seq_len == 0) d.seq_len = d.context;
   if (d.seq_len > d.context) {
@@ -113,8 +114,8 @@ std::optional<std::string> check(JobDefinition& d) {
     return fmt::format("train.warmup_steps {} is more than train.steps {}", d.warmup_steps, d.steps);
   }
   if (d.micro_batch * d.seq_len > (1 << 24)) {
-    return fmt::format("a micro-batch of {} sequences of {} tokens is over {} tokens", d.micro_batch, d.seq_len,
-                       1 << 24);
+    return fmt::format("a micro-batch of {} sequences of {} tokens is over {} tokens", d.micro_batch,
+                       d.seq_len, 1 << 24);
   }
   if (const auto wrong = d.model(256).validate()) return *wrong;
   return std::nullopt;
@@ -135,10 +136,10 @@ Status read_table(const toml::table& table, const std::string& section, const st
     }
     const Field* field = find_field(full);
     if (field == nullptr) {
-      return Error{ErrorCode::invalid, fmt::format("{}: unknown key '{}'; known here: {}",
-                                                   place(name, key_object.source()), full,
-                                                   section.empty() ? "precision, [model], [data], [train]"
-                                                                   : known_keys(section))};
+      return Error{
+          ErrorCode::invalid,
+          fmt::format("{}: unknown key '{}'; known here: {}", place(name, key_object.source()), full,
+                      section.empty() ? "precision, [model], [data], [train]" : known_keys(section))};
     }
     if (const auto wrong = assign(definition, *field, node)) {
       return Error{ErrorCode::invalid, fmt::format("{}: {}", place(name, node.source()), *wrong)};
@@ -196,7 +197,8 @@ Result<JobDefinition> parse_definition(std::string_view text, const std::string&
       return Error{ErrorCode::invalid, fmt::format("{}: {} is missing", name, field.key())};
     }
   }
-  if (const auto wrong = check(definition)) return Error{ErrorCode::invalid, fmt::format("{}: {}", name, *wrong)};
+  if (const auto wrong = check(definition))
+    return Error{ErrorCode::invalid, fmt::format("{}: {}", name, *wrong)};
   return definition;
 }
 

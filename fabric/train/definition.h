@@ -1,7 +1,7 @@
 // The definition of a training job: all that decides the result, together with the corpus.
 //
-// TOML, every key optional but those marked *; an unknown key, a wrong type and a value out of range are errors
-// that name file and line:
+// TOML, every key optional but those marked *; an unknown key, a wrong type and a value out of range are
+// errors that name file and line:
 //   precision = "exact"
 //   [model]  family = "gpt2", layers *, heads *, width *, context *      (the vocabulary is the corpus's)
 //   [data]   corpus = "corpus.h5" (relative to the definition's folder), eval_fraction = 0.1

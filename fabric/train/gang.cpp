@@ -102,8 +102,10 @@ Result<Gang> parse_gang(std::string_view text, const std::string& name) {
   gang.self = static_cast<std::uint32_t>(fields.number("self", kGangMax, 0, true));
   gang.hub = static_cast<std::uint32_t>(fields.number("hub", kGangMax, 0, true));
   gang.bridge_secret = fields.text("bridge_secret", "", false);
-  gang.peer_timeout_ms = static_cast<std::int64_t>(fields.number("peer_timeout_ms", 86'400'000, 30'000, false));
-  gang.join_timeout_ms = static_cast<std::int64_t>(fields.number("join_timeout_ms", 86'400'000, 60'000, false));
+  gang.peer_timeout_ms =
+      static_cast<std::int64_t>(fields.number("peer_timeout_ms", 86'400'000, 30'000, false));
+  gang.join_timeout_ms =
+      static_cast<std::int64_t>(fields.number("join_timeout_ms", 86'400'000, 60'000, false));
   gang.resume = fields.text("resume", "latest", false);
   fields.only({"schema", "job", "attempt", "self", "hub", "members", "bridge_secret", "peer_timeout_ms",
                "join_timeout_ms", "resume"});
@@ -114,7 +116,8 @@ Result<Gang> parse_gang(std::string_view text, const std::string& name) {
   }
   UFAB_TRY(fields.status());
   for (const auto& value : members->get_array()) {
-    UFAB_ASSIGN(GangMember member, parse_member(value, fmt::format("{}: member {}", name, gang.members.size())));
+    UFAB_ASSIGN(GangMember member,
+                parse_member(value, fmt::format("{}: member {}", name, gang.members.size())));
     for (const auto& other : gang.members) {
       if (other.name == member.name) fields.fail("two members have the name " + member.name);
     }

@@ -4,8 +4,9 @@
 //    "members":[{"name":"alpha","bridge_key":"64 hex digits","host":"127.0.0.1","port":4001,
 //                "first_micro_batch":0,"micro_batches":2}, ...],
 //    "bridge_secret":"/path/to/key file","peer_timeout_ms":30000,"join_timeout_ms":60000,"resume":"latest"}
-// Members' ranges are contiguous, ascending, and cover the step's micro-batches exactly once. bridge_secret may be
-// left out by a gang of one and by a verifier; the timeouts and resume ("latest", "none" or a path) may be too.
+// Members' ranges are contiguous, ascending, and cover the step's micro-batches exactly once. bridge_secret
+// may be left out by a gang of one and by a verifier; the timeouts and resume ("latest", "none" or a path)
+// may be too.
 #pragma once
 
 #include <cstdint>

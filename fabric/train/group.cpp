@@ -7,7 +7,8 @@ namespace ufab {
 
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{1} << 24;  // elements a call: far below an int, and bounded buffers
+constexpr std::size_t kPiece = std::size_t{1}
+                               << 24;  // elements a call: far below an int, and bounded buffers
 
 template <typename T, typename Call>
 void in_pieces(std::span<T> values, const Call& call) {
@@ -65,7 +66,8 @@ void Group::max_everywhere(std::span<std::uint64_t> values) const {
 
 void Group::broadcast(std::span<std::uint8_t> bytes) const {
   if (size_ == 1) return;
-  in_pieces(bytes, [&](std::uint8_t* data, int count) { MPI_Bcast(data, count, MPI_BYTE, 0, communicator_); });
+  in_pieces(bytes,
+            [&](std::uint8_t* data, int count) { MPI_Bcast(data, count, MPI_BYTE, 0, communicator_); });
 }
 
 void Group::broadcast(std::span<std::int64_t> values) const {

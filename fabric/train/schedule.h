@@ -26,14 +26,15 @@ struct Split {
 [[nodiscard]] Result<Split> split_corpus(const JobDefinition& definition, std::uint64_t tokens);
 
 // First token of sequence `sequence` (0 .. micro_batch - 1) of micro-batch `micro_batch` of `step`, uniform
-// over the train part: the high half of word * range, word from the Philox block (fabric's key of the seed; step,
-// sample number). Sequences are drawn with replacement.
-[[nodiscard]] std::uint64_t sample_start(const JobDefinition& definition, const Split& split, std::uint64_t step,
-                                         std::uint64_t micro_batch, std::uint64_t sequence);
+// over the train part: the high half of word * range, word from the Philox block (fabric's key of the seed;
+// step, sample number). Sequences are drawn with replacement.
+[[nodiscard]] std::uint64_t sample_start(const JobDefinition& definition, const Split& split,
+                                         std::uint64_t step, std::uint64_t micro_batch,
+                                         std::uint64_t sequence);
 // First token of an evaluation's sequence, evenly spaced over the evaluation part: every evaluation of a job
 // reads the same ones.
-[[nodiscard]] std::uint64_t eval_start(const JobDefinition& definition, const Split& split, std::uint64_t batch,
-                                       std::uint64_t sequence);
+[[nodiscard]] std::uint64_t eval_start(const JobDefinition& definition, const Split& split,
+                                       std::uint64_t batch, std::uint64_t sequence);
 
 // The exponent that the next step's fixed-point gradients use: the power of two that brings the sum's
 // L2 norm (norm of the mean gradient times micro_batches) just below 2^48, within -60 .. 120.

@@ -2,9 +2,9 @@
 //   {"schema":"ufab.window/1","window":3,"first_step":301,"end_step":400,"start_digest":"sha256:...",
 //    "end_digest":"sha256:...","contributions_root":"sha256:...","micro_batches":200,"tokens":153600,
 //    "work_flop":987654321,"wall_us":1,"cpu_us":1,"max_rss_kib":1}
-// Digests are state digests (fabric/train/state.h). micro_batches, tokens and work_flop are this provider's own
-// share of the window and follow from the definition; wall, processor time and memory are measured on its ranks
-// (processor time summed over ranks, max_rss_kib the largest rank's).
+// Digests are state digests (fabric/train/state.h). micro_batches, tokens and work_flop are this provider's
+// own share of the window and follow from the definition; wall, processor time and memory are measured on its
+// ranks (processor time summed over ranks, max_rss_kib the largest rank's).
 #pragma once
 
 #include <cstdint>
