@@ -78,10 +78,29 @@ Bytes encode_state(std::uint64_t step, const Digest& digest) {
   return writer.take();
 }
 
+bool may_heal(ErrorCode code) {
+  return code == ErrorCode::unavailable || code == ErrorCode::timeout;
+}
+
+Frame failure_frame(std::uint64_t id, const Error& error) {
+  Writer writer;
+  writer.flag(may_heal(error.code));
+  writer.text(error.message);
+  return {kFailure, id, writer.take()};
+}
+
+Error decode_failure(ByteView bytes) {
+  Reader reader(bytes);
+  const bool again = reader.flag();
+  std::string text = reader.text(kSmallMax);
+  if (const Status status = reader.finish("failure"); !status) return status.error();
+  return {again ? ErrorCode::unavailable : ErrorCode::invalid, std::move(text)};
+}
+
 // A frame of the expected type and exchange, or the failure that the peer told.
 Result<Bytes> expect(Link& link, FrameType type, std::uint64_t id, Deadline deadline) {
   UFAB_ASSIGN(Frame frame, link.recv(kSmallMax, deadline));
-  if (frame.type == kFailure) return Error{ErrorCode::invalid, std::string(as_text(frame.payload))};
+  if (frame.type == kFailure) return decode_failure(frame.payload);
   if (frame.type != type || frame.id != id) {
     return Error{ErrorCode::invalid, fmt::format("expected message {} of exchange {}, got {} of {}",
                                                  static_cast<int>(type), id, frame.type, frame.id)};
@@ -283,7 +302,7 @@ class Hub final : public Bridge {
   Error fail(Error error) {
     for (const auto& link : links_) {
       if (!link) continue;
-      const Frame failure{kFailure, exchange_, Bytes(error.message.begin(), error.message.end())};
+      const Frame failure = failure_frame(exchange_, error);
       if (streaming_ || !link->send(failure, deadline_in(milliseconds(200)))) link->interrupt();
       link->shutdown();
     }
@@ -344,8 +363,7 @@ Result<std::unique_ptr<Bridge>> join_as_hub(const Gang& gang, const Digest& defi
     auto hello = payload ? decode_hello(*payload) : Result<Hello>(payload.error());
     if (!hello) continue;
     if (const Status good = check_hello(gang, definition, *hello, *(*link)->peer()); !good) {
-      const std::string& text = good.error().message;
-      const Status told = (*link)->send({kFailure, 1, Bytes(text.begin(), text.end())}, patience);
+      const Status told = (*link)->send(failure_frame(1, good.error()), patience);
       // A mismatch of a real member cannot heal by waiting; a stranger's claim is its own problem.
       if (good.error().code == ErrorCode::denied || !told) continue;
       return good.error().within("bridge");

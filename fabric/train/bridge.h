@@ -13,7 +13,7 @@
 //        answered by the combined report, then raw: the total's. Both directions stream in chunks of 1 MiB at
 //        once: the hub sends a chunk's total as soon as it has every member's, so a member sends and receives
 //        at once.
-//   type 9 failure one line of text; whoever gets it ends with this line
+//   type 9 failure u8 1 when another try may help, text of one line; whoever gets it ends with this line
 // A peer that closes its link, sends anything else, or is silent for longer than the timeout ends the
 // exchange with one Error (unavailable or timeout when another try may help, invalid otherwise).
 #pragma once

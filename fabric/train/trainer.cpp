@@ -147,7 +147,14 @@ Status Trainer::load_start() {
   state_ = engine_->initial_state();
   digests_ = group_state_digest(group_, state_);
   if (options_.resume == "latest") {
+    auto claims = load_window_claims(options_.out);
+    if (!claims && claims.error().code != ErrorCode::not_found) return group_.agree(claims.error());
     for (const auto& file : list_checkpoints(options_.out)) {
+      // Killed between a window's checkpoint and its claim: the window is done again, so that it is claimed.
+      const bool claimed =
+          claims && std::any_of(claims->begin(), claims->end(),
+                                [&](const WindowClaim& claim) { return claim.end_step == file.step; });
+      if (!claimed) continue;
       const Status status = group_.agree(adopt(load_checkpoint(file.path), file.path));
       if (status) break;
       if (status.error().code != ErrorCode::corrupt) return status;
