@@ -28,8 +28,7 @@ struct VerifyOptions {
   JobDefinition definition;
   std::string corpus;
   std::uint64_t window = 0;
-  std::string
-      start;  // checkpoint at the window's start; empty for window 0, which starts from the definition
+  std::string start;  // checkpoint at the window's start; empty: window 0, which the definition starts
   Gang gang;
   std::string claims;  // folder with one sub-folder per member: windows.jsonl and contributions/
   std::string out;     // folder for verdict.json
