@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
+#include <tuple>
+
+#include "fabric/train/gang.h"
 
 namespace ufab::jobs {
 
 namespace {
 
-using Wide = unsigned __int128;
+__extension__ using Wide = unsigned __int128;
 constexpr Wide flop_per_tflop = 1'000'000'000'000ULL;
 
 std::size_t preference(const BrokerRequest& request, const std::string& organisation) {
@@ -53,22 +55,7 @@ Result<std::uint64_t> rounded_up(Wide numerator, Wide denominator, const char* w
 std::vector<std::uint32_t> cut_shares(std::uint32_t total, const std::vector<std::uint64_t>& weights) {
   const std::size_t members = weights.size();
   UFAB_ASSERT(members > 0 && total >= members);
-  const Wide sum = std::accumulate(weights.begin(), weights.end(), Wide{0});
-  UFAB_ASSERT(sum > 0);
-  // One each first, then the rest in proportion to what remains of each one's quota.
-  std::vector<std::uint32_t> shares(members);
-  std::vector<Wide> remainders(members);
-  std::uint32_t given = 0;
-  for (std::size_t i = 0; i < members; ++i) {
-    const Wide quota = Wide{weights[i]} * total;
-    shares[i] = static_cast<std::uint32_t>(quota / sum);
-    remainders[i] = quota % sum;
-    given += shares[i];
-  }
-  std::vector<std::size_t> order(members);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return remainders[a] > remainders[b]; });
-  for (std::size_t i = 0; given < total; ++i, ++given) ++shares[order[i]];
+  std::vector<std::uint32_t> shares = divide_by_weight(total, weights);
   for (std::size_t i = 0; i < members; ++i) {
     if (shares[i] != 0) continue;
     --*std::max_element(shares.begin(), shares.end());

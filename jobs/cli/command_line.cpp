@@ -9,12 +9,12 @@ namespace ufab::jobs {
 struct CommandLine::State {
   CLI::App app;
   std::string usage;
+  std::string about;
 };
 
 CommandLine::CommandLine(const std::string& usage, const std::string& about) : state_(std::make_unique<State>()) {
   state_->usage = usage;
-  state_->app.description(about);
-  state_->app.usage("usage: ufab " + usage);
+  state_->about = about;
   state_->app.set_help_flag("-h,--help", "show this text");
 }
 CommandLine::~CommandLine() = default;
@@ -48,7 +48,13 @@ Result<CommandLine::Outcome> CommandLine::parse(std::span<const std::string> wor
   try {
     state_->app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    std::fputs(state_->app.help().c_str(), stdout);
+    // CLI11's own "Usage:" line cannot say which options exclude each other; ours stands in its place.
+    const auto formatter = state_->app.get_formatter();
+    std::printf("usage: ufab %s\n\n%s\n%s%s", state_->usage.c_str(), state_->about.c_str(),
+                std::dynamic_pointer_cast<CLI::Formatter>(formatter)->make_positionals(&state_->app).c_str(),
+                std::dynamic_pointer_cast<CLI::Formatter>(formatter)
+                    ->make_groups(&state_->app, CLI::AppFormatMode::Normal)
+                    .c_str());
     return Outcome::help_shown;
   } catch (const CLI::ParseError& error) {
     std::string line = error.what();

@@ -150,7 +150,7 @@ Result<SubmittedRecord> Chain::submit_remote(RecordBody body) {
   acknowledged_sequence_ = sequence;
   // Reading one's own writes: what the caller looks at next has this record in it.
   for (int i = 0; i < 100 && ledger_->head().height < submitted.height && !stopping_; ++i) {
-    ledger_->wait_for_block(submitted.height - 1, 100);
+    static_cast<void>(ledger_->wait_for_block(submitted.height - 1, 100));
   }
   return submitted;
 }

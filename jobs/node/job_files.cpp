@@ -5,11 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <vector>
 
 #include "fabric/base/file.h"
+#include "fabric/train/checkpoint.h"
+#include "fabric/train/contributions.h"
 #include "jobs/script/values.h"
 
 namespace ufab::jobs {
@@ -19,16 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 constexpr auto piece_wait = 20s;
 
-std::string numbered(const char* pattern, std::uint64_t number) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, static_cast<unsigned long long>(number));
-  return text;
-}
-
 }  // namespace
-
-std::string checkpoint_name(std::uint64_t step) { return numbered("checkpoints/step-%06llu.h5", step); }
-std::string contributions_name(std::uint64_t window) { return numbered("contributions/window-%06llu.bin", window); }
 
 Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_view name) {
   const JobFolder folder(home, job);
@@ -59,11 +51,11 @@ Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_vi
   if (kind == "log" && numbers.size() == 1) return existing(folder.out(attempt) + "/log.jsonl");
   if (kind == "windows" && numbers.size() == 1) return existing(folder.out(attempt) + "/windows.jsonl");
   if (kind == "contributions" && numbers.size() == 2) {
-    return existing(folder.out(attempt) + "/" + contributions_name(numbers[1]));
+    return existing(contributions_path(folder.out(attempt), numbers[1]));
   }
   if (kind == "checkpoint" && numbers.size() == 2) {
     for (std::uint32_t from = attempt; from >= 1; --from) {
-      std::string path = folder.out(from) + "/" + checkpoint_name(numbers[1]);
+      std::string path = checkpoint_path(folder.out(from), numbers[1]);
       if (file_exists(path)) return path;
     }
   }

@@ -40,10 +40,6 @@ class JobFolder {
   std::string path_;
 };
 
-// Names inside a trainer's output folder (fabric/train writes them).
-[[nodiscard]] std::string checkpoint_name(std::uint64_t step);       // "checkpoints/step-000200.h5"
-[[nodiscard]] std::string contributions_name(std::uint64_t window);  // "contributions/window-000003.bin"
-
 // The path behind a public name; not_found when this node does not have it.
 [[nodiscard]] Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_view name);
 

@@ -3,21 +3,20 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <boost/json.hpp>
 #include <filesystem>
 
 #include "fabric/base/file.h"
+#include "fabric/train/checkpoint.h"
+#include "fabric/train/gang.h"
+#include "fabric/train/window.h"
 #include "jobs/node/run_environment.h"
 
 namespace ufab::jobs {
-
-namespace json = boost::json;
 
 namespace {
 
 constexpr std::uint64_t max_corpus_bytes = std::uint64_t{1} << 42;
 constexpr std::uint64_t max_checkpoint_bytes = std::uint64_t{1} << 42;
-constexpr std::uint32_t peer_timeout_ms = 30'000;
 
 // The error of something that only has to wait: said once, tried again.
 Error waiting(std::string line) { return {ErrorCode::unavailable, std::move(line)}; }
@@ -45,40 +44,6 @@ Status make_executable(const std::string& path) {
 
 std::string run_name(JobId job, std::uint32_t attempt) {
   return "job-" + std::to_string(job) + "-" + std::to_string(attempt);
-}
-
-Result<std::vector<WindowClaim>> read_window_claims(const std::string& path) {
-  std::vector<WindowClaim> claims;
-  const auto text = read_text_file(path, 256u << 20);
-  if (!text) {
-    if (text.error().code == ErrorCode::not_found) return claims;
-    return text.error();
-  }
-  std::string_view rest = *text;
-  for (int line = 1;; ++line) {
-    const std::size_t end = rest.find('\n');
-    if (end == std::string_view::npos) return claims;
-    const std::string where = path + ":" + std::to_string(line);
-    json::error_code error;
-    const json::value value = json::parse(rest.substr(0, end), error);
-    rest.remove_prefix(end + 1);
-    if (error || !value.is_object()) return Error{ErrorCode::corrupt, where + ": not a JSON object"};
-    const json::object& object = value.get_object();
-    WindowClaim claim;
-    const auto digest = [&](const char* key) -> Result<Digest> {
-      UFAB_ASSIGN(const std::string hex, json_text(object, key, 80));
-      return Digest::parse(hex);
-    };
-    UFAB_ASSIGN(claim.window, json_number(object, "window"));
-    UFAB_ASSIGN(claim.start_digest, digest("start_digest"));
-    UFAB_ASSIGN(claim.end_digest, digest("end_digest"));
-    UFAB_ASSIGN(claim.contributions_root, digest("contributions_root"));
-    UFAB_ASSIGN(claim.work_flop, json_number(object, "work_flop"));
-    UFAB_ASSIGN(claim.cpu_us, json_number(object, "cpu_us"));
-    UFAB_ASSIGN(claim.wall_us, json_number(object, "wall_us"));
-    UFAB_ASSIGN(claim.max_rss_kib, json_number(object, "max_rss_kib"));
-    claims.push_back(claim);
-  }
 }
 
 void ProviderAgent::tick() {
@@ -200,7 +165,7 @@ Status ProviderAgent::fetch_resume_checkpoint(const JobView& view, const Attempt
   const std::string name = "checkpoint:" + std::to_string(attempt.number) + ":" + std::to_string(step);
   if (resolve_job_file(node_.home, job.id, name)) return {};
   const JobFolder folder(node_.home, job.id);
-  const std::string destination = folder.out(attempt.number) + "/" + checkpoint_name(step);
+  const std::string destination = checkpoint_path(folder.out(attempt.number), step);
   UFAB_TRY(make_folders(folder.out(attempt.number) + "/checkpoints", 0700));
   std::string reasons;
   for (auto earlier = job.attempts.rbegin(); earlier != job.attempts.rend(); ++earlier) {
@@ -232,33 +197,24 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   const bool training = job.order.kind == JobKind::training;
   if (training) {
     UFAB_TRY(make_folders(folder.out(attempt.number), 0700));
-    json::object gang{{"schema", "ufab.gang/1"},
-                      {"job", job.id},
-                      {"attempt", attempt.number},
-                      {"hub", 0},
-                      {"bridge_secret", folder.attempt(attempt.number) + "/bridge.key"},
-                      {"peer_timeout_ms", peer_timeout_ms}};
-    json::array members;
-    for (std::size_t i = 0; i < attempt.members.size(); ++i) {
-      const MemberEntry& member = attempt.members[i];
-      if (member.share.organisation == self) gang["self"] = i;
+    Gang gang;
+    gang.job = job.id;
+    gang.attempt = attempt.number;
+    gang.bridge_secret = folder.attempt(attempt.number) + "/bridge.key";
+    for (const MemberEntry& member : attempt.members) {
+      if (member.share.organisation == self) gang.self = static_cast<std::uint32_t>(gang.members.size());
       UFAB_ASSIGN(const Endpoint endpoint, Endpoint::parse(member.lease.bridge_address));
-      members.push_back(json::object{{"name", view.organisations.at(member.share.organisation).name},
-                                     {"bridge_key", member.lease.bridge_key.hex()},
-                                     {"host", endpoint.host},
-                                     {"port", endpoint.port},
-                                     {"first_micro_batch", member.share.micro_batch_first},
-                                     {"micro_batches", member.share.micro_batch_count}});
+      gang.members.push_back({view.organisations.at(member.share.organisation).name, member.lease.bridge_key,
+                              endpoint.host, endpoint.port, member.share.micro_batch_first,
+                              member.share.micro_batch_count});
     }
-    gang["members"] = members;
-    gang["resume"] = "latest";
     if (attempt.window_first > 0) {
       UFAB_TRY(fetch_resume_checkpoint(view, attempt));
       const std::uint64_t step = attempt.window_first * job.order.window_steps;
-      UFAB_ASSIGN(gang["resume"], resolve_job_file(node_.home, job.id,
+      UFAB_ASSIGN(gang.resume, resolve_job_file(node_.home, job.id,
                                                    "checkpoint:" + std::to_string(attempt.number) + ":" + std::to_string(step)));
     }
-    UFAB_TRY(write_file_atomic(folder.attempt(attempt.number) + "/gang.json", as_bytes(json::serialize(gang) + "\n")));
+    UFAB_TRY(write_file_atomic(folder.attempt(attempt.number) + "/gang.json", as_bytes(gang_json(gang) + "\n")));
   }
 
   const bool own_job = job.owner == self;
@@ -292,7 +248,7 @@ Status ProviderAgent::file_receipts(const JobView& view, const AttemptEntry& att
   const OrgId self = node_.chain->self();
   const std::size_t me = *JobEntry::member_of(attempt, self);
   const JobFolder folder(node_.home, job.id);
-  UFAB_ASSIGN(const std::vector<WindowClaim> claims, read_window_claims(folder.out(attempt.number) + "/windows.jsonl"));
+  UFAB_ASSIGN(const std::vector<WindowClaim> claims, load_window_claims(folder.out(attempt.number)));
   std::vector<Receipt> receipts;
   for (const WindowClaim& claim : claims) {
     const auto line = job.windows.find(claim.window);

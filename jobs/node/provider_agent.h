@@ -42,18 +42,4 @@ class ProviderAgent {
 // Name of a run in the batch system.
 [[nodiscard]] std::string run_name(JobId job, std::uint32_t attempt);
 
-// One line of windows.jsonl.
-struct WindowClaim {
-  std::uint64_t window = 0;
-  Digest start_digest;
-  Digest end_digest;
-  Digest contributions_root;
-  std::uint64_t work_flop = 0;
-  std::uint64_t cpu_us = 0;
-  std::uint64_t wall_us = 0;
-  std::uint64_t max_rss_kib = 0;
-};
-// Complete lines only: a line still being written is left for the next look. A missing file holds none.
-[[nodiscard]] Result<std::vector<WindowClaim>> read_window_claims(const std::string& path);
-
 }  // namespace ufab::jobs
