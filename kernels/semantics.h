@@ -37,13 +37,16 @@
 // gradients       kernels/gradient.h; optimizer: kernels/adamw.h; initial values: kernels/gpt2.h
 #pragma once
 
+#include <cstddef>
+
 namespace ufab::kernels {
 
 // Goes up whenever any result of any operator changes by a bit. Jobs record it; nodes compare it.
 inline constexpr int kSemanticsVersion = 1;
 
-inline constexpr int kLanes = 16;             // of a lane sum
-inline constexpr int kAttentionKeyTile = 64;  // keys per online-softmax step
+inline constexpr int kLanes = 16;                 // of a lane sum
+inline constexpr int kAttentionKeyTile = 64;      // keys per online-softmax step
+inline constexpr std::size_t kNormBlock = 65536;  // elements of one block of the sum of squares
 inline constexpr float kLayerNormEpsilon = 1e-5F;
 
 }  // namespace ufab::kernels
