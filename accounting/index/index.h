@@ -1,12 +1,11 @@
 // The SQLite index beside the log: never the truth, always rebuildable, for look-ups and for auditors' SQL.
 //
-// Tables (all amounts micro-UNC, times microseconds, digests lower-case hex without prefix):
-//   block(height, hash, time_us, epoch, records)     record(height, position, id, type, signer, sequence,
-//   time_us) organisation(id, name, key)   account(name, balance)   movement(height, position, debit, credit,
-//   amount) job(id, owner, kind, name, budget, ordered, settled, result, verified)   lease(…)   receipt(…)
-//   vote(…)   verdict(…)   settlement(…)   reward(…)   refusal(…)   meta(key, value)
-// The exact columns are the CREATE statements in index.cpp. One writer; readers may open the file themselves.
-// Writes are batched: flush() commits. After a crash the index is behind and catches up from the log.
+// Tables: amounts are micro-UNC, times microseconds since 1970, digests, keys and ids BLOBs of 32 bytes
+// (hex(id) shows them); `height` and `position` name the record that a row comes from. A refused record has a
+// row in `record` and one in `refusal` and no other. The CREATE statements are in accounting/index/schema.h.
+// One writer; readers may open the file themselves (WAL). Writes are batched: flush() commits. After a crash
+// the index is behind, and catches up from the log when the ledger opens. Numbers above 2^63 - 1 are stored
+// as that. Not thread-safe.
 #pragma once
 
 #include <memory>
@@ -21,9 +20,10 @@ namespace ufab {
 
 // One record of a block with what followed from it.
 struct IndexedRecord {
-  Record record;
+  const Record* record = nullptr;
   RecordId id;
-  std::vector<Movement> movements;  // of a signed record or of the block's start (on its first record)
+  OrgId signer = 0;  // 0 for a derived record
+  const std::vector<Movement>* movements = nullptr;
 };
 
 struct RecordPlace {
@@ -40,8 +40,9 @@ class Index {
   // Height of the last block in it; empty for a new index.
   [[nodiscard]] std::optional<std::uint64_t> height() const;
   // The next block. `block_movements` are those of begin_block.
-  [[nodiscard]] Status add(const BlockHeader& header, const std::vector<IndexedRecord>& records,
-                           const std::vector<Movement>& block_movements);
+  [[nodiscard]] Status add(const BlockHeader& header, const Digest& hash,
+                           const std::vector<IndexedRecord>& records,
+                           const std::vector<Movement>& start_movements);
   [[nodiscard]] Status flush();
   [[nodiscard]] Result<std::optional<RecordPlace>> find_record(const RecordId& id) const;
   // Every table as text in key order: two indices are equal if and only if their dumps are.

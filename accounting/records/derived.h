@@ -48,7 +48,7 @@ struct Validation {
     v("seed", s.seed);
     v("deadline_height", s.deadline_height);
     v("disputed", s.disputed);
-    v("windows", s.windows, windows_max);
+    v("windows", s.windows, sampled_max);
   }
 };
 

@@ -22,6 +22,7 @@ inline constexpr std::size_t members_max = 64;     // providers in one gang
 inline constexpr std::size_t receipts_max = 1024;  // receipts under one signature
 inline constexpr std::size_t record_size_max = 1 << 20;
 inline constexpr std::uint64_t windows_max = 1 << 20;  // windows of one job
+inline constexpr std::size_t sampled_max = 1 << 14;    // windows re-executed in one round of validation
 
 enum class RecordType : std::uint8_t {
   // Signed by an organisation.

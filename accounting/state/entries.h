@@ -70,6 +70,8 @@ struct MemberReceipt {
   std::uint64_t countersigned = 0;  // bit i: member i of the attempt agrees
 };
 enum class WindowCheck : std::uint8_t { none = 0, assigned = 1, good = 2, unverifiable = 3 };
+// A window of the line. `check`: assigned waits for the verifier's vote; unverifiable means that no eligible
+// verifier exists.
 struct WindowEntry {
   std::uint64_t window = 0;
   std::uint32_t attempt = 0;
@@ -94,7 +96,8 @@ struct JobEntry {
   std::map<std::uint64_t, WindowEntry> windows;  // the line: by window, each by the attempt that stands
   std::uint64_t windows_complete = 0;            // windows [0, this) of the line are complete
   std::vector<OrgId> excluded;                   // convicted in this job
-  std::uint64_t validation_deadline = 0;         // height
+  std::vector<OrgId> verifiers_late;             // missed a deadline in this job
+  std::uint64_t deadline = 0;                    // height
   std::uint32_t validation_round = 0;
   std::optional<UsageEntry> usage;
   std::optional<Cancel> cancelled;

@@ -7,16 +7,14 @@
 #pragma once
 
 #include <map>
-#include <memory>
-#include <unordered_map>
+#include <set>
 
 #include "accounting/records/record.h"
 #include "accounting/state/accounts.h"
 #include "accounting/state/entries.h"
+#include "accounting/state/state_tree.h"
 
 namespace ufab {
-
-class StateTree;
 
 // What followed from one record (or from the start of a block).
 struct Applied {
@@ -33,11 +31,6 @@ struct BlockContext {
 
 class State {
  public:
-  State();
-  ~State();
-  State(State&&) noexcept;
-  State& operator=(State&&) noexcept;
-
   // The first record of block 0.
   [[nodiscard]] Result<Applied> apply_genesis(const Record& genesis, const BlockContext& context);
   [[nodiscard]] Applied begin_block(const BlockContext& context);
@@ -65,6 +58,8 @@ class State {
   [[nodiscard]] const OrgEntry* organisation(OrgId id) const;
   [[nodiscard]] const OrgEntry* organisation_by_name(std::string_view name) const;
   [[nodiscard]] const OrgEntry* organisation_by_key(const PublicKey& key) const;
+  // The organisation that has or ever had this key; 0 if none.
+  [[nodiscard]] OrgId organisation_of_any_key(const PublicKey& key) const;
   // Jobs that have not settled, and those settled within params.job_retention_blocks. The index
   // (accounting/index/index.h) knows the older ones.
   [[nodiscard]] const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
@@ -78,13 +73,10 @@ class State {
 
  private:
   friend class Transition;  // accounting/state/transition.h: the rules
+  // Which piece of state a StateKey names: account (a: kind, b: number), organisation (a: id), job (a: id),
+  // window (a: job, b: window).
   enum class Slot : std::uint8_t { global, account, organisation, job, window };
-  struct Dirty {
-    Slot slot;
-    std::uint64_t a, b;
-    friend auto operator<=>(const Dirty&, const Dirty&) = default;
-  };
-  [[nodiscard]] std::optional<Bytes> encode_slot(const Dirty& key) const;
+  [[nodiscard]] std::optional<Bytes> encode_slot(const StateKey& key) const;
 
   Digest chain_id_;
   std::string chain_name_;
@@ -93,7 +85,7 @@ class State {
   std::uint64_t epoch_ = 0;
   Digest epoch_seed_;
   std::vector<Seat> seats_;
-  std::vector<OrgId> kicked_;  // in the present epoch
+  std::vector<OrgId> kicked_;  // without a seat in the present epoch
   std::uint64_t derived_sequence_ = 0;
   Accounts accounts_;
   std::map<OrgId, OrgEntry> organisations_;
@@ -102,8 +94,10 @@ class State {
   std::map<JobId, JobEntry> jobs_;
   std::map<std::pair<OrgId, std::string>, JobId> idempotency_;
   JobId job_last_ = 0;
-  std::vector<Dirty> dirty_;
-  std::unique_ptr<StateTree> tree_;
+  // What to look at when a height is reached: deadlines and the end of retention. Follows from jobs_.
+  std::set<std::pair<std::uint64_t, JobId>> timers_;
+  std::set<StateKey> dirty_;
+  StateTree tree_;
 };
 
 }  // namespace ufab
