@@ -7,8 +7,8 @@
 //   pow2(int32 lanes n) = 2^n for -126 <= n <= 127, log_split(x, exponent) below; halve(n) = n >> 1 (floor).
 //
 // Polynomials are Chebyshev fits made for this project in 120-bit arithmetic, rounded to binary32. Largest
-// errors against binary64, over all finite inputs (tests/kernels/math_test.cpp): exp 1.0 ulp, log 1.0 ulp,
-// tanh 2.0 ulp; results below 2^-126 are correctly scaled denormals.
+// errors against binary64, measured on every 61st binary32 value (tests/kernels/math_test.cpp): exp 1.05 ulp,
+// log 0.84 ulp, tanh 1.31 ulp. Results below 2^-126 are denormals, rounded like any other.
 #pragma once
 
 #include <bit>
@@ -121,8 +121,8 @@ template <class F>
   p = fma(p, z, F::broadcast(-0x1.555556p-2F));
   const F small = fma(p * z, x, x);
   const F one = F::broadcast(1.0F), two = F::broadcast(2.0F);
-  const F large = copysign(one - two / (exp(magnitude + magnitude) + one), x);
-  return select_less(magnitude, F::broadcast(0.625F), small, large);
+  const F large = one - two / (exp(magnitude + magnitude) + one);
+  return copysign(select_less(magnitude, F::broadcast(0.625F), small, large), x);
 }
 
 // GELU, tanh form (Hendrycks and Gimpel 2016): 0.5 x (1 + tanh(u)), u = x * (k0 + k1 x^2),
