@@ -1,0 +1,121 @@
+// The operator interface, and where backends come from.
+//
+// Every backend gives the same bits (kernels/semantics.h) for any number of threads. All tensors are dense,
+// row-major, binary32 unless said otherwise, with no alignment required; outputs never overlap inputs unless
+// said. Sizes are at least 1. A Backend runs one operator at a time: calls from several threads at once are
+// not allowed; different Backend objects are independent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace ufab::kernels {
+
+enum class BackendKind { automatic, reference, avx2, avx512 };
+
+struct QuantizeResult {
+  bool overflow = false;          // some |q| reached the bound; such elements were not added
+  bool non_finite = false;        // some gradient was infinite or NaN; such elements were not added
+  std::uint64_t max_abs = 0;      // the largest |q| seen; at least the bound when overflow is set
+  std::uint64_t fingerprint = 0;  // sum of q_i * key(i) mod 2^64 over the elements added
+};
+
+struct AdamWConfig {
+  float lr = 6e-4F, beta1 = 0.9F, beta2 = 0.95F, eps = 1e-8F, weight_decay = 0.1F;
+  float clip = 0;  // global norm above which the gradient is scaled down; 0: off
+};
+
+// What adamw_step() of kernels/adamw.h prepares once per tensor; see there for the formulas.
+struct AdamWScalars {
+  double gradient_factor;  // integer sum -> mean gradient
+  float clip_scale, beta1, one_minus_beta1, beta2, one_minus_beta2;
+  float inverse_correction1, inverse_correction2, lr, eps, weight_decay;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  [[nodiscard]] virtual BackendKind kind() const = 0;
+  [[nodiscard]] virtual int threads() const = 0;
+
+  // ---- matmul: in [rows][in_width], weight [out_width][in_width], out [rows][out_width] ----
+  // out = in * weight^T + bias; bias [out_width] may be null.
+  virtual void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
+                              int in_width, int out_width) = 0;
+  // din [rows][in_width] = dout * weight.
+  virtual void matmul_backward_input(float* din, const float* dout, const float* weight, int rows,
+                                     int in_width, int out_width) = 0;
+  // dweight [out_width][in_width] = dout^T * in; with `accumulate` the chains go on from dweight's values.
+  virtual void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows,
+                                      int in_width, int out_width, bool accumulate) = 0;
+  // dbias [width] = column sums of dout [rows][width].
+  virtual void bias_backward(float* dbias, const float* dout, int rows, int width) = 0;
+
+  // ---- layer norm over rows of [rows][width]; mean and rstd [rows] ----
+  virtual void layernorm_forward(float* out, float* mean, float* rstd, const float* in, const float* gamma,
+                                 const float* beta, int rows, int width) = 0;
+  // din += the gradient.
+  virtual void layernorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                                        const float* mean, const float* rstd, int rows, int width) = 0;
+  virtual void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
+                                             const float* mean, const float* rstd, int rows, int width) = 0;
+
+  // ---- elementwise over `count` values ----
+  virtual void gelu_forward(float* out, const float* in, std::size_t count) = 0;
+  // din = dout * gelu'(in); din may be dout.
+  virtual void gelu_backward(float* din, const float* dout, const float* in, std::size_t count) = 0;
+  // out = a + b; out may be a or b.
+  virtual void residual_forward(float* out, const float* a, const float* b, std::size_t count) = 0;
+
+  // ---- causal self-attention: qkv [batch][seq][3][heads][head_width], out [batch][seq][heads][head_width],
+  //      logsumexp [batch][heads][seq] ----
+  virtual void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq,
+                                 int heads, int head_width) = 0;
+  // dqkv is overwritten.
+  virtual void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
+                                  const float* qkv, int batch, int seq, int heads, int head_width) = 0;
+
+  // ---- embedding: tokens [batch][seq] in [0, vocab), wte [vocab][width], wpe [>= seq][width] ----
+  virtual void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
+                                 int batch, int seq, int width) = 0;
+  // dwte[token] += dout, position after position.
+  virtual void embedding_backward_tokens(float* dwte, const float* dout, const std::int32_t* tokens, int rows,
+                                         int width) = 0;
+  // dwpe [seq][width] = sums over the batch.
+  virtual void embedding_backward_positions(float* dwpe, const float* dout, int batch, int seq,
+                                            int width) = 0;
+
+  // ---- softmax cross-entropy: logits [rows][vocab], targets and losses [rows] ----
+  // Writes losses; with `gradient` logits become the gradient of (sum of losses) / count.
+  virtual void softmax_cross_entropy(float* losses, float* logits, const std::int32_t* targets, int rows,
+                                     int vocab, int count, bool gradient) = 0;
+
+  // ---- gradients and optimizer: kernels/gradient.h and kernels/adamw.h are the callers' side ----
+  virtual QuantizeResult quantize_add(std::int64_t* sums, const float* gradient, std::size_t count,
+                                      int exponent, std::uint64_t bound, std::uint64_t first_index) = 0;
+  virtual void add_sums(std::int64_t* into, const std::int64_t* from, std::size_t count) = 0;
+  // Sum of (double(sums[i]) * factor)^2 in the fixed tree of kernels/adamw.h.
+  virtual double sum_of_squares(const std::int64_t* sums, std::size_t count, double factor) = 0;
+  virtual void adamw(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+                     const AdamWScalars& scalars) = 0;
+};
+
+// True when this processor (and operating system) can run the kind; automatic and reference always can.
+[[nodiscard]] bool backend_available(BackendKind kind);
+// "automatic", "reference", "avx2", "avx512".
+[[nodiscard]] const char* backend_name(BackendKind kind);
+// Exact inverse of backend_name; nullopt for any other text.
+[[nodiscard]] std::optional<BackendKind> backend_from_name(std::string_view name);
+// automatic: the fastest available. nullptr when this processor lacks `kind`, or when threads is not in
+// 1..kMaxThreads. The calling thread works too: threads - 1 more are started, and sleep between operators.
+inline constexpr int kMaxThreads = 256;
+[[nodiscard]] std::unique_ptr<Backend> make_backend(BackendKind kind, int threads);
+
+}  // namespace ufab::kernels

@@ -1,0 +1,271 @@
+// Causal attention of one head over tiles of 64 queries by 64 keys. Nothing larger than a tile is stored:
+// the backward pass computes the probabilities again from the saved logsumexp.
+#pragma once
+
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/tile.h"
+#include "kernels/math.h"
+#include "kernels/semantics.h"
+
+namespace ufab::kernels::UFAB_KERNELS_ISA {
+
+inline constexpr int kTile = kAttentionKeyTile;
+inline constexpr int kTileSquare = kTile * kTile;
+
+UFAB_INLINE int padded_width(int head_width) {
+  return (head_width + 15) & ~15;
+}
+// Two squares, seven columns of per-query values, four packed operands.
+inline std::size_t attention_scratch(int head_width) {
+  const int operand = kTile * padded_width(head_width);
+  return static_cast<std::size_t>(2 * kTileSquare + 7 * kTile + 4 * operand);
+}
+
+// One head's view: rows of q, k or v are `stride` floats apart.
+struct HeadView {
+  const float *q, *k, *v;
+  std::ptrdiff_t stride;
+};
+UFAB_INLINE HeadView head_view(const float* qkv, AttentionShape shape, int head) {
+  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(shape.heads) * shape.head_width;
+  const float* q = qkv + static_cast<std::ptrdiff_t>(head) * shape.head_width;
+  return {q, q + width, q + 2 * width, 3 * width};
+}
+UFAB_INLINE float attention_scale(int head_width) {
+  return 1.0F / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(static_cast<float>(head_width))));
+}
+
+// Online softmax of one tile of scores: rows of probabilities replace them, running maxima and sums go on.
+struct SoftmaxState {
+  float *maximum, *sum, *correction;  // [kTile] each
+};
+UFAB_INLINE void softmax_tile(float* scores, SoftmaxState state, int queries, int keys, bool first,
+                              bool diagonal, float scale) {
+  const F16 scale_all = F16::broadcast(scale), lowest = F16::broadcast(-__builtin_inff());
+  float previous[kTile];
+  for (int i = 0; i < queries; ++i) {
+    float* row = scores + i * kTile;
+    const int valid = diagonal ? i + 1 : keys;
+    F16 top = lowest;
+    for (int j = 0; j < valid; j += 16) {
+      const F16 s = select_first(smaller(valid - j, 16), F16::load(row + j) * scale_all, lowest);
+      s.store(row + j);
+      top = select_less(top, s, s, top);
+    }
+    const float tile_top = tree_max(top);
+    previous[i] = first ? -__builtin_inff() : state.maximum[i];
+    state.maximum[i] = previous[i] > tile_top ? previous[i] : tile_top;
+  }
+  if (!first) {
+    for (int i = queries; i < kTile; ++i) previous[i] = state.maximum[i] = 0.0F;
+    for (int i = 0; i < kTile; i += 16) {
+      exp(F16::load(previous + i) - F16::load(state.maximum + i)).store(state.correction + i);
+    }
+  }
+  for (int i = 0; i < queries; ++i) {
+    float* row = scores + i * kTile;
+    const int valid = diagonal ? i + 1 : keys;
+    const F16 top = F16::broadcast(state.maximum[i]);
+    F16 sum = F16::broadcast(0.0F);
+    for (int j = 0; j < valid; j += 16) {
+      const F16 p = select_first(smaller(valid - j, 16), exp(F16::load(row + j) - top), F16::broadcast(0.0F));
+      p.store(row + j);
+      sum = sum + p;
+    }
+    const float total = tree_sum(sum);
+    state.sum[i] = first ? total : __builtin_fmaf(state.sum[i], state.correction[i], total);
+  }
+}
+
+inline void attention_forward(float* out, float* logsumexp, const float* qkv, AttentionShape shape, int head,
+                              int first_query, float* scratch) {
+  const HeadView view = head_view(qkv, shape, head);
+  const int width = shape.head_width, padded = padded_width(width);
+  const std::ptrdiff_t out_stride = static_cast<std::ptrdiff_t>(shape.heads) * width;
+  const int queries = smaller(shape.seq - first_query, kTile);
+  const float scale = attention_scale(width);
+  float* const scores = scratch;
+  const SoftmaxState state{scores + kTileSquare, scores + kTileSquare + kTile,
+                           scores + kTileSquare + 2 * kTile};
+  float* const keys_packed = scores + kTileSquare + 3 * kTile;
+  float* const values_packed = keys_packed + kTile * padded;
+  float* const sums = values_packed + kTile * padded;  // [kTile][padded]
+
+  for (int first_key = 0; first_key <= first_query; first_key += kTile) {
+    const bool first = first_key == 0, diagonal = first_key == first_query;
+    const int keys = smaller(shape.seq - first_key, kTile);
+    pack_transposed(keys_packed, kTile, view.k + first_key * view.stride, view.stride, keys, width);
+    pack_rows(values_packed, padded, view.v + first_key * view.stride, view.stride, width, keys);
+    const TileArgs score_args{.a = view.q + first_query * view.stride,
+                              .lda = view.stride,
+                              .b = keys_packed,
+                              .ldb = kTile,
+                              .c = scores,
+                              .ldc = kTile,
+                              .bias = nullptr,
+                              .depth = width,
+                              .last = 16,
+                              .start = Start::zero};
+    multiply<false>(score_args, queries, padded_width(keys));
+    softmax_tile(scores, state, queries, keys, first, diagonal, scale);
+    if (!first) {
+      for (int i = 0; i < queries; ++i) {
+        const F16 correction = F16::broadcast(state.correction[i]);
+        float* row = sums + i * padded;
+        for (int d = 0; d < padded; d += 16) (F16::load(row + d) * correction).store(row + d);
+      }
+    }
+    const TileArgs value_args{.a = scores,
+                              .lda = kTile,
+                              .b = values_packed,
+                              .ldb = padded,
+                              .c = sums,
+                              .ldc = padded,
+                              .bias = nullptr,
+                              .depth = keys,
+                              .last = 16,
+                              .start = first ? Start::zero : Start::load};
+    if (diagonal) {
+      multiply_triangle<Triangle::tail>(value_args, queries, padded);
+    } else {
+      multiply<false>(value_args, queries, padded);
+    }
+  }
+
+  float inverse[kTile];
+  for (int i = queries; i < kTile; ++i) state.sum[i] = 1.0F;
+  for (int i = 0; i < kTile; i += 16) {
+    const F16 sum = F16::load(state.sum + i);
+    (F16::broadcast(1.0F) / sum).store(inverse + i);
+    const int valid = smaller(queries - i, 16);
+    if (valid > 0) {
+      (F16::load_n(state.maximum + i, valid) + log(sum)).store_n(logsumexp + first_query + i, valid);
+    }
+  }
+  for (int i = 0; i < queries; ++i) {
+    const F16 factor = F16::broadcast(inverse[i]);
+    float* row = out + (first_query + i) * out_stride + static_cast<std::ptrdiff_t>(head) * width;
+    for (int d = 0; d < width; d += 16) {
+      (F16::load(sums + i * padded + d) * factor).store_n(row + d, smaller(width - d, 16));
+    }
+  }
+}
+
+// Scores become probabilities, and the products with dout become the scores' gradients.
+UFAB_INLINE void softmax_gradient_tile(float* scores, float* products, const float* logsumexp,
+                                       const float* delta, int queries, int keys, bool diagonal,
+                                       float scale) {
+  const F16 scale_all = F16::broadcast(scale);
+  for (int i = 0; i < queries; ++i) {
+    const int valid = diagonal ? i + 1 : keys;
+    const F16 total = F16::broadcast(logsumexp[i]), shift = F16::broadcast(delta[i]);
+    for (int j = 0; j < valid; j += 16) {
+      float* score = scores + i * kTile + j;
+      float* product = products + i * kTile + j;
+      const F16 p = exp(F16::load(score) * scale_all - total);
+      p.store(score);
+      ((p * (F16::load(product) - shift)) * scale_all).store(product);
+    }
+  }
+}
+
+inline void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
+                               const float* qkv, AttentionShape shape, int head, float* scratch) {
+  const HeadView view = head_view(qkv, shape, head);
+  const HeadView gradient = head_view(dqkv, shape, head);
+  float* const dq = dqkv + (gradient.q - dqkv);
+  float* const dk = dqkv + (gradient.k - dqkv);
+  float* const dv = dqkv + (gradient.v - dqkv);
+  const int width = shape.head_width, padded = padded_width(width);
+  const std::ptrdiff_t out_stride = static_cast<std::ptrdiff_t>(shape.heads) * width;
+  const float* const head_out = out + static_cast<std::ptrdiff_t>(head) * width;
+  const float* const head_dout = dout + static_cast<std::ptrdiff_t>(head) * width;
+  const float scale = attention_scale(width);
+  float* const scores = scratch;
+  float* const products = scores + kTileSquare;
+  float* const delta = products + kTileSquare;
+  float* const keys_transposed = delta + kTile;
+  float* const values_transposed = keys_transposed + kTile * padded;
+  float* const keys_rows = values_transposed + kTile * padded;
+  float* const query_rows = keys_rows + kTile * padded;  // q, then dout, of the tile at hand
+
+  for (int first_key = 0; first_key < shape.seq; first_key += kTile) {
+    const int keys = smaller(shape.seq - first_key, kTile);
+    const std::ptrdiff_t key_offset = first_key * view.stride;
+    pack_transposed(keys_transposed, kTile, view.k + key_offset, view.stride, keys, width);
+    pack_transposed(values_transposed, kTile, view.v + key_offset, view.stride, keys, width);
+    pack_rows(keys_rows, padded, view.k + key_offset, view.stride, width, keys);
+    for (int first_query = first_key; first_query < shape.seq; first_query += kTile) {
+      const bool diagonal = first_query == first_key;
+      const int queries = smaller(shape.seq - first_query, kTile);
+      const std::ptrdiff_t query_offset = first_query * view.stride;
+      const float* const tile_dout = head_dout + first_query * out_stride;
+      for (int i = 0; i < queries; ++i) {
+        F16 sum = F16::broadcast(0.0F);
+        const float* o = head_out + (first_query + i) * out_stride;
+        for (int d = 0; d < width; d += 16) {
+          const int valid = smaller(width - d, 16);
+          sum = fma(F16::load_n(tile_dout + i * out_stride + d, valid), F16::load_n(o + d, valid), sum);
+        }
+        delta[i] = tree_sum(sum);
+      }
+      TileArgs args{.a = view.q + query_offset,
+                    .lda = view.stride,
+                    .b = keys_transposed,
+                    .ldb = kTile,
+                    .c = scores,
+                    .ldc = kTile,
+                    .bias = nullptr,
+                    .depth = width,
+                    .last = 16,
+                    .start = Start::zero};
+      multiply<false>(args, queries, padded_width(keys));
+      args.a = tile_dout;
+      args.lda = out_stride;
+      args.b = values_transposed;
+      args.c = products;
+      multiply<false>(args, queries, padded_width(keys));
+      softmax_gradient_tile(scores, products, logsumexp + first_query, delta, queries, keys, diagonal, scale);
+
+      // dq += ds k; dk += ds^T q; dv += p^T dout.
+      const TileArgs dq_args{.a = products,
+                             .lda = kTile,
+                             .b = keys_rows,
+                             .ldb = padded,
+                             .c = dq + query_offset,
+                             .ldc = view.stride,
+                             .bias = nullptr,
+                             .depth = keys,
+                             .last = 16,
+                             .start = first_key == 0 ? Start::zero : Start::load};
+      TileArgs dk_args{.a = products,
+                       .lda = kTile,
+                       .b = query_rows,
+                       .ldb = padded,
+                       .c = dk + key_offset,
+                       .ldc = view.stride,
+                       .bias = nullptr,
+                       .depth = queries,
+                       .last = 16,
+                       .start = diagonal ? Start::zero : Start::load};
+      pack_rows(query_rows, padded, view.q + query_offset, view.stride, width, queries);
+      if (diagonal) {
+        multiply_triangle<Triangle::tail>(dq_args, queries, width);
+        multiply_triangle<Triangle::head>(dk_args, keys, width);
+      } else {
+        multiply<false>(dq_args, queries, width);
+        multiply<true>(dk_args, keys, width);
+      }
+      pack_rows(query_rows, padded, tile_dout, out_stride, width, queries);
+      dk_args.a = scores;
+      dk_args.c = dv + key_offset;
+      if (diagonal) {
+        multiply_triangle<Triangle::head>(dk_args, keys, width);
+      } else {
+        multiply<true>(dk_args, keys, width);
+      }
+    }
+  }
+}
+
+}  // namespace ufab::kernels::UFAB_KERNELS_ISA

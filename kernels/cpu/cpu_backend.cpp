@@ -1,0 +1,317 @@
+#include "kernels/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "kernels/semantics.h"
+#include "kernels/thread_pool.h"
+
+namespace ufab::kernels {
+namespace {
+
+// Below this many scalar operations waking a thread costs more than it gains.
+constexpr double kWorthAThread = 60e3;
+
+// A worker's buffer for packed operands; grows to the largest need and stays.
+class Scratch {
+ public:
+  float* at_least(std::size_t floats) {
+    if (floats > capacity_) {
+      memory_.reset(static_cast<float*>(::operator new (floats * sizeof(float), std::align_val_t{64})));
+      capacity_ = floats;
+    }
+    return memory_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<float, Free> memory_;
+  std::size_t capacity_ = 0;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(BackendKind kind, const KernelTable& table, int threads)
+      : kind_(kind), table_(table), pool_(threads), scratch_(static_cast<std::size_t>(threads)) {}
+
+  BackendKind kind() const override { return kind_; }
+  int threads() const override { return pool_.threads(); }
+
+  void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
+                      int in_width, int out_width) override {
+    matmul({.c = out,
+            .c_row = out_width,
+            .a = in,
+            .a_row = in_width,
+            .a_depth = 1,
+            .b = weight,
+            .b_depth = 1,
+            .b_column = in_width,
+            .bias = bias,
+            .rows = rows,
+            .columns = out_width,
+            .depth = in_width,
+            .accumulate = false});
+  }
+  void matmul_backward_input(float* din, const float* dout, const float* weight, int rows, int in_width,
+                             int out_width) override {
+    matmul({.c = din,
+            .c_row = in_width,
+            .a = dout,
+            .a_row = out_width,
+            .a_depth = 1,
+            .b = weight,
+            .b_depth = in_width,
+            .b_column = 1,
+            .bias = nullptr,
+            .rows = rows,
+            .columns = in_width,
+            .depth = out_width,
+            .accumulate = false});
+  }
+  void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
+                              int out_width, bool accumulate) override {
+    matmul({.c = dweight,
+            .c_row = in_width,
+            .a = dout,
+            .a_row = 1,
+            .a_depth = out_width,
+            .b = in,
+            .b_depth = in_width,
+            .b_column = 1,
+            .bias = nullptr,
+            .rows = out_width,
+            .columns = in_width,
+            .depth = rows,
+            .accumulate = accumulate});
+  }
+  void bias_backward(float* dbias, const float* dout, int rows, int width) override {
+    split(width, 64, static_cast<double>(rows), [&](int from, int count, int) {
+      table_.column_sums(dbias + from, dout + from, rows, width, count);
+    });
+  }
+
+  void layernorm_forward(float* out, float* mean, float* rstd, const float* in, const float* gamma,
+                         const float* beta, int rows, int width) override {
+    split(rows, 1, 3.0 * width, [&](int from, int count, int) {
+      const std::ptrdiff_t at = offset(from, width);
+      table_.layernorm_forward(out + at, mean + from, rstd + from, in + at, gamma, beta, count, width);
+    });
+  }
+  void layernorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                                const float* mean, const float* rstd, int rows, int width) override {
+    split(rows, 1, 3.0 * width, [&](int from, int count, int) {
+      const std::ptrdiff_t at = offset(from, width);
+      table_.layernorm_backward_input(din + at, dout + at, in + at, gamma, mean + from, rstd + from, count,
+                                      width);
+    });
+  }
+  void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
+                                     const float* mean, const float* rstd, int rows, int width) override {
+    split(width, 16, 2.0 * rows, [&](int from, int count, int) {
+      table_.layernorm_backward_parameters(dgamma + from, dbeta + from, dout + from, in + from, mean, rstd,
+                                           rows, width, count);
+    });
+  }
+
+  void gelu_forward(float* out, const float* in, std::size_t count) override {
+    split_elements(count, 20, [&](std::size_t from, std::size_t n, int) {
+      table_.gelu_forward(out + from, in + from, n);
+    });
+  }
+  void gelu_backward(float* din, const float* dout, const float* in, std::size_t count) override {
+    split_elements(count, 25, [&](std::size_t from, std::size_t n, int) {
+      table_.gelu_backward(din + from, dout + from, in + from, n);
+    });
+  }
+  void residual_forward(float* out, const float* a, const float* b, std::size_t count) override {
+    split_elements(count, 1, [&](std::size_t from, std::size_t n, int) {
+      table_.add(out + from, a + from, b + from, n);
+    });
+  }
+
+  void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
+                         int head_width) override {
+    const AttentionShape shape{seq, heads, head_width};
+    const int tiles = (seq + kAttentionKeyTile - 1) / kAttentionKeyTile;
+    const std::size_t scratch = table_.attention_scratch(head_width);
+    const std::ptrdiff_t sequence = offset(seq, heads * head_width);
+    pool_.run(batch * heads * tiles, [&](int task, int worker) {
+      // Long tiles first: they cover the most keys.
+      const int first_query = (tiles - 1 - task / (batch * heads)) * kAttentionKeyTile;
+      const int head = task % heads, item = task / heads % batch;
+      table_.attention_forward(out + item * sequence, logsumexp + offset(item * heads + head, seq),
+                               qkv + 3 * item * sequence, shape, head, first_query,
+                               scratch_[static_cast<std::size_t>(worker)].at_least(scratch));
+    });
+  }
+  void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
+                          const float* qkv, int batch, int seq, int heads, int head_width) override {
+    const AttentionShape shape{seq, heads, head_width};
+    const std::size_t scratch = table_.attention_scratch(head_width);
+    const std::ptrdiff_t sequence = offset(seq, heads * head_width);
+    pool_.run(batch * heads, [&](int task, int worker) {
+      const int head = task % heads, item = task / heads;
+      table_.attention_backward(dqkv + 3 * item * sequence, dout + item * sequence, out + item * sequence,
+                                logsumexp + offset(item * heads + head, seq), qkv + 3 * item * sequence,
+                                shape, head, scratch_[static_cast<std::size_t>(worker)].at_least(scratch));
+    });
+  }
+
+  void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
+                         int batch, int seq, int width) override {
+    split(batch * seq, 1, width, [&](int from, int count, int) {
+      for (int row = from; row < from + count; ++row) {
+        table_.add(out + offset(row, width), wte + offset(tokens[row], width), wpe + offset(row % seq, width),
+                   static_cast<std::size_t>(width));
+      }
+    });
+  }
+  void embedding_backward_tokens(float* dwte, const float* dout, const std::int32_t* tokens, int rows,
+                                 int width) override {
+    split(width, 16, rows, [&](int from, int count, int) {
+      for (int row = 0; row < rows; ++row) {
+        float* into = dwte + offset(tokens[row], width) + from;
+        table_.add(into, into, dout + offset(row, width) + from, static_cast<std::size_t>(count));
+      }
+    });
+  }
+  void embedding_backward_positions(float* dwpe, const float* dout, int batch, int seq, int width) override {
+    split(seq, 1, static_cast<double>(batch) * width, [&](int from, int count, int) {
+      const std::size_t values = static_cast<std::size_t>(count) * static_cast<std::size_t>(width);
+      float* into = dwpe + offset(from, width);
+      std::memset(into, 0, values * sizeof(float));
+      for (int item = 0; item < batch; ++item) {
+        table_.add(into, into, dout + offset(item * seq + from, width), values);
+      }
+    });
+  }
+
+  void softmax_cross_entropy(float* losses, float* logits, const std::int32_t* targets, int rows, int vocab,
+                             int count, bool gradient) override {
+    split(rows, 1, 8.0 * vocab, [&](int from, int n, int) {
+      table_.softmax_cross_entropy(losses + from, logits + offset(from, vocab), targets + from, n, vocab,
+                                   count, gradient);
+    });
+  }
+
+  QuantizeResult quantize_add(std::int64_t* sums, const float* gradient, std::size_t count, int exponent,
+                              std::uint64_t bound, std::uint64_t first_index) override {
+    std::vector<QuantizeResult> parts(scratch_.size());
+    split_elements(count, 4, [&](std::size_t from, std::size_t n, int worker) {
+      merge(parts[static_cast<std::size_t>(worker)],
+            table_.quantize_add(sums + from, gradient + from, n, exponent, bound, first_index + from));
+    });
+    QuantizeResult total;
+    for (const QuantizeResult& part : parts) merge(total, part);
+    return total;
+  }
+  void add_sums(std::int64_t* into, const std::int64_t* from, std::size_t count) override {
+    split_elements(count, 2,
+                   [&](std::size_t at, std::size_t n, int) { table_.add_sums(into + at, from + at, n); });
+  }
+  double sum_of_squares(const std::int64_t* sums, std::size_t count, double factor) override {
+    const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
+    std::vector<double> totals(blocks);
+    pool_.run(static_cast<int>(blocks), [&](int block, int) {
+      const std::size_t from = static_cast<std::size_t>(block) * kNormBlock;
+      totals[static_cast<std::size_t>(block)] =
+          table_.sum_of_squares(sums + from, std::min(kNormBlock, count - from), factor);
+    });
+    double sum = 0;
+    for (const double total : totals) sum += total;
+    return sum;
+  }
+  void adamw(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+             const AdamWScalars& scalars) override {
+    split_elements(count, 8, [&](std::size_t from, std::size_t n, int) {
+      table_.adamw(params + from, m + from, v + from, sums + from, n, scalars);
+    });
+  }
+
+ private:
+  static std::ptrdiff_t offset(int rows, int width) { return static_cast<std::ptrdiff_t>(rows) * width; }
+  static void merge(QuantizeResult& into, const QuantizeResult& part) {
+    into.overflow |= part.overflow;
+    into.non_finite |= part.non_finite;
+    into.max_abs = std::max(into.max_abs, part.max_abs);
+    into.fingerprint += part.fingerprint;
+  }
+
+  // Ranges of [0, count) that start at multiples of `unit`, about `pieces` of them: body(from, n, worker).
+  template <class Body>
+  void run_ranges(int count, int unit, int pieces, const Body& body) {
+    const int units = (count + unit - 1) / unit;
+    pieces = std::clamp(pieces, 1, units);
+    pool_.run(pieces, [&](int piece, int worker) {
+      const auto edge = [&](int p) {
+        return static_cast<int>(std::min<std::int64_t>(count, std::int64_t{units} * p / pieces * unit));
+      };
+      body(edge(piece), edge(piece + 1) - edge(piece), worker);
+    });
+  }
+  int pieces_for(double operations) const { return operations < 2 * kWorthAThread ? 1 : pool_.threads(); }
+  template <class Body>
+  void split(int count, int unit, double operations_per_item, const Body& body) {
+    run_ranges(count, unit, pieces_for(count * operations_per_item), body);
+  }
+  template <class Body>
+  void split_elements(std::size_t count, double operations_each, const Body& body) {
+    if (count == 0) return;
+    // Cut in cache-sized blocks of 4096, in as few pieces as there are threads.
+    constexpr std::size_t kBlock = 4096;
+    const int blocks = static_cast<int>((count + kBlock - 1) / kBlock);
+    run_ranges(blocks, 1, pieces_for(static_cast<double>(count) * operations_each),
+               [&](int from, int n, int worker) {
+                 const std::size_t first = static_cast<std::size_t>(from) * kBlock;
+                 body(first, std::min(count, first + static_cast<std::size_t>(n) * kBlock) - first, worker);
+               });
+  }
+
+  void matmul(const MatmulRange& whole) {
+    const double operations = static_cast<double>(whole.rows) * whole.columns * whole.depth / 16;
+    const int pieces = pieces_for(operations);
+    const auto run_part = [&](const MatmulRange& part, int worker) {
+      table_.matmul(part, scratch_[static_cast<std::size_t>(worker)].at_least(table_.matmul_scratch));
+    };
+    // Cutting columns packs b once; cutting rows packs it once a piece, but evens out better when there are
+    // few panels of columns, and packs a's strips once when a is the operand that needs it.
+    const int panels = whole.columns / table_.tile_columns;
+    if (whole.a_depth != 1 || panels < 8 * pieces) {
+      run_ranges(whole.rows, table_.tile_rows, pieces, [&](int from, int count, int worker) {
+        MatmulRange part = whole;
+        part.a += from * whole.a_row;
+        part.c += from * whole.c_row;
+        part.rows = count;
+        run_part(part, worker);
+      });
+    } else {
+      run_ranges(whole.columns, table_.tile_columns, pieces, [&](int from, int count, int worker) {
+        MatmulRange part = whole;
+        part.b += from * whole.b_column;
+        part.c += from;
+        if (part.bias != nullptr) part.bias += from;
+        part.columns = count;
+        run_part(part, worker);
+      });
+    }
+  }
+
+  BackendKind kind_;
+  const KernelTable& table_;
+  ThreadPool pool_;
+  std::vector<Scratch> scratch_;  // one a worker
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(BackendKind kind, const KernelTable& table, int threads) {
+  return std::make_unique<CpuBackend>(kind, table, threads);
+}
+
+}  // namespace ufab::kernels

@@ -1,0 +1,71 @@
+// The leaf kernels of one instruction set: each works on a range, on one thread, and a CpuBackend cuts an
+// operator into such ranges. Shapes and orders are those of kernels/backend.h and kernels/semantics.h.
+//
+// Plain functions behind a table, and no standard library, so that nothing compiled for a newer processor can
+// be chosen by the linker for code that an older one runs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/backend.h"
+
+namespace ufab::kernels {
+
+// c(i, j) = chain over k ascending from (c(i, j) | bias[j] | +0) of a(i, k) * b(k, j).
+struct MatmulRange {
+  float* c;  // row-major
+  std::ptrdiff_t c_row;
+  const float* a;  // a(i, k) at a[i * a_row + k * a_depth]; one of the two strides is 1
+  std::ptrdiff_t a_row, a_depth;
+  const float* b;  // b(k, j) at b[k * b_depth + j * b_column]; one of the two strides is 1
+  std::ptrdiff_t b_depth, b_column;
+  const float* bias;  // null: none
+  int rows, columns, depth;
+  bool accumulate;  // start from c
+};
+
+struct AttentionShape {
+  int seq, heads, head_width;
+};
+
+struct KernelTable {
+  int tile_rows, tile_columns;  // of the matmul's register tile: cuts at multiples waste nothing
+  std::size_t matmul_scratch;   // floats
+  void (*matmul)(const MatmulRange& range, float* scratch);
+  void (*column_sums)(float* sums, const float* in, int rows, int stride, int columns);
+
+  void (*layernorm_forward)(float* out, float* mean, float* rstd, const float* in, const float* gamma,
+                            const float* beta, int rows, int width);
+  void (*layernorm_backward_input)(float* din, const float* dout, const float* in, const float* gamma,
+                                   const float* mean, const float* rstd, int rows, int width);
+  // Columns [0, columns) of pointers already moved to the first one; `stride` between rows.
+  void (*layernorm_backward_parameters)(float* dgamma, float* dbeta, const float* dout, const float* in,
+                                        const float* mean, const float* rstd, int rows, int stride,
+                                        int columns);
+  void (*gelu_forward)(float* out, const float* in, std::size_t count);
+  void (*gelu_backward)(float* din, const float* dout, const float* in, std::size_t count);
+  void (*add)(float* out, const float* a, const float* b, std::size_t count);
+  void (*softmax_cross_entropy)(float* losses, float* logits, const std::int32_t* targets, int rows,
+                                int vocab, int count, bool gradient);
+
+  std::size_t (*attention_scratch)(int head_width);  // floats
+  // One head of one sequence, queries of the tile that starts at first_query. qkv, out: at the sequence's
+  // first position; logsumexp: at the head's first.
+  void (*attention_forward)(float* out, float* logsumexp, const float* qkv, AttentionShape shape, int head,
+                            int first_query, float* scratch);
+  void (*attention_backward)(float* dqkv, const float* dout, const float* out, const float* logsumexp,
+                             const float* qkv, AttentionShape shape, int head, float* scratch);
+
+  QuantizeResult (*quantize_add)(std::int64_t* sums, const float* gradient, std::size_t count, int exponent,
+                                 std::uint64_t bound, std::uint64_t first_index);
+  void (*add_sums)(std::int64_t* into, const std::int64_t* from, std::size_t count);
+  double (*sum_of_squares)(const std::int64_t* sums, std::size_t count, double factor);  // one block
+  void (*adamw)(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+                const AdamWScalars& scalars);
+};
+
+const KernelTable& avx2_kernels();
+const KernelTable& avx512_kernels();
+
+}  // namespace ufab::kernels

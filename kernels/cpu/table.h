@@ -1,0 +1,28 @@
+// The table of the instruction set that this translation unit is compiled for; included last.
+#pragma once
+
+namespace ufab::kernels::UFAB_KERNELS_ISA {
+
+static constexpr KernelTable kTable{
+    .tile_rows = kTileRows,
+    .tile_columns = kPanel,
+    .matmul_scratch = kMatmulScratch,
+    .matmul = matmul,
+    .column_sums = column_sums,
+    .layernorm_forward = layernorm_forward,
+    .layernorm_backward_input = layernorm_backward_input,
+    .layernorm_backward_parameters = layernorm_backward_parameters,
+    .gelu_forward = gelu_forward,
+    .gelu_backward = gelu_backward,
+    .add = add,
+    .softmax_cross_entropy = softmax_cross_entropy,
+    .attention_scratch = attention_scratch,
+    .attention_forward = attention_forward,
+    .attention_backward = attention_backward,
+    .quantize_add = quantize_add,
+    .add_sums = add_sums,
+    .sum_of_squares = sum_of_squares,
+    .adamw = adamw,
+};
+
+}  // namespace ufab::kernels::UFAB_KERNELS_ISA

@@ -1,0 +1,104 @@
+#include "kernels/reference/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/math.h"
+#include "kernels/reference/lanes.h"
+
+namespace ufab::kernels::reference {
+namespace {
+
+// Row i of q, k or v of one head.
+struct Rows {
+  const float* first;
+  std::ptrdiff_t stride;
+  const float* operator[](int i) const { return first + i * stride; }
+};
+
+float dot(const float* a, const float* b, int count) {
+  float sum = 0;
+  for (int d = 0; d < count; ++d) sum = __builtin_fmaf(a[d], b[d], sum);
+  return sum;
+}
+
+}  // namespace
+
+void attention_forward(float* out, float* logsumexp, const float* qkv, int seq, int heads, int head_width,
+                       int head) {
+  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(heads) * head_width;
+  const float* at = qkv + static_cast<std::ptrdiff_t>(head) * head_width;
+  const Rows q{at, 3 * width}, k{at + width, 3 * width}, v{at + 2 * width, 3 * width};
+  const float scale = 1.0F / std::sqrt(static_cast<float>(head_width));
+  std::vector<float> sums(static_cast<std::size_t>(head_width));
+
+  for (int i = 0; i < seq; ++i) {
+    float maximum = -std::numeric_limits<float>::infinity(), sum = 0;
+    for (int first = 0; first <= i; first += kAttentionKeyTile) {
+      const int keys = std::min(kAttentionKeyTile, i + 1 - first);
+      float s[kAttentionKeyTile];
+      LaneMaximum tile_maximum;
+      for (int j = 0; j < keys; ++j) {
+        s[j] = dot(q[i], k[first + j], head_width) * scale;
+        tile_maximum.add(j, s[j]);
+      }
+      const float previous = maximum;
+      const float top = tile_maximum.total();
+      maximum = maximum > top ? maximum : top;
+      LaneSum<float> tile_sum;
+      for (int j = 0; j < keys; ++j) {
+        s[j] = exp(Lane{s[j] - maximum}).v;
+        tile_sum.add(j, s[j]);
+      }
+      const float correction = first == 0 ? 0.0F : exp(Lane{previous - maximum}).v;
+      sum = first == 0 ? tile_sum.total() : __builtin_fmaf(sum, correction, tile_sum.total());
+      for (int d = 0; d < head_width; ++d) {
+        float& o = sums[static_cast<std::size_t>(d)];
+        o = first == 0 ? 0.0F : o * correction;
+        for (int j = 0; j < keys; ++j) o = __builtin_fmaf(s[j], v[first + j][d], o);
+      }
+    }
+    const float inverse = 1.0F / sum;
+    float* row = out + i * width + static_cast<std::ptrdiff_t>(head) * head_width;
+    for (int d = 0; d < head_width; ++d) row[d] = sums[static_cast<std::size_t>(d)] * inverse;
+    logsumexp[i] = maximum + log(Lane{sum}).v;
+  }
+}
+
+void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
+                        const float* qkv, int seq, int heads, int head_width, int head) {
+  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(heads) * head_width;
+  const std::ptrdiff_t head_offset = static_cast<std::ptrdiff_t>(head) * head_width;
+  const float* at = qkv + head_offset;
+  const Rows q{at, 3 * width}, k{at + width, 3 * width}, v{at + 2 * width, 3 * width};
+  const float scale = 1.0F / std::sqrt(static_cast<float>(head_width));
+  for (int i = 0; i < seq; ++i) {
+    std::fill_n(dqkv + i * 3 * width + head_offset, head_width, 0.0F);
+    std::fill_n(dqkv + i * 3 * width + width + head_offset, head_width, 0.0F);
+    std::fill_n(dqkv + i * 3 * width + 2 * width + head_offset, head_width, 0.0F);
+  }
+  // Queries ascending, and keys ascending inside: every chain meets its terms in order.
+  for (int i = 0; i < seq; ++i) {
+    const float* o = out + i * width + head_offset;
+    const float* d_o = dout + i * width + head_offset;
+    LaneSum<float> delta_sum;
+    for (int d = 0; d < head_width; ++d) delta_sum.add_product(d, d_o[d], o[d]);
+    const float delta = delta_sum.total();
+    float* dq = dqkv + i * 3 * width + head_offset;
+    for (int j = 0; j <= i; ++j) {
+      const float p = exp(Lane{dot(q[i], k[j], head_width) * scale - logsumexp[i]}).v;
+      const float dp = dot(d_o, v[j], head_width);
+      const float ds = (p * (dp - delta)) * scale;
+      float* dk = dqkv + j * 3 * width + width + head_offset;
+      float* dv = dk + width;
+      for (int d = 0; d < head_width; ++d) {
+        dq[d] = __builtin_fmaf(ds, k[j][d], dq[d]);
+        dk[d] = __builtin_fmaf(ds, q[i][d], dk[d]);
+        dv[d] = __builtin_fmaf(p, d_o[d], dv[d]);
+      }
+    }
+  }
+}
+
+}  // namespace ufab::kernels::reference

@@ -1,0 +1,250 @@
+#include "kernels/reference/reference_backend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/math.h"
+#include "kernels/reference/attention.h"
+#include "kernels/reference/lanes.h"
+#include "kernels/semantics.h"
+
+namespace ufab::kernels {
+namespace {
+
+using reference::LaneMaximum;
+using reference::LaneSum;
+
+class ReferenceBackend final : public Backend {
+ public:
+  explicit ReferenceBackend(int threads) : threads_(threads) {}
+  BackendKind kind() const override { return BackendKind::reference; }
+  int threads() const override { return threads_; }
+
+  void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
+                      int in_width, int out_width) override {
+    for (int m = 0; m < rows; ++m) {
+      for (int n = 0; n < out_width; ++n) {
+        float sum = bias == nullptr ? 0.0F : bias[n];
+        const float *x = in + at(m, in_width), *w = weight + at(n, in_width);
+        for (int k = 0; k < in_width; ++k) sum = __builtin_fmaf(x[k], w[k], sum);
+        out[at(m, out_width) + n] = sum;
+      }
+    }
+  }
+  void matmul_backward_input(float* din, const float* dout, const float* weight, int rows, int in_width,
+                             int out_width) override {
+    for (int m = 0; m < rows; ++m) {
+      float* dx = din + at(m, in_width);
+      std::fill_n(dx, in_width, 0.0F);
+      for (int n = 0; n < out_width; ++n) {
+        const float dy = dout[at(m, out_width) + n];
+        for (int k = 0; k < in_width; ++k) dx[k] = __builtin_fmaf(dy, weight[at(n, in_width) + k], dx[k]);
+      }
+    }
+  }
+  void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
+                              int out_width, bool accumulate) override {
+    for (int n = 0; n < out_width; ++n) {
+      float* dw = dweight + at(n, in_width);
+      if (!accumulate) std::fill_n(dw, in_width, 0.0F);
+      for (int m = 0; m < rows; ++m) {
+        const float dy = dout[at(m, out_width) + n];
+        for (int k = 0; k < in_width; ++k) dw[k] = __builtin_fmaf(dy, in[at(m, in_width) + k], dw[k]);
+      }
+    }
+  }
+  void bias_backward(float* dbias, const float* dout, int rows, int width) override {
+    std::fill_n(dbias, width, 0.0F);
+    for (int m = 0; m < rows; ++m) {
+      for (int n = 0; n < width; ++n) dbias[n] += dout[at(m, width) + n];
+    }
+  }
+
+  void layernorm_forward(float* out, float* mean, float* rstd, const float* in, const float* gamma,
+                         const float* beta, int rows, int width) override {
+    for (int r = 0; r < rows; ++r) {
+      const float* x = in + at(r, width);
+      LaneSum<float> sum, squares;
+      for (int c = 0; c < width; ++c) sum.add(c, x[c]);
+      mean[r] = sum.total() / static_cast<float>(width);
+      for (int c = 0; c < width; ++c) squares.add_product(c, x[c] - mean[r], x[c] - mean[r]);
+      const float variance = squares.total() / static_cast<float>(width);
+      rstd[r] = 1.0F / std::sqrt(variance + kLayerNormEpsilon);
+      for (int c = 0; c < width; ++c) {
+        out[at(r, width) + c] = __builtin_fmaf((x[c] - mean[r]) * rstd[r], gamma[c], beta[c]);
+      }
+    }
+  }
+  void layernorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                                const float* mean, const float* rstd, int rows, int width) override {
+    for (int r = 0; r < rows; ++r) {
+      const float *x = in + at(r, width), *dy = dout + at(r, width);
+      LaneSum<float> sum, projected;
+      for (int c = 0; c < width; ++c) {
+        const float g = dy[c] * gamma[c];
+        sum.add(c, g);
+        projected.add_product(c, g, (x[c] - mean[r]) * rstd[r]);
+      }
+      const float a = sum.total() / static_cast<float>(width);
+      const float b = projected.total() / static_cast<float>(width);
+      for (int c = 0; c < width; ++c) {
+        const float normal = (x[c] - mean[r]) * rstd[r];
+        din[at(r, width) + c] += rstd[r] * __builtin_fmaf(-normal, b, dy[c] * gamma[c] - a);
+      }
+    }
+  }
+  void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
+                                     const float* mean, const float* rstd, int rows, int width) override {
+    std::fill_n(dgamma, width, 0.0F);
+    std::fill_n(dbeta, width, 0.0F);
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < width; ++c) {
+        const float dy = dout[at(r, width) + c];
+        dgamma[c] = __builtin_fmaf(dy, (in[at(r, width) + c] - mean[r]) * rstd[r], dgamma[c]);
+        dbeta[c] += dy;
+      }
+    }
+  }
+
+  void gelu_forward(float* out, const float* in, std::size_t count) override {
+    for (std::size_t i = 0; i < count; ++i) out[i] = gelu(Lane{in[i]}).v;
+  }
+  void gelu_backward(float* din, const float* dout, const float* in, std::size_t count) override {
+    for (std::size_t i = 0; i < count; ++i) din[i] = gelu_gradient(Lane{in[i]}).v * dout[i];
+  }
+  void residual_forward(float* out, const float* a, const float* b, std::size_t count) override {
+    for (std::size_t i = 0; i < count; ++i) out[i] = a[i] + b[i];
+  }
+
+  void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
+                         int head_width) override {
+    const std::ptrdiff_t sequence = at(seq, heads * head_width);
+    for (int b = 0; b < batch; ++b) {
+      for (int h = 0; h < heads; ++h) {
+        reference::attention_forward(out + b * sequence, logsumexp + at(b * heads + h, seq),
+                                     qkv + 3 * b * sequence, seq, heads, head_width, h);
+      }
+    }
+  }
+  void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
+                          const float* qkv, int batch, int seq, int heads, int head_width) override {
+    const std::ptrdiff_t sequence = at(seq, heads * head_width);
+    for (int b = 0; b < batch; ++b) {
+      for (int h = 0; h < heads; ++h) {
+        reference::attention_backward(dqkv + 3 * b * sequence, dout + b * sequence, out + b * sequence,
+                                      logsumexp + at(b * heads + h, seq), qkv + 3 * b * sequence, seq, heads,
+                                      head_width, h);
+      }
+    }
+  }
+
+  void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
+                         int batch, int seq, int width) override {
+    for (int r = 0; r < batch * seq; ++r) {
+      for (int c = 0; c < width; ++c) {
+        out[at(r, width) + c] = wte[at(tokens[r], width) + c] + wpe[at(r % seq, width) + c];
+      }
+    }
+  }
+  void embedding_backward_tokens(float* dwte, const float* dout, const std::int32_t* tokens, int rows,
+                                 int width) override {
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < width; ++c) dwte[at(tokens[r], width) + c] += dout[at(r, width) + c];
+    }
+  }
+  void embedding_backward_positions(float* dwpe, const float* dout, int batch, int seq, int width) override {
+    std::fill_n(dwpe, at(seq, width), 0.0F);
+    for (int r = 0; r < batch * seq; ++r) {
+      for (int c = 0; c < width; ++c) dwpe[at(r % seq, width) + c] += dout[at(r, width) + c];
+    }
+  }
+
+  void softmax_cross_entropy(float* losses, float* logits, const std::int32_t* targets, int rows, int vocab,
+                             int count, bool gradient) override {
+    const float share = 1.0F / static_cast<float>(count);
+    for (int r = 0; r < rows; ++r) {
+      float* x = logits + at(r, vocab);
+      LaneMaximum highest;
+      for (int j = 0; j < vocab; ++j) highest.add(j, x[j]);
+      const float top = highest.total(), target_logit = x[targets[r]];
+      LaneSum<float> sum;
+      for (int j = 0; j < vocab; ++j) {
+        x[j] = exp(Lane{x[j] - top}).v;
+        sum.add(j, x[j]);
+      }
+      losses[r] = (log(Lane{sum.total()}).v + top) - target_logit;
+      if (!gradient) continue;
+      const float factor = (1.0F / sum.total()) * share;
+      for (int j = 0; j < vocab; ++j) x[j] *= factor;
+      x[targets[r]] -= share;
+    }
+  }
+
+  QuantizeResult quantize_add(std::int64_t* sums, const float* gradient, std::size_t count, int exponent,
+                              std::uint64_t bound, std::uint64_t first_index) override {
+    QuantizeResult result;
+    const double factor = std::ldexp(1.0, exponent);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (!std::isfinite(gradient[i])) {
+        result.non_finite = true;
+        continue;
+      }
+      const double scaled = static_cast<double>(gradient[i]) * factor;
+      if (std::fabs(scaled) >= 0x1p62) {
+        result.overflow = true;
+        continue;
+      }
+      const std::int64_t q = static_cast<std::int64_t>(std::nearbyint(scaled));
+      const std::uint64_t magnitude = static_cast<std::uint64_t>(q < 0 ? -q : q);
+      result.max_abs = std::max(result.max_abs, magnitude);
+      if (magnitude >= bound) {
+        result.overflow = true;
+        continue;
+      }
+      const std::uint64_t hash = (first_index + i) * 0x9E3779B97F4A7C15U;
+      result.fingerprint += static_cast<std::uint64_t>(q) * ((hash ^ (hash >> 29)) | 1U);
+      sums[i] += q;
+    }
+    if (result.overflow) result.max_abs = std::max(result.max_abs, bound);
+    return result;
+  }
+  void add_sums(std::int64_t* into, const std::int64_t* from, std::size_t count) override {
+    for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
+  }
+  double sum_of_squares(const std::int64_t* sums, std::size_t count, double factor) override {
+    double total = 0;
+    for (std::size_t from = 0; from < count; from += kNormBlock) {
+      LaneSum<double> block;
+      for (std::size_t i = from; i < std::min(count, from + kNormBlock); ++i) {
+        const double x = static_cast<double>(sums[i]) * factor;
+        block.add_product(static_cast<int>(i - from), x, x);
+      }
+      total += block.total();
+    }
+    return total;
+  }
+  void adamw(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+             const AdamWScalars& s) override {
+    for (std::size_t i = 0; i < count; ++i) {
+      const float g = static_cast<float>(static_cast<double>(sums[i]) * s.gradient_factor) * s.clip_scale;
+      m[i] = __builtin_fmaf(s.beta1, m[i], s.one_minus_beta1 * g);
+      v[i] = __builtin_fmaf(s.beta2, v[i], (s.one_minus_beta2 * g) * g);
+      float u = (m[i] * s.inverse_correction1) / (std::sqrt(v[i] * s.inverse_correction2) + s.eps);
+      u = __builtin_fmaf(s.weight_decay, params[i], u);
+      params[i] = __builtin_fmaf(-s.lr, u, params[i]);
+    }
+  }
+
+ private:
+  static std::ptrdiff_t at(int row, int width) { return static_cast<std::ptrdiff_t>(row) * width; }
+  int threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_reference_backend(int threads) {
+  return std::make_unique<ReferenceBackend>(threads);
+}
+
+}  // namespace ufab::kernels
