@@ -11,9 +11,13 @@
 namespace ufab::test {
 namespace {
 
-Status nothing(std::uint64_t, ByteView) { return {}; }
+Status nothing(std::uint64_t, ByteView) {
+  return {};
+}
 
-Bytes entry(std::size_t n) { return Bytes(10 + n * 7, static_cast<std::uint8_t>(n)); }
+Bytes entry(std::size_t n) {
+  return Bytes(10 + n * 7, static_cast<std::uint8_t>(n));
+}
 
 void fill(const std::string& folder, std::size_t count, std::uint64_t segment_size) {
   auto log = SegmentLog::open(folder, segment_size, 4096, nothing);

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <functional>
 #include <fstream>
+#include <functional>
 
 #include "accounting/records/codec.h"
 #include "fabric/base/file.h"
@@ -28,10 +28,8 @@ class FillVisitor {
     for (T& item : list) fill(item);
   }
   template <class T>
-    requires std::is_enum_v<T>
-  void operator()(const char*, T& value, std::uint8_t last) {
-    value = static_cast<T>(last);
-  }
+  requires std::is_enum_v<T>
+  void operator()(const char*, T& value, std::uint8_t last) { value = static_cast<T>(last); }
 
  private:
   template <class T>
@@ -129,7 +127,8 @@ TEST(Record, WhateverIsDecodedEncodesToTheSameBytes) {
 }
 
 TEST(Record, NamesAndTextsAreChecked) {
-  for (const char* name : {"", "-a", "A", "a b", "a/b", "\xc3\xa4"}) EXPECT_FALSE(check_name("name", name).ok());
+  for (const char* name : {"", "-a", "A", "a b", "a/b", "\xc3\xa4"})
+    EXPECT_FALSE(check_name("name", name).ok());
   EXPECT_FALSE(check_name("name", std::string(65, 'a')).ok());
   EXPECT_TRUE(check_name("name", "a.b_c-9").ok());
   for (const char* endpoint : {"host", ":1", "host:", "host:0", "host:65536", "a b:1", "host:1x"}) {
@@ -137,7 +136,8 @@ TEST(Record, NamesAndTextsAreChecked) {
   }
   EXPECT_TRUE(check_endpoint("endpoint", "127.0.0.1:7000").ok());
   EXPECT_TRUE(is_printable_utf8("gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80"));
-  for (const char* text : {"\n", "\x7f", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xc2\x80"}) {
+  for (const char* text :
+       {"\n", "\x7f", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xc2\x80"}) {
     EXPECT_FALSE(is_printable_utf8(text));
   }
 }
