@@ -192,8 +192,8 @@ struct Ledger::Impl {
             continue;  // next block
           batch[i]->outcome.emplace(outcome.status.error());
         } else {
-          batch[i]->outcome.emplace(SubmitOutcome{record_id(batch[i]->record), fresh.height, outcome.position,
-                                                  std::move(outcome.derived)});
+          batch[i]->outcome.emplace(
+              SubmitOutcome{outcome.id, fresh.height, outcome.position, std::move(outcome.derived)});
         }
       }
     }

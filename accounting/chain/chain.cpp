@@ -77,6 +77,7 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
   for (const Record& record : records) {
     RecordOutcome& outcome = made.outcomes.emplace_back();
     Bytes encoding = encode_record(record);
+    outcome.id = record_id(encoding);
     if (size + encoding.size() > signed_size_max || count >= signed_count_max) {
       outcome.status = Error{ErrorCode::unavailable, "the block is full"};
       continue;
@@ -92,7 +93,7 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
     auto applied = state_.apply(record);
     if (!applied.ok()) {
       outcome.status = applied.error();
-      applied = state_.refuse(record, record_id(encoding), applied.error());
+      applied = state_.refuse(record, outcome.id, applied.error());
     }
     outcome.on_chain = true;
     outcome.position = static_cast<std::uint32_t>(made.records.size());

@@ -15,6 +15,7 @@ struct RecordOutcome {
   Status status;               // why it was refused or turned away
   bool on_chain = false;       // false: turned away (bad signature, sequence, …), it left no trace
   std::uint32_t position = 0;  // in the block
+  RecordId id;
   std::vector<Record> derived;
 };
 

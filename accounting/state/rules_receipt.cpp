@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "accounting/merkle.h"
 #include "accounting/state/transition.h"
 
 namespace ufab {
@@ -75,7 +76,10 @@ Status Transition::check_receipt(const Receipt& receipt, OrgId org, const Receip
 
 Status Transition::on(const ReceiptBatch& body, OrgId org) {
   if (body.receipts.empty()) return Error{ErrorCode::invalid, "receipt batch: it is empty"};
-  if (ReceiptBatch::of(body.receipts).root != body.root) {
+  std::vector<Digest> digests;
+  digests.reserve(body.receipts.size());
+  for (const Receipt& receipt : body.receipts) digests.push_back(receipt_digest(receipt));
+  if (merkle::root(digests) != body.root) {
     return Error{ErrorCode::invalid, "receipt batch: its root is not that of its receipts"};
   }
   JobId last_job = 0;
@@ -89,11 +93,11 @@ Status Transition::on(const ReceiptBatch& body, OrgId org) {
     previous = &receipt;
     last_job = receipt.job;
   }
-  for (const Receipt& receipt : body.receipts) file_receipt(receipt);
+  for (std::size_t i = 0; i < digests.size(); ++i) file_receipt(body.receipts[i], digests[i]);
   return {};
 }
 
-void Transition::file_receipt(const Receipt& receipt) {
+void Transition::file_receipt(const Receipt& receipt, const Digest& digest) {
   JobEntry& job = s_.jobs_.at(receipt.job);
   // A dispute over an earlier window of the same batch: what follows it would be void anyway.
   if (job.phase != JobPhase::running) return;
@@ -105,7 +109,7 @@ void Transition::file_receipt(const Receipt& receipt) {
     window.attempt = receipt.attempt;
     window.receipts.resize(attempt.members.size());
   }
-  window.receipts[member] = {true, receipt, receipt_digest(receipt), std::uint64_t{1} << member};
+  window.receipts[member] = {true, receipt, digest, std::uint64_t{1} << member};
   touch(Slot::window, job.id, receipt.window);
   for (const MemberReceipt& other : window.receipts) {
     if (other.filed && (other.receipt.start_digest != receipt.start_digest ||

@@ -3,18 +3,21 @@
 #include <algorithm>
 
 #include "accounting/merkle.h"
-#include "fabric/base/codec.h"
 
 namespace ufab {
 
 namespace {
 
-Bytes encode_key(const StateKey& key) {
-  Writer writer;
-  writer.u8(key.slot);
-  writer.u64(key.a);
-  writer.u64(key.b);
-  return writer.take();
+using EncodedKey = std::array<std::uint8_t, 17>;
+
+EncodedKey encode_key(const StateKey& key) {
+  EncodedKey bytes;
+  bytes[0] = key.slot;
+  for (std::size_t i = 0; i < 8; ++i) {
+    bytes[1 + i] = static_cast<std::uint8_t>(key.a >> (8 * i));
+    bytes[9 + i] = static_cast<std::uint8_t>(key.b >> (8 * i));
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -55,12 +58,14 @@ void StateTree::update(const StateKey& key, const std::optional<Bytes>& value) {
 Digest StateTree::root() {
   std::vector<std::uint32_t> level;
   for (const std::uint32_t bucket : dirty_) {
-    Writer writer;
+    Bytes content;
+    content.reserve(buckets_[bucket].size() * (17 + 32));
     for (const Item& item : buckets_[bucket]) {
-      writer.raw(encode_key(item.key));
-      writer.raw(item.value.view());
+      const EncodedKey key = encode_key(item.key);
+      content.insert(content.end(), key.begin(), key.end());
+      content.insert(content.end(), item.value.bytes.begin(), item.value.bytes.end());
     }
-    nodes_[buckets_count + bucket] = merkle::leaf_hash(writer.bytes());
+    nodes_[buckets_count + bucket] = merkle::leaf_hash(content);
     is_dirty_[bucket] = false;
     level.push_back(static_cast<std::uint32_t>(buckets_count + bucket));
   }

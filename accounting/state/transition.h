@@ -71,7 +71,7 @@ class Transition {
 
   // Receipts.
   [[nodiscard]] Status check_receipt(const Receipt& receipt, OrgId org, const Receipt* previous) const;
-  void file_receipt(const Receipt& receipt);
+  void file_receipt(const Receipt& receipt, const Digest& digest);
   void advance_line(JobEntry& job);
 
   // Validation.
