@@ -10,7 +10,7 @@
 #include <shared_mutex>
 
 #include "accounting/chain/chain.h"
-#include "accounting/index/index.h"
+#include "accounting/index/writer.h"
 #include "accounting/log/segment_log.h"
 
 namespace ufab {
@@ -19,8 +19,6 @@ namespace {
 
 constexpr std::size_t waiting_max = 65536;  // records waiting for a block; more are turned away
 constexpr std::size_t listeners_max = 16;
-constexpr std::size_t index_batch_records = 4096;
-constexpr std::chrono::milliseconds index_batch_time{250};
 
 std::uint64_t system_now_us() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -51,9 +49,7 @@ struct Ledger::Impl {
   mutable std::shared_mutex chain_mutex;
   Chain chain;
   std::optional<SegmentLog> log;
-  std::unique_ptr<Index> index;
-  std::size_t index_pending = 0;
-  std::chrono::steady_clock::time_point index_flushed = std::chrono::steady_clock::now();
+  std::unique_ptr<IndexWriter> index;  // none if options.index is false
   std::optional<Error> stopped;
 
   mutable std::mutex head_mutex;
@@ -65,64 +61,41 @@ struct Ledger::Impl {
 
   // ---- All below: chain_mutex held exclusively. ----
 
+  // Replays the log into the state, and into the index what that has missed.
   [[nodiscard]] Status open_log() {
-    std::optional<std::uint64_t> indexed;
+    std::unique_ptr<Index> opened_index;
     const auto replay = [&](std::uint64_t, ByteView payload) -> Status {
       UFAB_ASSIGN(Block block, decode_block(payload));
-      UFAB_ASSIGN(const AppliedBlock applied, chain.import(std::move(block), Signatures::checked));
-      if (options.index && index == nullptr) UFAB_TRY(open_index());
-      if (index != nullptr && (!index->height() || *index->height() < applied.block.header.height)) {
-        UFAB_TRY(add_to_index(applied));
+      UFAB_ASSIGN(AppliedBlock applied, chain.import(std::move(block), Signatures::checked));
+      if (!options.index) return {};
+      if (opened_index == nullptr) {
+        UFAB_ASSIGN(opened_index, Index::open(path("index.sqlite"), chain.state().chain_id()));
       }
-      return {};
+      const auto indexed = opened_index->height();
+      if (indexed && *indexed >= applied.block.header.height) return {};
+      return add_to_index(*opened_index,
+                          indexed_block(std::make_shared<AppliedBlock>(std::move(applied)), chain.state()));
     };
     UFAB_ASSIGN(SegmentLog opened,
                 SegmentLog::open(path("log"), options.segment_size_max, block_size_max, replay));
     log = std::move(opened);
-    if (!chain.empty() && index != nullptr) {
-      UFAB_TRY(index->flush());
-      if (index->height() != chain.head().height) {
-        return Error{
-            ErrorCode::corrupt,
-            fmt::format("{}: the log ends at block {}, but the index knows block {}: the log lost its end",
-                        options.folder, chain.head().height, *index->height())};
-      }
+    if (opened_index == nullptr) return {};
+    UFAB_TRY(opened_index->flush());
+    if (opened_index->height() != chain.head().height) {
+      return Error{
+          ErrorCode::corrupt,
+          fmt::format("{}: the log ends at block {}, but the index knows block {}: the log lost its end",
+                      options.folder, chain.head().height, *opened_index->height())};
     }
-    return {};
-  }
-
-  [[nodiscard]] Status open_index() {
-    UFAB_ASSIGN(index, Index::open(path("index.sqlite"), chain.state().chain_id()));
-    return {};
-  }
-
-  [[nodiscard]] Status add_to_index(const AppliedBlock& applied) {
-    std::vector<IndexedRecord> rows;
-    rows.reserve(applied.records.size());
-    for (std::size_t i = 0; i < applied.records.size(); ++i) {
-      const Record& record = applied.records[i];
-      rows.push_back({&record, record_id(applied.block.records[i]),
-                      chain.state().organisation_of_any_key(record.signer), &applied.movements[i]});
-    }
-    UFAB_TRY(
-        index->add(applied.block.header, block_hash(applied.block.header), rows, applied.start_movements));
-    index_pending += rows.size() + 1;
-    const auto now = std::chrono::steady_clock::now();
-    if (index_pending >= index_batch_records || now - index_flushed >= index_batch_time) {
-      UFAB_TRY(index->flush());
-      index_pending = 0;
-      index_flushed = now;
-    }
+    index = std::make_unique<IndexWriter>(std::move(opened_index));
     return {};
   }
 
   // Log first, index second: what the index misses it gets from the log.
-  [[nodiscard]] Status store(const AppliedBlock& applied, ByteView encoding) {
+  [[nodiscard]] Status store(std::shared_ptr<const AppliedBlock> applied, ByteView encoding) {
     Status status = log->append(encoding);
-    if (status.ok() && options.index) {
-      if (index == nullptr) status = open_index();
-      if (status.ok()) status = add_to_index(applied);
-    }
+    if (status.ok() && index != nullptr)
+      status = index->add(indexed_block(std::move(applied), chain.state()));
     if (!status.ok()) stopped = status.error();
     return status;
   }
@@ -169,23 +142,23 @@ struct Ledger::Impl {
     {
       const std::unique_lock guard(chain_mutex);
       Status status = usable();
-      AppliedBlock made;
+      auto made = std::make_shared<AppliedBlock>();
       const State& state = chain.state();
       if (status.ok() && state.organisation(state.producer())->key != key->public_key()) {
         status =
             Error{ErrorCode::denied, "the validator's key has changed: open the ledger with the new one"};
       }
       if (status.ok()) {
-        made = chain.make(records, *key, options.now_us(), Signatures::checked);
-        status = store(made, encode_block(made.block));
+        *made = chain.make(records, *key, options.now_us(), Signatures::checked);
+        status = store(made, encode_block(made->block));
       }
       if (!status.ok()) {
         for (const auto& item : batch) item->outcome.emplace(status.error());
         return status;
       }
-      fresh = {made.block.header.height, chain.head_hash(), made.block.header.time_us};
+      fresh = {made->block.header.height, chain.head_hash(), made->block.header.time_us};
       for (std::size_t i = 0; i < batch.size(); ++i) {
-        RecordOutcome& outcome = made.outcomes[i];
+        RecordOutcome& outcome = made->outcomes[i];  // the index does not look at them
         batch[i]->on_chain = outcome.on_chain;
         if (!outcome.status.ok()) {
           if (outcome.status.error().code == ErrorCode::unavailable && !outcome.on_chain)
@@ -220,7 +193,7 @@ struct Ledger::Impl {
 
   // A record that is on the chain already, with the outcome it had.
   [[nodiscard]] std::optional<Result<SubmitOutcome>> known(const RecordId& id) {
-    const std::unique_lock guard(chain_mutex);  // the index is not thread-safe
+    const std::shared_lock guard(chain_mutex);
     if (index == nullptr) return std::nullopt;
     const auto place = index->find_record(id);
     if (!place.ok()) return Result<SubmitOutcome>(place.error());
@@ -405,15 +378,11 @@ Result<bool> Ledger::produce_if_due() {
   std::unique_lock guard(impl_->queue_mutex);
   if (impl_->busy) return false;
   {
-    const std::unique_lock chain_guard(impl_->chain_mutex);
+    const std::shared_lock chain_guard(impl_->chain_mutex);
     UFAB_TRY(impl_->usable());
     const std::uint64_t due =
         impl_->chain.head().time_us + impl_->chain.state().params().block_interval_ms * 1000;
-    if (impl_->queue.empty() && impl_->options.now_us() < due) {
-      if (impl_->index != nullptr) UFAB_TRY(impl_->index->flush());
-      impl_->index_pending = 0;
-      return false;
-    }
+    if (impl_->queue.empty() && impl_->options.now_us() < due) return false;
   }
   UFAB_TRY(impl_->lead(guard));
   return true;
@@ -442,7 +411,7 @@ Status Ledger::import_block(ByteView encoded_block) {
       if (impl_->chain.broken()) UFAB_TRY(impl_->rebuild_chain());
       return applied.error();
     }
-    UFAB_TRY(impl_->store(*applied, encoded_block));
+    UFAB_TRY(impl_->store(std::make_shared<AppliedBlock>(std::move(*applied)), encoded_block));
     fresh = {height, impl_->chain.head_hash(), impl_->chain.head().time_us};
   }
   impl_->publish(fresh);
