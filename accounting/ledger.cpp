@@ -69,7 +69,7 @@ struct Ledger::Impl {
     std::optional<std::uint64_t> indexed;
     const auto replay = [&](std::uint64_t, ByteView payload) -> Status {
       UFAB_ASSIGN(Block block, decode_block(payload));
-      UFAB_ASSIGN(const AppliedBlock applied, chain.import(std::move(block), false));
+      UFAB_ASSIGN(const AppliedBlock applied, chain.import(std::move(block), Signatures::checked));
       if (options.index && index == nullptr) UFAB_TRY(open_index());
       if (index != nullptr && (!index->height() || *index->height() < applied.block.header.height)) {
         UFAB_TRY(add_to_index(applied));
@@ -137,10 +137,11 @@ struct Ledger::Impl {
     chain = Chain();
     const auto replay = [&](std::uint64_t, ByteView payload) -> Status {
       UFAB_ASSIGN(Block block, decode_block(payload));
-      UFAB_TRY(chain.import(std::move(block), false));
+      UFAB_TRY(chain.import(std::move(block), Signatures::checked));
       return {};
     };
-    Status status = SegmentLog::scan(path("log"), block_size_max, replay, nullptr);
+    SegmentLog::Scan scan;
+    Status status = SegmentLog::scan(path("log"), block_size_max, replay, scan);
     if (!status.ok()) stopped = status.error();
     return status;
   }
@@ -169,8 +170,13 @@ struct Ledger::Impl {
       const std::unique_lock guard(chain_mutex);
       Status status = usable();
       AppliedBlock made;
+      const State& state = chain.state();
+      if (status.ok() && state.organisation(state.producer())->key != key->public_key()) {
+        status =
+            Error{ErrorCode::denied, "the validator's key has changed: open the ledger with the new one"};
+      }
       if (status.ok()) {
-        made = chain.make(records, *key, options.now_us());
+        made = chain.make(records, *key, options.now_us(), Signatures::checked);
         status = store(made, encode_block(made.block));
       }
       if (!status.ok()) {
@@ -322,16 +328,11 @@ namespace {
 // A log that holds nothing (it was just made, or its founder died) can be founded.
 Status check_empty_folder(const LedgerOptions& options) {
   UFAB_TRY(make_folders(options.folder));
-  std::uint64_t entries = 0;
   UFAB_TRY(make_folders(options.folder + "/log"));
+  SegmentLog::Scan scan;
   UFAB_TRY(SegmentLog::scan(
-      options.folder + "/log", block_size_max,
-      [&](std::uint64_t, ByteView) -> Status {
-        ++entries;
-        return {};
-      },
-      nullptr));
-  if (entries == 0) return {};
+      options.folder + "/log", block_size_max, [](std::uint64_t, ByteView) { return Status{}; }, scan));
+  if (scan.entries == 0) return {};
   return Error{ErrorCode::conflict, fmt::format("{}: there is a ledger already", options.folder)};
 }
 
@@ -369,6 +370,15 @@ Result<std::unique_ptr<Ledger>> Ledger::join(LedgerOptions options, ByteView gen
 Result<SubmitOutcome> Ledger::submit(ByteView encoded_record) {
   if (!impl_->key) return not_the_producer();
   UFAB_ASSIGN(Record record, decode_record(encoded_record));
+  // At the door, in the caller's thread: the signature, and whether it is an old acquaintance.
+  if (!verify_record(chain_id(), record)) {
+    return Error{ErrorCode::invalid, fmt::format("{}: the signature is wrong", describe_record(record))};
+  }
+  bool used = false;
+  with_state([&](const State& state) { used = record.sequence < state.next_sequence(record.signer); });
+  if (used) {
+    if (auto earlier = impl_->known(record_id(encoded_record))) return std::move(*earlier);
+  }
   UFAB_ASSIGN(const std::shared_ptr<Waiting> item, impl_->enqueue(std::move(record)));
   return impl_->wait_for(item);
 }

@@ -63,7 +63,8 @@ Result<AppliedBlock> Chain::make_genesis(Chain& chain, const KeyPair& key, const
   return made;
 }
 
-AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key, std::uint64_t time_us) {
+AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key, std::uint64_t time_us,
+                         Signatures signatures) {
   UFAB_ASSERT(begun_ && !broken_);
   const std::uint64_t height = head_.height + 1;
   const std::uint64_t time = std::max(time_us, head_.time_us);
@@ -81,7 +82,7 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
       continue;
     }
     outcome.status = state_.admissible(record);
-    if (outcome.status.ok() && !verify_record(state_.chain_id(), record)) {
+    if (outcome.status.ok() && signatures == Signatures::check && !verify_record(state_.chain_id(), record)) {
       outcome.status =
           Error{ErrorCode::invalid, fmt::format("{}: the signature is wrong", describe_record(record))};
     }
@@ -103,9 +104,10 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
   return made;
 }
 
-Status Chain::check_header(const BlockHeader& header, bool check_signatures) const {
-  const std::uint64_t height = header.height;
-  if (height != head_.height + 1) return in_block(height, fmt::format("expected block {}", head_.height + 1));
+Status Chain::check_header(const BlockHeader& header, Signatures signatures) const {
+  const std::uint64_t height = head_.height + 1;
+  if (header.height != height)
+    return in_block(height, fmt::format("its header says block {}", header.height));
   if (header.chain_id != state_.chain_id()) return in_block(height, "it belongs to another chain");
   if (header.previous != head_hash_) return in_block(height, "it does not follow the block before it");
   if (header.time_us < head_.time_us)
@@ -114,21 +116,21 @@ Status Chain::check_header(const BlockHeader& header, bool check_signatures) con
   if (header.producer != state_.producer() || producer == nullptr || producer->key != header.producer_key) {
     return in_block(height, "its producer is not the chain's validator");
   }
-  if (check_signatures &&
+  if (signatures == Signatures::check &&
       !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
     return in_block(height, "its signature is wrong");
   }
   return {};
 }
 
-Result<AppliedBlock> Chain::import_genesis(Block block, bool check_signatures) {
+Result<AppliedBlock> Chain::import_genesis(Block block, Signatures signatures) {
   const BlockHeader& header = block.header;
   if (header.height != 0 || block.records.size() != 1 || header.record_count != 1) {
-    return in_block(header.height, "expected block 0 with one record, the genesis");
+    return in_block(0, "expected block 0 with one record, the genesis");
   }
   auto record = decode_record(block.records[0]);
   if (!record.ok()) return in_block(0, 0, "?", record.error().message);
-  if (check_signatures && !verify_record({}, *record))
+  if (signatures == Signatures::check && !verify_record({}, *record))
     return in_block(0, 0, "genesis", "the signature is wrong");
   auto applied = state_.apply_genesis(*record, {0, header.time_us, {}, 1});
   if (!applied.ok()) return in_block(0, 0, record_type_name(record->type()), applied.error().message);
@@ -138,7 +140,7 @@ Result<AppliedBlock> Chain::import_genesis(Block block, bool check_signatures) {
   if (header.producer != 1 || header.producer_key != record->signer) {
     return in_block(0, "its producer is not the founder");
   }
-  if (check_signatures &&
+  if (signatures == Signatures::check &&
       !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
     return in_block(0, "its signature is wrong");
   }
@@ -159,26 +161,23 @@ Result<AppliedBlock> Chain::import_genesis(Block block, bool check_signatures) {
   return done;
 }
 
-Result<AppliedBlock> Chain::import(Block block, bool check_signatures) {
+Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
   UFAB_ASSERT(!broken_);
-  if (!begun_) return import_genesis(std::move(block), check_signatures);
+  if (!begun_) return import_genesis(std::move(block), signatures);
   const BlockHeader header = block.header;
-  const std::uint64_t height = header.height;
-  UFAB_TRY(check_header(header, check_signatures));
+  const std::uint64_t height = head_.height + 1;
+  UFAB_TRY(check_header(header, signatures));
   AppliedBlock done;
   done.records.reserve(block.records.size());
   // Decode and check signatures before anything changes.
   for (std::size_t i = 0; i < block.records.size(); ++i) {
     auto record = decode_record(block.records[i]);
     if (!record.ok()) return in_block(height, i, "?", record.error().message);
-    if (check_signatures && !record_type_derived(record->type()) &&
+    if (signatures == Signatures::check && !record_type_derived(record->type()) &&
         !verify_record(state_.chain_id(), *record)) {
       return in_block(height, i, record_type_name(record->type()), "the signature is wrong");
     }
     done.records.push_back(std::move(record).value());
-  }
-  if (header.record_root != merkle::root(record_leaves(block.records))) {
-    return in_block(height, "its record root is not that of its records");
   }
   broken_ = true;  // until all of it has been applied
   done.movements.resize(done.records.size());
@@ -211,6 +210,9 @@ Result<AppliedBlock> Chain::import(Block block, bool check_signatures) {
     done.movements[next] = std::move(applied->movements);
     ++next;
     UFAB_TRY(expect_derived(applied->derived));
+  }
+  if (header.record_root != merkle::root(record_leaves(block.records))) {
+    return in_block(height, "its record root is not that of its records: one was added, removed or moved");
   }
   if (header.epoch != state_.epoch()) return in_block(height, "its epoch is wrong");
   if (header.state_root != state_.end_block())

@@ -27,6 +27,9 @@ struct AppliedBlock {
   std::vector<RecordOutcome> outcomes;  // made blocks only: of each submitted record
 };
 
+// Whether the caller has checked signatures already: at the door, or when the log was written.
+enum class Signatures : bool { check, checked };
+
 class Chain {
  public:
   // Makes block 0.
@@ -35,11 +38,11 @@ class Chain {
   // Makes the next block and applies it. Records that do not fit any more have on_chain = false and
   // ErrorCode::unavailable. Precondition: `key` is the producer's key.
   [[nodiscard]] AppliedBlock make(const std::vector<Record>& records, const KeyPair& key,
-                                  std::uint64_t time_us);
+                                  std::uint64_t time_us, Signatures signatures = Signatures::check);
   // Checks the next block against everything, and applies it. After an error the state may be half way
-  // through the block: the chain must be rebuilt from the log. `check_signatures` false: for replaying a log
-  // that was checked when it was written. The error names the record: "block H record I (TYPE): …".
-  [[nodiscard]] Result<AppliedBlock> import(Block block, bool check_signatures = true);
+  // through the block: the chain must be rebuilt from the log. The error names the record: "block H record I
+  // (TYPE): …".
+  [[nodiscard]] Result<AppliedBlock> import(Block block, Signatures signatures = Signatures::check);
 
   [[nodiscard]] const State& state() const { return state_; }
   [[nodiscard]] bool empty() const { return !begun_; }
@@ -49,8 +52,8 @@ class Chain {
   [[nodiscard]] bool broken() const { return broken_; }
 
  private:
-  [[nodiscard]] Result<AppliedBlock> import_genesis(Block block, bool check_signatures);
-  [[nodiscard]] Status check_header(const BlockHeader& header, bool check_signatures) const;
+  [[nodiscard]] Result<AppliedBlock> import_genesis(Block block, Signatures signatures);
+  [[nodiscard]] Status check_header(const BlockHeader& header, Signatures signatures) const;
   void seal(AppliedBlock& made, const KeyPair& key, std::uint64_t height, std::uint64_t time_us);
 
   State state_;

@@ -244,6 +244,19 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, const Digest
   return std::unique_ptr<Index>(new Index(std::move(impl)));
 }
 
+std::optional<std::uint64_t> Index::peek_height(const std::string& path) {
+  sqlite3* db = nullptr;
+  std::optional<std::uint64_t> height;
+  if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READONLY, nullptr) == SQLITE_OK) {
+    Statement query(db, "SELECT max(height) FROM block");  // finalised before the connection closes
+    if (query.start() == SQLITE_ROW && sqlite3_column_type(query.raw(), 0) == SQLITE_INTEGER) {
+      height = static_cast<std::uint64_t>(sqlite3_column_int64(query.raw(), 0));
+    }
+  }
+  sqlite3_close(db);
+  return height;
+}
+
 std::optional<std::uint64_t> Index::height() const {
   return impl_->height;
 }

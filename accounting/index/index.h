@@ -36,6 +36,8 @@ class Index {
   // Creates the file if it does not exist. An index of another version or chain is ErrorCode::conflict.
   [[nodiscard]] static Result<std::unique_ptr<Index>> open(const std::string& path, const Digest& chain_id);
   ~Index();
+  // Height of the last block in the index at `path`, without changing it; empty if there is none to read.
+  [[nodiscard]] static std::optional<std::uint64_t> peek_height(const std::string& path);
 
   // Height of the last block in it; empty for a new index.
   [[nodiscard]] std::optional<std::uint64_t> height() const;

@@ -101,6 +101,8 @@ struct SegmentLog::Walk {
   std::uint64_t tail_size = 0;  // of the last segment, without what is torn
   bool torn = false;
   bool torn_head = false;  // the last segment's own head is torn: the file holds nothing
+  bool explain = false;    // hand damaged entries to replay too
+  bool replay_failed = false;
 };
 
 Status SegmentLog::walk(const std::string& folder, std::size_t payload_size_max, const Replay& replay,
@@ -172,11 +174,14 @@ Status SegmentLog::walk(const std::string& folder, std::size_t payload_size_max,
         break;
       }
       if (next_chain(result.chain, payload) != chain) {
+        if (result.explain) UFAB_TRY(replay(result.places.size(), payload));
         return corrupt("its bytes do not match the hash chain");
       }
       result.places.push_back({static_cast<std::uint32_t>(result.segments.size() - 1), size, offset});
       result.chain = chain;
-      UFAB_TRY(replay(result.places.size() - 1, payload));
+      const Status replayed = replay(result.places.size() - 1, payload);
+      result.replay_failed = !replayed.ok();
+      if (!replayed.ok()) return replayed;
       offset += frame_head_size + size;
     }
     result.tail_size = offset;
@@ -186,11 +191,14 @@ Status SegmentLog::walk(const std::string& folder, std::size_t payload_size_max,
 }
 
 Status SegmentLog::scan(const std::string& folder, std::size_t payload_size_max, const Replay& replay,
-                        bool* torn) {
+                        Scan& result) {
   Walk found;
-  UFAB_TRY(walk(folder, payload_size_max, replay, found));
-  if (torn != nullptr) *torn = found.torn;
-  return {};
+  found.explain = true;
+  const Status status = walk(folder, payload_size_max, replay, found);
+  // An entry that `replay` refused has its place already.
+  result.entries = found.replay_failed ? found.places.size() - 1 : found.places.size();
+  result.torn = found.torn;
+  return status;
 }
 
 Result<SegmentLog> SegmentLog::open(const std::string& folder, std::uint64_t segment_size_max,

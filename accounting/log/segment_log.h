@@ -37,9 +37,14 @@ class SegmentLog {
   // Creates the folder if it is missing. An entry may have at most payload_size_max bytes.
   [[nodiscard]] static Result<SegmentLog> open(const std::string& folder, std::uint64_t segment_size_max,
                                                std::size_t payload_size_max, const Replay& replay);
-  // Reads without changing anything: for auditors. Sets *torn when the log ends in a torn frame.
+  // Reads without changing anything: for auditors. An entry whose bytes do not match the hash chain is still
+  // handed to `replay`, whose error may say more; it is an error in any case.
+  struct Scan {
+    std::uint64_t entries = 0;  // whole and right ones; on an error the number of the first that is not
+    bool torn = false;          // the log ends in a torn frame
+  };
   [[nodiscard]] static Status scan(const std::string& folder, std::size_t payload_size_max,
-                                   const Replay& replay, bool* torn);
+                                   const Replay& replay, Scan& result);
 
   // Durable when it returns. After an error the log must be opened again.
   [[nodiscard]] Status append(ByteView payload);

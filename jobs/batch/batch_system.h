@@ -71,6 +71,8 @@ class BatchSystem {
   // Asks for the end of a run: TERM, grace, KILL. Idempotent; a run that has ended stays as it is.
   [[nodiscard]] virtual Status cancel(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<std::string>> list() = 0;
+  // Processors that runs may occupy at a time; a batch system that knows its own ignores it.
+  virtual void set_slots(std::uint32_t slots) = 0;
   // Work that needs a regular push (starting what waits); called about five times a second.
   virtual void tick() = 0;
 };

@@ -73,6 +73,11 @@ class LocalBatch final : public BatchSystem {
     return names();
   }
 
+  void set_slots(std::uint32_t slots) override {
+    const std::lock_guard lock(mutex_);
+    config_.slots = slots;
+  }
+
   void tick() override {
     const std::lock_guard lock(mutex_);
     start_waiting();

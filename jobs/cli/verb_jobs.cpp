@@ -69,7 +69,7 @@ class ProgressLine {
     // Not a terminal: a line when the phase changes, and every five seconds while training.
     const std::string phase = text_of(job, "phase");
     const auto now = std::chrono::steady_clock::now();
-    if (phase == phase_ && (phase != "running" || now - printed_ < 5s || line == line_)) return;
+    if (line == line_ || (phase == phase_ && phase == "running" && now - printed_ < 5s)) return;
     phase_ = phase;
     printed_ = now;
     line_ = line;

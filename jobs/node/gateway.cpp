@@ -17,6 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr auto lease_patience = 20s;
+constexpr auto avoid_duration = 120s;  // then a silent provider is asked again
 constexpr auto member_patience = 30s;
 constexpr auto end_patience = 3s;      // between a run's end and the judgement over it: receipts travel
 constexpr auto receipt_patience = 60s; // after all runs ended well
@@ -315,7 +316,9 @@ Status Gateway::plan_attempt(const JobView& view, const std::string& reason) {
   request.micro_batches = job.order.micro_batches;
   request.flop_per_micro_batch = job.order.flop_per_micro_batch;
   for (const OrgId id : job.excluded) request.exclude.push_back(view.organisations.at(id).name);
-  for (const std::string& name : watch_of(job.id).avoid) request.exclude.push_back(name);
+  for (const auto& [name, since] : watch_of(job.id).avoid) {
+    if (Clock::now() - since < avoid_duration) request.exclude.push_back(name);
+  }
   // Fewer than asked for may carry on what the convicted or silent left behind.
   if (!request.exclude.empty() && number > 1) {
     request.providers_min = 1;
@@ -373,7 +376,7 @@ Status Gateway::drive(const JobView& view) {
         for (const MemberEntry& member : job.attempts.back().members) {
           if (member.leased) continue;
           const std::string& name = view.organisations.at(member.share.organisation).name;
-          watch.avoid.insert(name);
+          watch.avoid[name] = Clock::now();
           silent += " " + name;
         }
         {
@@ -446,7 +449,7 @@ Status Gateway::drive_running(const JobView& view, Watch& watch) {
     if (!member.reachable) {
       if (Clock::now() - watch.unreachable_since[member.organisation] > member_patience) {
         passing = "the node of " + member.organisation + " does not answer";
-        watch.avoid.insert(member.organisation);
+        watch.avoid[member.organisation] = Clock::now();
       }
       continue;
     }

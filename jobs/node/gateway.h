@@ -13,7 +13,6 @@
 #include <chrono>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
 
 #include "jobs/broker/broker.h"
@@ -61,7 +60,7 @@ class Gateway {
     std::uint32_t attempt = 0;
     std::map<std::string, Clock::time_point> unreachable_since;
     std::optional<Clock::time_point> ended_since;
-    std::set<std::string> avoid;  // organisations that stayed silent
+    std::map<std::string, Clock::time_point> avoid;  // organisations that stayed silent, and since when
     std::vector<MemberProgress> progress;
     Clock::time_point asked;
     std::string reason;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <thread>
 #include <toml++/toml.h>
 
 #include "fabric/base/file.h"
@@ -63,6 +64,10 @@ Result<Home> Home::locate(const std::string& option) {
   // A Unix socket's path has 107 characters at most (sockaddr_un).
   if (text.size() > 90) return Error{ErrorCode::limit, "the home's path is longer than 90 characters: " + text};
   return Home(text);
+}
+
+std::uint32_t run_slots(const HomeConfig& config) {
+  return config.provider ? config.provider->slots : std::max(1U, std::thread::hardware_concurrency());
 }
 
 bool Home::exists() const { return file_exists(file("config.toml")); }

@@ -45,6 +45,9 @@ struct HomeConfig {
   std::optional<ProviderConfig> provider;   // nullopt: no provider
 };
 
+// Processors for this node's batch runs: the provider's, or all of them on a node that only verifies.
+[[nodiscard]] std::uint32_t run_slots(const HomeConfig& config);
+
 class Home {
  public:
   explicit Home(std::string path) : path_(std::move(path)) {}

@@ -50,6 +50,38 @@ void log_line(const std::string& line) {
   std::fprintf(stderr, "%s.%03dZ %s\n", stamp, static_cast<int>(ms), line.c_str());
 }
 
+std::string trainer_of(const HomeConfig& config, const std::string& program_folder) {
+  const bool named = config.provider && !config.provider->trainer.empty();
+  return named ? config.provider->trainer : program_folder + "/ufab-train";
+}
+
+// The provider section may change while the node runs (`ufab provider init`); the rest is read once. Only the
+// thread that drives the agents reads the section.
+class ProviderWatch {
+ public:
+  explicit ProviderWatch(NodeContext& node) : node_(node), read_(modified()) {}
+
+  void tick() {
+    const auto time = modified();
+    if (time == read_) return;
+    const auto config = node_.home.load_config();
+    if (!config) return;  // being edited; the next look may find it whole
+    read_ = time;
+    node_.config.provider = config->provider;
+    node_.trainer = trainer_of(*config, node_.program_folder);
+    node_.batch->set_slots(run_slots(*config));
+    node_.log("the provider section was read again");
+  }
+
+ private:
+  [[nodiscard]] std::filesystem::file_time_type modified() const {
+    std::error_code error;
+    return std::filesystem::last_write_time(node_.home.file("config.toml"), error);
+  }
+  NodeContext& node_;
+  std::filesystem::file_time_type read_;
+};
+
 }  // namespace
 
 Status run_node(const Home& home, const NodeOptions& options) {
@@ -63,16 +95,12 @@ Status run_node(const Home& home, const NodeOptions& options) {
   UFAB_ASSIGN(const std::unique_ptr<Chain> chain, Chain::open(home, config));
   UFAB_ASSIGN(const Credentials credentials, Credentials::create(chain->key()));
   PeerPool peers(credentials);
-  LocalBatchConfig batch_config;
-  batch_config.folder = home.batch_folder();
-  batch_config.shepherd = options.program;
-  batch_config.slots = config.provider ? config.provider->slots : 1;
+  const LocalBatchConfig batch_config{home.batch_folder(), options.program, run_slots(config)};
   UFAB_ASSIGN(const std::unique_ptr<BatchSystem> batch, make_local_batch(batch_config));
 
   NodeContext node{home, config, chain.get(), &peers, batch.get(), {}, {}, log_line};
   node.program_folder = std::filesystem::path(options.program).parent_path().string();
-  node.trainer = config.provider && !config.provider->trainer.empty() ? config.provider->trainer
-                                                                      : node.program_folder + "/ufab-train";
+  node.trainer = trainer_of(config, node.program_folder);
   Gateway gateway(node);
   ProviderAgent provider(node);
   Verifier verifier(node);
@@ -89,7 +117,9 @@ Status run_node(const Home& home, const NodeOptions& options) {
   server.serve(std::move(local));
   log_line("node of " + config.organisation + " is up, height " + std::to_string(chain->ledger().head().height));
 
+  ProviderWatch watch(node);
   while (!stop_requested) {
+    watch.tick();
     batch->tick();
     provider.tick();
     gateway.tick();

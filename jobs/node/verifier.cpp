@@ -62,7 +62,7 @@ Status Verifier::advance(const JobView& view, const WindowEntry& window) {
     if (status.error().code != ErrorCode::not_found) return status.error();
     if (tries >= max_tries) return {};
     UFAB_TRY(prepare(view, window, folder));
-    const std::uint32_t slots = std::max(1U, node_.config.provider ? node_.config.provider->slots : 1U);
+    const std::uint32_t slots = run_slots(node_.config);
     const AttemptEntry& attempt = *view.job.attempt(window.attempt);
     const std::uint32_t ranks = ranks_for(attempt, slots);
     JobSpec spec;

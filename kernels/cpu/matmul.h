@@ -10,8 +10,24 @@ namespace ufab::kernels::UFAB_KERNELS_ISA {
 inline constexpr int kDepthBlock = 384;
 inline constexpr int kPanel = 16 * kTileVectors;
 inline constexpr int kColumnBlock = kPanel * (192 / kPanel);  // the packed block stays in the L2 cache
+// A column-major a is packed too, some strips of kTileRows rows at a time, so that whole cache lines of it
+// are used: strip s holds a(i, k) at [k][i], and each store may spill a vector past its strip.
+inline constexpr int kGroupStrips = 8;
+inline constexpr int kGroupRows = kGroupStrips * kTileRows;
+inline constexpr int kStripFloats = kDepthBlock * kTileRows + 16;
 inline constexpr std::size_t kMatmulScratch =
-    static_cast<std::size_t>(kDepthBlock) * (kColumnBlock + 16);  // packed b, then one packed strip of a
+    static_cast<std::size_t>(kDepthBlock) * kColumnBlock + std::size_t{kGroupStrips} * kStripFloats;
+
+UFAB_INLINE void pack_a(float* packed, const float* a, std::ptrdiff_t a_depth, int rows, int depth) {
+  for (int k = 0; k < depth; ++k) {
+    float* strip = packed + k * kTileRows;
+    for (int i = 0; i < rows; i += kTileRows) {
+      F16::load_n(a + i, smaller(rows - i, kTileRows)).store(strip);
+      strip += kStripFloats;
+    }
+    a += a_depth;
+  }
+}
 
 UFAB_INLINE void pack_b(float* packed, const MatmulRange& range, int j0, int columns, int k0, int depth) {
   for (int j = 0; j < columns; j += kPanel) {
@@ -27,6 +43,24 @@ UFAB_INLINE void pack_b(float* packed, const MatmulRange& range, int j0, int col
   }
 }
 
+// Rows [0, rows) of one block of columns and depth; a row-major (lda) or one packed strip.
+template <bool kPackedA>
+UFAB_INLINE void multiply_panels(TileArgs args, const float* packed_b, int rows, int columns) {
+  float* const c = args.c;
+  const float* const bias = args.bias;
+  args.b = packed_b;
+  for (int j = 0; j < columns; j += kPanel) {
+    const int width = smaller(columns - j, kPanel);
+    const int vectors = (width + 15) / 16;
+    args.ldb = 16 * vectors;
+    args.c = c + j;
+    args.bias = bias == nullptr ? nullptr : bias + j;
+    args.last = width - 16 * (vectors - 1);
+    tile_strip<kPackedA>(args, rows, vectors);
+    args.b += args.ldb * args.depth;
+  }
+}
+
 inline void matmul(const MatmulRange& range, float* scratch) {
   float* const packed_b = scratch;
   float* const packed_a = scratch + static_cast<std::ptrdiff_t>(kDepthBlock) * kColumnBlock;
@@ -35,43 +69,33 @@ inline void matmul(const MatmulRange& range, float* scratch) {
     for (int k0 = 0; k0 < range.depth; k0 += kDepthBlock) {
       const int depth = smaller(range.depth - k0, kDepthBlock);
       pack_b(packed_b, range, j0, columns, k0, depth);
-      const Start start = (k0 > 0 || range.accumulate) ? Start::load
-                          : range.bias != nullptr      ? Start::bias
-                                                       : Start::zero;
+      TileArgs args{.a = nullptr,
+                    .lda = range.a_row,
+                    .b = nullptr,
+                    .ldb = 0,
+                    .c = nullptr,
+                    .ldc = range.c_row,
+                    .bias = range.bias == nullptr ? nullptr : range.bias + j0,
+                    .depth = depth,
+                    .last = 0,
+                    .start = (k0 > 0 || range.accumulate) ? Start::load
+                             : range.bias != nullptr      ? Start::bias
+                                                          : Start::zero};
+      const bool pack = range.a_depth != 1;
       for (int i0 = 0; i0 < range.rows; i0 += kTileRows) {
         const int rows = smaller(range.rows - i0, kTileRows);
         const float* a = range.a + i0 * range.a_row + k0 * range.a_depth;
-        std::ptrdiff_t lda = range.a_row;
-        const bool column_major = range.a_depth != 1;
-        if (column_major) {  // rows of a are far apart: gather the strip once for all panels
-          for (int k = 0; k < depth; ++k) {
-            const float* from = a + k * range.a_depth;
-            F16::load_n(from, rows).store(packed_a + 16 * k);
-          }
-          a = packed_a;
-          lda = 16;
+        args.c = range.c + i0 * range.c_row + j0;
+        if (!pack) {
+          args.a = a;
+          multiply_panels<false>(args, packed_b, rows, columns);
+          continue;
         }
-        const float* b = packed_b;
-        for (int j = 0; j < columns; j += kPanel) {
-          const int width = smaller(columns - j, kPanel);
-          const int vectors = (width + 15) / 16;
-          const TileArgs args{.a = a,
-                              .lda = lda,
-                              .b = b,
-                              .ldb = 16 * vectors,
-                              .c = range.c + i0 * range.c_row + j0 + j,
-                              .ldc = range.c_row,
-                              .bias = range.bias == nullptr ? nullptr : range.bias + j0 + j,
-                              .depth = depth,
-                              .last = width - 16 * (vectors - 1),
-                              .start = start};
-          if (column_major) {
-            tile_strip<true>(args, rows, vectors);
-          } else {
-            tile_strip<false>(args, rows, vectors);
-          }
-          b += static_cast<std::ptrdiff_t>(16 * vectors) * depth;
-        }
+        const int strip = i0 / kTileRows % kGroupStrips;
+        if (strip == 0) pack_a(packed_a, a, range.a_depth, smaller(range.rows - i0, kGroupRows), depth);
+        args.a = packed_a + static_cast<std::ptrdiff_t>(strip) * kStripFloats;
+        args.lda = kTileRows;
+        multiply_panels<true>(args, packed_b, rows, columns);
       }
     }
   }

@@ -17,9 +17,13 @@ inline KeyPair key_of(std::uint8_t number) {
   return KeyPair::from_seed(seed);
 }
 
-inline Digest digest_of(const std::string& text) { return sha256(text); }
+inline Digest digest_of(const std::string& text) {
+  return sha256(text);
+}
 
-inline Genesis genesis_of(ChainParams params = {}) { return {"test-chain", "chain", "", params}; }
+inline Genesis genesis_of(ChainParams params = {}) {
+  return {"test-chain", "chain", "", params};
+}
 
 // Organisations: chain (1, the validator), alpha (2), beta (3), gamma (4) with an active provider and stake
 // each, delta (5) likewise: it verifies. Every organisation but the first has 1,000 UNC and stakes 200.
@@ -56,8 +60,8 @@ class World {
 
   Record sign(OrgId org, RecordBody body) {
     const KeyPair& key = keys_.at(org - 1);
-    return sign_record(chain_.state().chain_id(), key, chain_.state().next_sequence(key.public_key()), now_us_,
-                       std::move(body));
+    return sign_record(chain_.state().chain_id(), key, chain_.state().next_sequence(key.public_key()),
+                       now_us_, std::move(body));
   }
   RecordOutcome submit(OrgId org, RecordBody body) { return submit(sign(org, std::move(body))); }
   RecordOutcome submit(const Record& record) { return make({record}).outcomes[0]; }
@@ -199,6 +203,7 @@ class World {
   [[nodiscard]] const JobEntry& job(JobId id) const { return *chain_.state().job(id); }
   [[nodiscard]] const std::vector<Bytes>& blocks() const { return blocks_; }
   [[nodiscard]] const KeyPair& key(OrgId org) const { return keys_.at(org - 1); }
+  void replace_key(OrgId org, KeyPair key) { keys_.at(org - 1) = std::move(key); }
   [[nodiscard]] std::uint64_t now_us() const { return now_us_; }
   // All records of one type so far, oldest first.
   template <class Body>
