@@ -248,6 +248,7 @@ Status ProviderAgent::file_receipts(const JobView& view, const AttemptEntry& att
   const OrgId self = node_.chain->self();
   const std::size_t me = *JobEntry::member_of(attempt, self);
   const JobFolder folder(node_.home, job.id);
+  if (!file_exists(folder.out(attempt.number) + "/windows.jsonl")) return {};
   UFAB_ASSIGN(const std::vector<WindowClaim> claims, load_window_claims(folder.out(attempt.number)));
   std::vector<Receipt> receipts;
   for (const WindowClaim& claim : claims) {

@@ -33,6 +33,7 @@ std::map<std::string, std::string> run_environment(const NodeContext& node, cons
   e["SLURM_JOB_NAME"] = spec.name;
   e["SLURM_CLUSTER_NAME"] = node.config.organisation;
   e["SLURM_NTASKS"] = e["SLURM_NPROCS"] = std::to_string(options.tasks);
+  e["SLURM_TASKS_PER_NODE"] = std::to_string(options.tasks);
   e["SLURM_CPUS_PER_TASK"] = std::to_string(options.cpus_per_task);
   e["SLURM_JOB_NUM_NODES"] = e["SLURM_NNODES"] = "1";
   e["SLURM_JOB_NODELIST"] = e["SLURM_NODELIST"] = host;
@@ -42,6 +43,9 @@ std::map<std::string, std::string> run_environment(const NodeContext& node, cons
   e["SLURM_RESTART_COUNT"] = std::to_string(attempt.number - 1);
   e["SLURM_PROCID"] = e["SLURM_NODEID"] = e["SLURM_LOCALID"] = "0";
   if (options.memory_mib != 0) e["SLURM_MEM_PER_NODE"] = std::to_string(options.memory_mib);
+
+  // Open MPI takes SLURM_* for a sign that slurmd runs here; under the local batch system none does.
+  for (const char* component : {"OMPI_MCA_ras", "OMPI_MCA_plm", "OMPI_MCA_ess"}) e[component] = "^slurm";
 
   e["UFAB_JOB_ID"] = number;
   e["UFAB_ATTEMPT"] = std::to_string(attempt.number);
