@@ -1,0 +1,103 @@
+#include "accounting/chain/block.h"
+
+#include <fmt/format.h>
+
+#include "accounting/merkle.h"
+#include "accounting/records/codec.h"
+
+namespace ufab {
+
+namespace {
+
+constexpr std::uint8_t block_version = 1;
+constexpr std::size_t header_size_max = 1024;
+
+Bytes encode_unsigned(const BlockHeader& header) {
+  Writer writer;
+  writer.u8(block_version);
+  writer.raw(header.chain_id.view());
+  writer.u64(header.height);
+  writer.raw(header.previous.view());
+  writer.u64(header.time_us);
+  writer.u64(header.epoch);
+  writer.u32(header.record_count);
+  writer.raw(header.record_root.view());
+  writer.raw(header.state_root.view());
+  writer.u32(header.producer);
+  writer.raw(header.producer_key.view());
+  return writer.take();
+}
+
+}  // namespace
+
+Bytes encode_header(const BlockHeader& header) {
+  Bytes bytes = encode_unsigned(header);
+  bytes.insert(bytes.end(), header.signature.bytes.begin(), header.signature.bytes.end());
+  return bytes;
+}
+
+Result<BlockHeader> decode_header(ByteView bytes) {
+  Reader reader(bytes);
+  if (reader.u8() != block_version) reader.fail("a version other than 1");
+  BlockHeader header;
+  DecodeVisitor visitor(reader);
+  visitor("chain_id", header.chain_id);
+  visitor("height", header.height);
+  visitor("previous", header.previous);
+  visitor("time_us", header.time_us);
+  visitor("epoch", header.epoch);
+  visitor("record_count", header.record_count);
+  visitor("record_root", header.record_root);
+  visitor("state_root", header.state_root);
+  visitor("producer", header.producer);
+  visitor("producer_key", header.producer_key);
+  visitor("signature", header.signature);
+  UFAB_TRY(reader.finish("block header"));
+  return header;
+}
+
+Digest header_signing_digest(const BlockHeader& header) {
+  Sha256 hash;
+  hash.update("ufab block 1\n").update(encode_unsigned(header));
+  return hash.finish();
+}
+
+Digest block_hash(const BlockHeader& header) {
+  return sha256(ByteView(encode_header(header)));
+}
+
+Bytes encode_block(const Block& block) {
+  Writer writer;
+  writer.blob(encode_header(block.header));
+  for (const Bytes& record : block.records) writer.blob(record);
+  return writer.take();
+}
+
+Result<Block> decode_block(ByteView bytes) {
+  if (bytes.size() > block_size_max) {
+    return Error{ErrorCode::limit,
+                 fmt::format("block: {} bytes, at most {} are allowed", bytes.size(), block_size_max)};
+  }
+  Reader reader(bytes);
+  const ByteView header = reader.blob(header_size_max);
+  Block block;
+  if (!reader.failed()) {
+    UFAB_ASSIGN(block.header, decode_header(header));
+  }
+  if (block.header.record_count > block_records_max) reader.fail("too many records");
+  for (std::uint32_t i = 0; i < block.header.record_count && !reader.failed(); ++i) {
+    const ByteView record = reader.blob(record_size_max);
+    block.records.emplace_back(record.begin(), record.end());
+  }
+  UFAB_TRY(reader.finish("block"));
+  return block;
+}
+
+std::vector<Digest> record_leaves(const std::vector<Bytes>& records) {
+  std::vector<Digest> leaves;
+  leaves.reserve(records.size());
+  for (const Bytes& record : records) leaves.push_back(merkle::leaf_hash(record));
+  return leaves;
+}
+
+}  // namespace ufab

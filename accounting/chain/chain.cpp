@@ -1,0 +1,227 @@
+#include "accounting/chain/chain.h"
+
+#include <fmt/format.h>
+
+#include "accounting/merkle.h"
+
+namespace ufab {
+
+namespace {
+
+// Signed records stop being added here, so that what they derive still fits in block_size_max.
+constexpr std::size_t signed_size_max = 4U << 20;
+constexpr std::size_t signed_count_max = 4096;
+
+Error in_block(std::uint64_t height, std::size_t position, const char* type, const std::string& why) {
+  return {ErrorCode::corrupt, fmt::format("block {} record {} ({}): {}", height, position, type, why)};
+}
+
+Error in_block(std::uint64_t height, const std::string& why) {
+  return {ErrorCode::corrupt, fmt::format("block {}: {}", height, why)};
+}
+
+void add_record(AppliedBlock& to, Record record, Bytes encoding, std::vector<Movement> movements) {
+  to.records.push_back(std::move(record));
+  to.block.records.push_back(std::move(encoding));
+  to.movements.push_back(std::move(movements));
+}
+
+void add_derived(AppliedBlock& to, const std::vector<Record>& derived) {
+  for (const Record& record : derived) add_record(to, record, encode_record(record), {});
+}
+
+}  // namespace
+
+void Chain::seal(AppliedBlock& made, const KeyPair& key, std::uint64_t height, std::uint64_t time_us) {
+  BlockHeader& header = made.block.header;
+  header.chain_id = state_.chain_id();
+  header.height = height;
+  header.previous = head_hash_;
+  header.time_us = time_us;
+  header.state_root = state_.end_block();
+  header.epoch = state_.epoch();
+  header.record_count = static_cast<std::uint32_t>(made.block.records.size());
+  header.record_root = merkle::root(record_leaves(made.block.records));
+  header.producer = state_.producer();
+  header.producer_key = key.public_key();
+  header.signature = key.sign(header_signing_digest(header).view());
+  UFAB_ASSERT(made.block.records.size() <= block_records_max);
+  head_ = header;
+  head_hash_ = block_hash(header);
+  begun_ = true;
+}
+
+Result<AppliedBlock> Chain::make_genesis(Chain& chain, const KeyPair& key, const Genesis& genesis,
+                                         std::uint64_t time_us) {
+  UFAB_ASSERT(chain.empty());
+  const Record record = sign_record({}, key, 1, time_us, genesis);
+  UFAB_TRY(decode_record(encode_record(record)));  // bounds of the fields
+  AppliedBlock made;
+  UFAB_ASSIGN(Applied applied, chain.state_.apply_genesis(record, {0, time_us, {}, 1}));
+  add_record(made, record, encode_record(record), std::move(applied.movements));
+  chain.seal(made, key, 0, time_us);
+  return made;
+}
+
+AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key, std::uint64_t time_us,
+                         Signatures signatures) {
+  UFAB_ASSERT(begun_ && !broken_);
+  const std::uint64_t height = head_.height + 1;
+  const std::uint64_t time = std::max(time_us, head_.time_us);
+  AppliedBlock made;
+  Applied start = state_.begin_block({height, time, head_hash_, state_.producer()});
+  add_derived(made, start.derived);
+  made.start_movements = std::move(start.movements);
+  std::size_t size = 0;
+  std::size_t count = 0;
+  for (const Record& record : records) {
+    RecordOutcome& outcome = made.outcomes.emplace_back();
+    Bytes encoding = encode_record(record);
+    if (size + encoding.size() > signed_size_max || count >= signed_count_max) {
+      outcome.status = Error{ErrorCode::unavailable, "the block is full"};
+      continue;
+    }
+    outcome.status = state_.admissible(record);
+    if (outcome.status.ok() && signatures == Signatures::check && !verify_record(state_.chain_id(), record)) {
+      outcome.status =
+          Error{ErrorCode::invalid, fmt::format("{}: the signature is wrong", describe_record(record))};
+    }
+    if (!outcome.status.ok()) continue;
+    size += encoding.size();
+    ++count;
+    auto applied = state_.apply(record);
+    if (!applied.ok()) {
+      outcome.status = applied.error();
+      applied = state_.refuse(record, record_id(encoding), applied.error());
+    }
+    outcome.on_chain = true;
+    outcome.position = static_cast<std::uint32_t>(made.records.size());
+    outcome.derived = applied->derived;
+    add_record(made, record, std::move(encoding), std::move(applied->movements));
+    add_derived(made, applied->derived);
+  }
+  seal(made, key, height, time);
+  return made;
+}
+
+Status Chain::check_header(const BlockHeader& header, Signatures signatures) const {
+  const std::uint64_t height = head_.height + 1;
+  if (header.height != height)
+    return in_block(height, fmt::format("its header says block {}", header.height));
+  if (header.chain_id != state_.chain_id()) return in_block(height, "it belongs to another chain");
+  if (header.previous != head_hash_) return in_block(height, "it does not follow the block before it");
+  if (header.time_us < head_.time_us)
+    return in_block(height, "its time is before that of the block before it");
+  const OrgEntry* producer = state_.organisation(header.producer);
+  if (header.producer != state_.producer() || producer == nullptr || producer->key != header.producer_key) {
+    return in_block(height, "its producer is not the chain's validator");
+  }
+  if (signatures == Signatures::check &&
+      !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
+    return in_block(height, "its signature is wrong");
+  }
+  return {};
+}
+
+Result<AppliedBlock> Chain::import_genesis(Block block, Signatures signatures) {
+  const BlockHeader& header = block.header;
+  if (header.height != 0 || block.records.size() != 1 || header.record_count != 1) {
+    return in_block(0, "expected block 0 with one record, the genesis");
+  }
+  auto record = decode_record(block.records[0]);
+  if (!record.ok()) return in_block(0, 0, "?", record.error().message);
+  if (signatures == Signatures::check && !verify_record({}, *record))
+    return in_block(0, 0, "genesis", "the signature is wrong");
+  auto applied = state_.apply_genesis(*record, {0, header.time_us, {}, 1});
+  if (!applied.ok()) return in_block(0, 0, record_type_name(record->type()), applied.error().message);
+  broken_ = true;
+  if (header.chain_id != state_.chain_id()) return in_block(0, "its chain id is not that of its genesis");
+  if (!header.previous.is_zero()) return in_block(0, "block 0 follows nothing");
+  if (header.producer != 1 || header.producer_key != record->signer) {
+    return in_block(0, "its producer is not the founder");
+  }
+  if (signatures == Signatures::check &&
+      !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
+    return in_block(0, "its signature is wrong");
+  }
+  if (header.record_root != merkle::root(record_leaves(block.records))) {
+    return in_block(0, "its record root is not that of its records");
+  }
+  if (header.epoch != state_.epoch() || header.state_root != state_.end_block()) {
+    return in_block(0, "its state root is not that of the state");
+  }
+  AppliedBlock done;
+  done.records.push_back(std::move(record).value());
+  done.movements.push_back(std::move(applied->movements));
+  head_ = header;
+  head_hash_ = block_hash(header);
+  done.block = std::move(block);
+  begun_ = true;
+  broken_ = false;
+  return done;
+}
+
+Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
+  UFAB_ASSERT(!broken_);
+  if (!begun_) return import_genesis(std::move(block), signatures);
+  const BlockHeader header = block.header;
+  const std::uint64_t height = head_.height + 1;
+  UFAB_TRY(check_header(header, signatures));
+  AppliedBlock done;
+  done.records.reserve(block.records.size());
+  // Decode and check signatures before anything changes.
+  for (std::size_t i = 0; i < block.records.size(); ++i) {
+    auto record = decode_record(block.records[i]);
+    if (!record.ok()) return in_block(height, i, "?", record.error().message);
+    if (signatures == Signatures::check && !record_type_derived(record->type()) &&
+        !verify_record(state_.chain_id(), *record)) {
+      return in_block(height, i, record_type_name(record->type()), "the signature is wrong");
+    }
+    done.records.push_back(std::move(record).value());
+  }
+  broken_ = true;  // until all of it has been applied
+  done.movements.resize(done.records.size());
+  std::size_t next = 0;
+  const auto expect_derived = [&](const std::vector<Record>& derived) -> Status {
+    for (const Record& record : derived) {
+      const char* type = record_type_name(record.type());
+      if (next >= done.records.size()) {
+        return in_block(height, next, type, "it is missing: the rules derive it here");
+      }
+      if (block.records[next] != encode_record(record)) {
+        return in_block(height, next, record_type_name(done.records[next].type()),
+                        fmt::format("the rules derive another record here ({})", type));
+      }
+      ++next;
+    }
+    return {};
+  };
+  Applied start = state_.begin_block({height, header.time_us, head_hash_, header.producer});
+  UFAB_TRY(expect_derived(start.derived));
+  done.start_movements = std::move(start.movements);
+  while (next < done.records.size()) {
+    const Record& record = done.records[next];
+    const Status admissible = state_.admissible(record);
+    if (!admissible.ok()) {
+      return in_block(height, next, record_type_name(record.type()), admissible.error().message);
+    }
+    auto applied = state_.apply(record);
+    if (!applied.ok()) applied = state_.refuse(record, record_id(block.records[next]), applied.error());
+    done.movements[next] = std::move(applied->movements);
+    ++next;
+    UFAB_TRY(expect_derived(applied->derived));
+  }
+  if (header.record_root != merkle::root(record_leaves(block.records))) {
+    return in_block(height, "its record root is not that of its records: one was added, removed or moved");
+  }
+  if (header.epoch != state_.epoch()) return in_block(height, "its epoch is wrong");
+  if (header.state_root != state_.end_block())
+    return in_block(height, "its state root is not that of the state");
+  head_ = header;
+  head_hash_ = block_hash(header);
+  done.block = std::move(block);
+  broken_ = false;
+  return done;
+}
+
+}  // namespace ufab

@@ -1,0 +1,66 @@
+// Blocks and state together: the one code that makes blocks and the one code that checks them.
+// Pure but for signatures: no files, no clock. Not thread-safe.
+//
+// A block's records are: what the start of the block derived; then each signed record, followed by what it
+// derived (a refused record by its Refusal). The checker re-derives all derived records and compares bytes.
+#pragma once
+
+#include "accounting/chain/block.h"
+#include "accounting/state/state.h"
+
+namespace ufab {
+
+// How one signed record fared in a block that is being made.
+struct RecordOutcome {
+  Status status;               // why it was refused or turned away
+  bool on_chain = false;       // false: turned away (bad signature, sequence, …), it left no trace
+  std::uint32_t position = 0;  // in the block
+  std::vector<Record> derived;
+};
+
+// A block with what the index wants to know about it.
+struct AppliedBlock {
+  Block block;
+  std::vector<Record> records;                   // decoded, in the order of block.records
+  std::vector<std::vector<Movement>> movements;  // of each record; those of the block's start are apart
+  std::vector<Movement> start_movements;
+  std::vector<RecordOutcome> outcomes;  // made blocks only: of each submitted record
+};
+
+// Whether the caller has checked signatures already: at the door, or when the log was written.
+enum class Signatures : bool { check, checked };
+
+class Chain {
+ public:
+  // Makes block 0.
+  [[nodiscard]] static Result<AppliedBlock> make_genesis(Chain& chain, const KeyPair& key,
+                                                         const Genesis& genesis, std::uint64_t time_us);
+  // Makes the next block and applies it. Records that do not fit any more have on_chain = false and
+  // ErrorCode::unavailable. Precondition: `key` is the producer's key.
+  [[nodiscard]] AppliedBlock make(const std::vector<Record>& records, const KeyPair& key,
+                                  std::uint64_t time_us, Signatures signatures = Signatures::check);
+  // Checks the next block against everything, and applies it. After an error the state may be half way
+  // through the block: the chain must be rebuilt from the log. The error names the record: "block H record I
+  // (TYPE): …".
+  [[nodiscard]] Result<AppliedBlock> import(Block block, Signatures signatures = Signatures::check);
+
+  [[nodiscard]] const State& state() const { return state_; }
+  [[nodiscard]] bool empty() const { return !begun_; }
+  [[nodiscard]] const BlockHeader& head() const { return head_; }
+  [[nodiscard]] const Digest& head_hash() const { return head_hash_; }
+  // True when an import failed after it had begun to change the state.
+  [[nodiscard]] bool broken() const { return broken_; }
+
+ private:
+  [[nodiscard]] Result<AppliedBlock> import_genesis(Block block, Signatures signatures);
+  [[nodiscard]] Status check_header(const BlockHeader& header, Signatures signatures) const;
+  void seal(AppliedBlock& made, const KeyPair& key, std::uint64_t height, std::uint64_t time_us);
+
+  State state_;
+  BlockHeader head_;
+  Digest head_hash_;
+  bool begun_ = false;
+  bool broken_ = false;
+};
+
+}  // namespace ufab

@@ -1,0 +1,339 @@
+#include "accounting/index/index.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <map>
+
+#include "accounting/index/schema.h"
+
+namespace ufab {
+
+namespace {
+
+// A prepared statement; bind values in order, then run() or step().
+class Statement {
+ public:
+  Statement(sqlite3* db, const char* sql) {
+    if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr) != SQLITE_OK) {
+      statement_ = nullptr;
+    }
+  }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  template <class... Values>
+  int run(const Values&... values) {
+    const int result = start(values...);
+    reset();
+    return result;
+  }
+  // First step; call reset() when done with the rows.
+  template <class... Values>
+  int start(const Values&... values) {
+    if (statement_ == nullptr) return SQLITE_ERROR;
+    int column = 1;
+    (bind(column++, values), ...);
+    return sqlite3_step(statement_);
+  }
+  int next() { return sqlite3_step(statement_); }
+  void reset() {
+    if (statement_ != nullptr) sqlite3_reset(statement_);
+  }
+  [[nodiscard]] sqlite3_stmt* raw() const { return statement_; }
+
+ private:
+  void bind(int column, std::uint64_t value) {
+    const std::uint64_t bounded = std::min<std::uint64_t>(value, INT64_MAX);
+    sqlite3_bind_int64(statement_, column, static_cast<sqlite3_int64>(bounded));
+  }
+  void bind(int column, std::int64_t value) { sqlite3_bind_int64(statement_, column, value); }
+  void bind(int column, std::uint32_t value) { sqlite3_bind_int64(statement_, column, value); }
+  void bind(int column, bool value) { sqlite3_bind_int64(statement_, column, value ? 1 : 0); }
+  void bind(int column, const Digest& value) {
+    sqlite3_bind_blob(statement_, column, value.bytes.data(), 32, SQLITE_STATIC);
+  }
+  void bind(int column, const PublicKey& value) {
+    sqlite3_bind_blob(statement_, column, value.bytes.data(), 32, SQLITE_STATIC);
+  }
+  void bind(int column, const std::string& value) {
+    sqlite3_bind_text(statement_, column, value.c_str(), static_cast<int>(value.size()), SQLITE_STATIC);
+  }
+  void bind(int column, const char* value) {
+    sqlite3_bind_text(statement_, column, value, -1, SQLITE_STATIC);
+  }
+
+  sqlite3_stmt* statement_ = nullptr;
+};
+
+struct Place {
+  std::uint64_t height;
+  std::uint64_t position;
+};
+
+}  // namespace
+
+struct Index::Impl {
+  sqlite3* db = nullptr;
+  std::string path;
+  bool in_transaction = false;
+  std::optional<std::uint64_t> height;
+  std::uint64_t job_last = 0;
+  std::uint64_t org_last = 0;
+  std::map<std::string, std::unique_ptr<Statement>, std::less<>> statements;
+  bool failed = false;
+
+  ~Impl() {
+    if (in_transaction) sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr);
+    statements.clear();
+    sqlite3_close(db);
+  }
+
+  [[nodiscard]] Error error() const {
+    return {ErrorCode::io, fmt::format("{}: {}", path, db == nullptr ? "out of memory" : sqlite3_errmsg(db))};
+  }
+  [[nodiscard]] Status execute(const char* sql) {
+    if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return error();
+    return {};
+  }
+  Statement& statement(const char* sql) {
+    auto found = statements.find(std::string_view(sql));
+    if (found == statements.end())
+      found = statements.emplace(sql, std::make_unique<Statement>(db, sql)).first;
+    return *found->second;
+  }
+  // Runs an INSERT or UPDATE; a failure is remembered until the end of the block.
+  template <class... Values>
+  void put(const char* sql, const Values&... values) {
+    if (statement(sql).run(values...) != SQLITE_DONE) failed = true;
+  }
+  [[nodiscard]] std::uint64_t number(const char* sql) {
+    Statement& query = statement(sql);
+    const std::uint64_t value =
+        query.start() == SQLITE_ROW ? static_cast<std::uint64_t>(sqlite3_column_int64(query.raw(), 0)) : 0;
+    query.reset();
+    return value;
+  }
+
+  void add_movements(const std::vector<Movement>& movements, std::uint64_t at, std::int64_t position) {
+    std::uint64_t number = 0;
+    for (const Movement& movement : movements) {
+      const std::string debit = account_name(movement.debit);
+      const std::string credit = account_name(movement.credit);
+      put("INSERT INTO movement VALUES(?,?,?,?,?,?)", at, position, number++, debit, credit, movement.amount);
+      put("INSERT INTO account VALUES(?,-?) ON CONFLICT(name) DO UPDATE SET balance=balance+excluded.balance",
+          debit, movement.amount);
+      put("INSERT INTO account VALUES(?,?) ON CONFLICT(name) DO UPDATE SET balance=balance+excluded.balance",
+          credit, movement.amount);
+    }
+  }
+
+  // One overload per record type that has rows of its own; the rest are in `record` alone.
+  void add(const Genesis& b, OrgId, const Record& r, Place p) { add_organisation(b.organisation, r, p); }
+  void add(const Organisation& b, OrgId, const Record& r, Place p) { add_organisation(b.name, r, p); }
+  void add_organisation(const std::string& name, const Record& record, Place p) {
+    put("INSERT INTO organisation VALUES(?,?,?,?)", ++org_last, name, record.signer, p.height);
+  }
+  void add(const KeyChange& b, OrgId signer, const Record&, Place) {
+    put("UPDATE organisation SET key=? WHERE id=?", b.new_key, signer);
+  }
+  void add(const JobOrder& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO job(id,owner,kind,name,budget,steps,height,position) VALUES(?,?,?,?,?,?,?,?)",
+        ++job_last, signer, job_kind_name(b.kind), b.name, b.budget, b.steps, p.height, p.position);
+  }
+  void add(const JobAttempt& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO attempt VALUES(?,?,?,?,?,?)", b.job, b.attempt, b.window_first, b.reason, p.height,
+        p.position);
+  }
+  void add(const Lease& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO lease VALUES(?,?,?,?,?,?,?,?,?)", b.job, b.attempt, signer, b.micro_batch_first,
+        b.micro_batch_count, b.price_per_tflop, b.price_per_cpu_hour, p.height, p.position);
+  }
+  void add(const ReceiptBatch& b, OrgId, const Record&, Place p) {
+    for (const Receipt& r : b.receipts) {
+      // The same window of an attempt can only come again after a dispute dropped it: the later one stands.
+      put("INSERT OR REPLACE INTO receipt VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)", r.job, r.attempt, r.window,
+          r.provider, r.start_digest, r.end_digest, r.contribution_root, r.work_flop, r.cpu_us, r.wall_us,
+          r.memory_peak_bytes, p.height, p.position);
+    }
+  }
+  void add(const Countersignature& b, OrgId signer, const Record&, Place p) {
+    for (const CountersignedReceipt& item : b.receipts) {
+      put("INSERT OR REPLACE INTO countersignature VALUES(?,?,?,?,?,?,?)", b.job, b.attempt, item.window,
+          item.provider, signer, p.height, p.position);
+    }
+  }
+  void add(const UsageReceipt& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO usage VALUES(?,?,?,?,?,?,?,?,?,?)", b.job, b.attempt, signer, b.cpu_us, b.wall_us,
+        b.memory_peak_bytes, b.exit_code, b.signal, p.height, p.position);
+  }
+  void add(const Vote& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO vote VALUES(?,?,?,?,?,?,?)", p.height, p.position, b.job, b.attempt, b.window, signer,
+        b.end_digest);
+  }
+  void add(const Verdict& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO verdict VALUES(?,?,?,?,?,?,?,?)", p.height, p.position, b.job, b.attempt, b.window,
+        b.verifier, b.good, b.windows_void);
+  }
+  void add(const Slash& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO slash VALUES(?,?,?,?,?,?,?,?)", p.height, p.position, b.organisation, b.job, b.window,
+        b.from_stake + b.from_unbonding, b.burned, b.reason);
+  }
+  void add(const Settlement& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO settlement VALUES(?,?,?,?,?,?,?,?,?,?)", b.job, job_result_name(b.result), b.verified,
+        b.windows_paid, b.windows_verified, b.fee_burned, b.fee_treasury, b.refund, p.height, p.position);
+    put("UPDATE job SET settled_height=?,result=?,verified=?,final_digest=? WHERE id=?", p.height,
+        job_result_name(b.result), b.verified, b.final_digest, b.job);
+    std::uint64_t number = 0;
+    for (const Payment& payment : b.payments) {
+      put("INSERT INTO payment VALUES(?,?,?,?,?,?,?)", b.job, number++, payment.organisation, payment.windows,
+          payment.work_mflop, payment.cpu_us, payment.amount);
+    }
+  }
+  void add(const Reward& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO reward VALUES(?,?,?,?,?,?,?,?,?)", b.epoch, b.organisation, b.verified_mflop, b.merit,
+        b.merit_total, b.emission, b.amount, p.height, p.position);
+  }
+  void add(const Epoch& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO epoch VALUES(?,?,?,?,?,?,?)", b.epoch, b.seed, b.emission, b.treasury,
+        static_cast<std::uint64_t>(b.seats.size()), p.height, p.position);
+  }
+  void add(const Refusal& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO refusal VALUES(?,?,?,?,?)", b.record, error_code_name(static_cast<ErrorCode>(b.code)),
+        b.reason, p.height, p.position);
+  }
+  template <class Other>
+  void add(const Other&, OrgId, const Record&, Place) {}
+};
+
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::~Index() = default;
+
+Result<std::unique_ptr<Index>> Index::open(const std::string& path, const Digest& chain_id) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = path;
+  if (sqlite3_open(path.c_str(), &impl->db) != SQLITE_OK) return impl->error();
+  sqlite3_busy_timeout(impl->db, 2000);
+  // NORMAL: a power cut may take the last transactions, which come back from the log.
+  UFAB_TRY(impl->execute("PRAGMA journal_mode=WAL"));
+  UFAB_TRY(impl->execute("PRAGMA synchronous=NORMAL"));
+  UFAB_TRY(impl->execute("PRAGMA cache_size=-16384"));
+  const std::string version = fmt::format("{} {}", index_version, chain_id.hex());
+  if (impl->number("SELECT count(*) FROM sqlite_master") == 0) {
+    UFAB_TRY(impl->execute("BEGIN"));
+    UFAB_TRY(impl->execute(index_schema));
+    impl->put("INSERT INTO meta VALUES('version_and_chain',?)", version);
+    if (impl->failed) return impl->error();
+    UFAB_TRY(impl->execute("COMMIT"));
+  }
+  Statement& query = impl->statement("SELECT value FROM meta WHERE key='version_and_chain'");
+  const bool found = query.start() == SQLITE_ROW;
+  const std::string stored =
+      found ? reinterpret_cast<const char*>(sqlite3_column_text(query.raw(), 0)) : std::string("nothing");
+  query.reset();
+  if (stored != version) {
+    return Error{
+        ErrorCode::conflict,
+        fmt::format("{}: it is an index of another version or chain; remove it to have it rebuilt", path)};
+  }
+  if (impl->number("SELECT count(*) FROM block") > 0)
+    impl->height = impl->number("SELECT max(height) FROM block");
+  impl->job_last = impl->number("SELECT coalesce(max(id),0) FROM job");
+  impl->org_last = impl->number("SELECT coalesce(max(id),0) FROM organisation");
+  return std::unique_ptr<Index>(new Index(std::move(impl)));
+}
+
+std::optional<std::uint64_t> Index::peek_height(const std::string& path) {
+  sqlite3* db = nullptr;
+  std::optional<std::uint64_t> height;
+  if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READONLY, nullptr) == SQLITE_OK) {
+    Statement query(db, "SELECT max(height) FROM block");  // finalised before the connection closes
+    if (query.start() == SQLITE_ROW && sqlite3_column_type(query.raw(), 0) == SQLITE_INTEGER) {
+      height = static_cast<std::uint64_t>(sqlite3_column_int64(query.raw(), 0));
+    }
+  }
+  sqlite3_close(db);
+  return height;
+}
+
+std::optional<std::uint64_t> Index::height() const {
+  return impl_->height;
+}
+
+Status Index::add(const BlockHeader& header, const Digest& hash, const std::vector<IndexedRecord>& records,
+                  const std::vector<Movement>& start_movements) {
+  Impl& db = *impl_;
+  UFAB_ASSERT(header.height == (db.height ? *db.height + 1 : 0));
+  if (!db.in_transaction) {
+    UFAB_TRY(db.execute("BEGIN"));
+    db.in_transaction = true;
+  }
+  db.put("INSERT INTO block VALUES(?,?,?,?,?)", header.height, hash, header.time_us, header.epoch,
+         header.record_count);
+  db.add_movements(start_movements, header.height, -1);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const IndexedRecord& item = records[i];
+    const Record& record = *item.record;
+    const Place place{header.height, i};
+    db.put("INSERT INTO record VALUES(?,?,?,?,?,?,?)", header.height, static_cast<std::uint64_t>(i), item.id,
+           record_type_name(record.type()), item.signer, record.sequence, record.time_us);
+    if (item.movements != nullptr) {
+      db.add_movements(*item.movements, header.height, static_cast<std::int64_t>(i));
+    }
+    const auto* refusal =
+        i + 1 < records.size() ? std::get_if<Refusal>(&records[i + 1].record->body) : nullptr;
+    if (refusal != nullptr && refusal->record == item.id) continue;
+    std::visit([&](const auto& body) { db.add(body, item.signer, record, place); }, record.body);
+  }
+  if (db.failed) return db.error();
+  db.height = header.height;
+  return {};
+}
+
+Status Index::flush() {
+  if (!impl_->in_transaction) return {};
+  UFAB_TRY(impl_->execute("COMMIT"));
+  impl_->in_transaction = false;
+  return {};
+}
+
+Result<std::optional<RecordPlace>> Index::find_record(const RecordId& id) const {
+  Statement& query = impl_->statement("SELECT height,position FROM record WHERE id=?");
+  const int result = query.start(id);
+  std::optional<RecordPlace> place;
+  if (result == SQLITE_ROW) {
+    place = RecordPlace{static_cast<std::uint64_t>(sqlite3_column_int64(query.raw(), 0)),
+                        static_cast<std::uint32_t>(sqlite3_column_int64(query.raw(), 1))};
+  }
+  query.reset();
+  if (result != SQLITE_ROW && result != SQLITE_DONE) return impl_->error();
+  return place;
+}
+
+Result<std::string> Index::dump() const {
+  std::string text;
+  for (const char* table : index_tables) {
+    // Without ORDER BY a table scan is in key order: every table has an explicit primary key.
+    Statement query(impl_->db, fmt::format("SELECT * FROM {}", table).c_str());
+    if (query.raw() == nullptr) return impl_->error();
+    text += fmt::format("[{}]\n", table);
+    int result = query.start();
+    for (; result == SQLITE_ROW; result = query.next()) {
+      for (int column = 0; column < sqlite3_column_count(query.raw()); ++column) {
+        if (column > 0) text += '|';
+        if (sqlite3_column_type(query.raw(), column) == SQLITE_BLOB) {
+          const auto* data = static_cast<const std::uint8_t*>(sqlite3_column_blob(query.raw(), column));
+          text += to_hex({data, static_cast<std::size_t>(sqlite3_column_bytes(query.raw(), column))});
+        } else if (const unsigned char* value = sqlite3_column_text(query.raw(), column); value != nullptr) {
+          text += reinterpret_cast<const char*>(value);
+        }
+      }
+      text += '\n';
+    }
+    if (result != SQLITE_DONE) return impl_->error();
+  }
+  return text;
+}
+
+}  // namespace ufab

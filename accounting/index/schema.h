@@ -1,0 +1,71 @@
+// The tables of the index. `position` -1 in movement: the block's own start (epochs, deadlines).
+#pragma once
+
+namespace ufab {
+
+inline constexpr int index_version = 1;
+
+inline constexpr const char* index_schema = R"sql(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE block(height INTEGER PRIMARY KEY, hash BLOB NOT NULL, time_us INTEGER NOT NULL,
+  epoch INTEGER NOT NULL, records INTEGER NOT NULL);
+CREATE TABLE record(height INTEGER, position INTEGER, id BLOB NOT NULL, type TEXT NOT NULL,
+  signer INTEGER NOT NULL, sequence INTEGER NOT NULL, time_us INTEGER NOT NULL,
+  PRIMARY KEY(height, position)) WITHOUT ROWID;
+CREATE INDEX record_id ON record(id);
+CREATE TABLE organisation(id INTEGER PRIMARY KEY, name TEXT NOT NULL, key BLOB NOT NULL,
+  height INTEGER NOT NULL);
+CREATE TABLE account(name TEXT PRIMARY KEY, balance INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE movement(height INTEGER, position INTEGER, number INTEGER, debit TEXT NOT NULL,
+  credit TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY(height, position, number)) WITHOUT ROWID;
+CREATE TABLE job(id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+  budget INTEGER NOT NULL, steps INTEGER NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL,
+  settled_height INTEGER, result TEXT, verified INTEGER, final_digest BLOB);
+CREATE TABLE attempt(job INTEGER, attempt INTEGER, window_first INTEGER NOT NULL, reason TEXT NOT NULL,
+  height INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(job, attempt)) WITHOUT ROWID;
+CREATE TABLE lease(job INTEGER, attempt INTEGER, provider INTEGER, micro_batch_first INTEGER NOT NULL,
+  micro_batch_count INTEGER NOT NULL, price_per_tflop INTEGER NOT NULL, price_per_cpu_hour INTEGER NOT NULL,
+  height INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(job, attempt, provider)) WITHOUT ROWID;
+CREATE TABLE receipt(job INTEGER, attempt INTEGER, window INTEGER, provider INTEGER,
+  start_digest BLOB NOT NULL, end_digest BLOB NOT NULL, contribution_root BLOB NOT NULL,
+  work_flop INTEGER NOT NULL, cpu_us INTEGER NOT NULL, wall_us INTEGER NOT NULL,
+  memory_peak_bytes INTEGER NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY(job, attempt, window, provider)) WITHOUT ROWID;
+CREATE TABLE countersignature(job INTEGER, attempt INTEGER, window INTEGER, provider INTEGER, signer INTEGER,
+  height INTEGER NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY(job, attempt, window, provider, signer)) WITHOUT ROWID;
+CREATE TABLE usage(job INTEGER, attempt INTEGER, provider INTEGER, cpu_us INTEGER NOT NULL,
+  wall_us INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL, exit_code INTEGER NOT NULL,
+  signal INTEGER NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY(job, attempt, provider)) WITHOUT ROWID;
+CREATE TABLE vote(height INTEGER, position INTEGER, job INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  window INTEGER NOT NULL, verifier INTEGER NOT NULL, end_digest BLOB NOT NULL,
+  PRIMARY KEY(height, position)) WITHOUT ROWID;
+CREATE TABLE verdict(height INTEGER, position INTEGER, job INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  window INTEGER NOT NULL, verifier INTEGER NOT NULL, good INTEGER NOT NULL, windows_void INTEGER NOT NULL,
+  PRIMARY KEY(height, position)) WITHOUT ROWID;
+CREATE TABLE slash(height INTEGER, position INTEGER, organisation INTEGER NOT NULL, job INTEGER NOT NULL,
+  window INTEGER NOT NULL, amount INTEGER NOT NULL, burned INTEGER NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY(height, position)) WITHOUT ROWID;
+CREATE TABLE settlement(job INTEGER PRIMARY KEY, result TEXT NOT NULL, verified INTEGER NOT NULL,
+  windows_paid INTEGER NOT NULL, windows_verified INTEGER NOT NULL, fee_burned INTEGER NOT NULL,
+  fee_treasury INTEGER NOT NULL, refund INTEGER NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL);
+CREATE TABLE payment(job INTEGER, number INTEGER, organisation INTEGER NOT NULL, windows INTEGER NOT NULL,
+  work_mflop INTEGER NOT NULL, cpu_us INTEGER NOT NULL, amount INTEGER NOT NULL,
+  PRIMARY KEY(job, number)) WITHOUT ROWID;
+CREATE TABLE reward(epoch INTEGER, organisation INTEGER, verified_mflop INTEGER NOT NULL,
+  merit INTEGER NOT NULL, merit_total INTEGER NOT NULL, emission INTEGER NOT NULL, amount INTEGER NOT NULL,
+  height INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(epoch, organisation)) WITHOUT ROWID;
+CREATE TABLE epoch(epoch INTEGER PRIMARY KEY, seed BLOB NOT NULL, emission INTEGER NOT NULL,
+  treasury INTEGER NOT NULL, seats INTEGER NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL);
+CREATE TABLE refusal(record BLOB PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL,
+  height INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
+)sql";
+
+// In the order of a dump; every table is dumped in the order of its primary key.
+inline constexpr const char* index_tables[] = {
+    "meta",    "block",      "record",  "organisation",     "account", "movement", "job",
+    "attempt", "lease",      "receipt", "countersignature", "usage",   "vote",     "verdict",
+    "slash",   "settlement", "payment", "reward",           "epoch",   "refusal"};
+
+}  // namespace ufab

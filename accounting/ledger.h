@@ -1,0 +1,95 @@
+// The ledger as a node uses it: submit, produce, import, read. Thread-safe.
+//
+// One folder holds everything: `log/` (the truth, accounting/log/segment_log.h), `index.sqlite` (rebuildable,
+// accounting/index/index.h) and `lock` (one process at a time).
+//
+// The producer (the node that has the validator's key) turns submitted records into blocks: a caller of
+// submit() whose record finds no block being made makes one from every record waiting, so that concurrent
+// callers share one block and one sync (group commit). A replica gets blocks from import_block(), which
+// trusts nothing: signatures, order, rules, derived records and both roots are checked.
+//
+// An error that leaves memory and disk apart (a full disk while appending) stops the ledger: every later
+// call returns that error until it is opened again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "accounting/chain/block.h"
+#include "accounting/state/state.h"
+
+namespace ufab {
+
+class Index;
+
+struct LedgerOptions {
+  std::string folder;
+  std::function<std::uint64_t()> now_us;         // wall clock, microseconds since 1970; default: the system's
+  std::uint64_t segment_size_max = 64ULL << 20;  // bytes
+  bool index = true;                             // keep index.sqlite
+};
+
+struct Head {
+  std::uint64_t height = 0;
+  Digest hash;
+  std::uint64_t time_us = 0;
+};
+
+struct SubmitOutcome {
+  RecordId id;
+  std::uint64_t height = 0;  // the block that holds the record
+  std::uint32_t position = 0;
+  std::vector<Record> derived;  // what followed from it, in order; empty when the record was known before
+};
+
+class Ledger {
+ public:
+  // Founds a chain: writes block 0 with the given genesis. conflict if the folder has a ledger already.
+  [[nodiscard]] static Result<std::unique_ptr<Ledger>> create(LedgerOptions options, const KeyPair& validator,
+                                                              const Genesis& genesis);
+  // A replica of another's chain: block 0 as its node hands it out. The chain id in it is what the caller
+  // must compare with what it was told out of band.
+  [[nodiscard]] static Result<std::unique_ptr<Ledger>> join(LedgerOptions options, ByteView genesis_block);
+  // Opens what create() or join() made. With the validator's key the ledger produces blocks.
+  [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(LedgerOptions options,
+                                                            const KeyPair* validator = nullptr);
+  ~Ledger();
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
+
+  // Producer only (else ErrorCode::denied, "not the producer …"). Returns when the record is durable.
+  // A record that breaks a rule is an error with the rule's reason; if it was authentic it stands on the
+  // ledger with its refusal. A record that is on the ledger already returns its first outcome.
+  [[nodiscard]] Result<SubmitOutcome> submit(ByteView encoded_record);
+  [[nodiscard]] Result<SubmitOutcome> submit(const Record& record);
+  // Producer only: an empty block if none was made for params.block_interval_ms. True if it made one.
+  [[nodiscard]] Result<bool> produce_if_due();
+
+  // The next block of the chain, as block() of another node returned it. A block that is already here is
+  // ignored (ok); a different one at that height is conflict; a gap is ErrorCode::not_found.
+  [[nodiscard]] Status import_block(ByteView encoded_block);
+  // not_found past the head.
+  [[nodiscard]] Result<Bytes> block(std::uint64_t height) const;
+  [[nodiscard]] Head head() const;
+  // Waits until the head is higher than `height` or the time is over; returns the head then.
+  [[nodiscard]] Head wait_for_block(std::uint64_t height, std::uint64_t timeout_ms) const;
+  // Called after every new block, from the thread that made it, without locks held. At most 16.
+  void on_block(std::function<void(const Head&)> listener);
+
+  [[nodiscard]] Digest chain_id() const;
+  [[nodiscard]] bool is_producer() const;
+  // Counts what waits to be produced as well as what is on the chain.
+  [[nodiscard]] std::uint64_t next_sequence(const PublicKey& key) const;
+  // Calls `read` with the state as of the head; no block is applied meanwhile, so keep it short.
+  void with_state(const std::function<void(const State&)>& read) const;
+  // Signs `body` with the next sequence number and the clock, and submits it.
+  [[nodiscard]] Result<SubmitOutcome> sign_and_submit(const KeyPair& key, RecordBody body);
+
+ private:
+  struct Impl;
+  explicit Ledger(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ufab

@@ -1,0 +1,84 @@
+// The small types that records share, and the bounds on everything a record may contain.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "accounting/amount.h"
+#include "fabric/base/digest.h"
+#include "fabric/base/sign.h"
+
+namespace ufab {
+
+using OrgId = std::uint32_t;  // organisations are numbered 1, 2, … in the order of their registration
+using JobId = std::uint64_t;  // jobs are numbered 1, 2, … in the order of their orders
+using RecordId = Digest;      // SHA-256 of a record's whole encoding, signature included
+
+inline constexpr std::size_t name_size_max = 64;
+inline constexpr std::size_t endpoint_size_max = 255;
+inline constexpr std::size_t text_size_max = 512;  // reasons and memos
+inline constexpr std::size_t members_max = 64;     // providers in one gang
+inline constexpr std::size_t receipts_max = 1024;  // receipts under one signature
+inline constexpr std::size_t record_size_max = 1 << 20;
+inline constexpr std::uint64_t windows_max = 1 << 20;  // windows of one job
+inline constexpr std::size_t sampled_max = 1 << 14;    // windows re-executed in one round of validation
+
+enum class RecordType : std::uint8_t {
+  // Signed by an organisation.
+  genesis = 1,
+  organisation = 2,
+  key_change = 3,
+  provider_enrol = 4,
+  provider_update = 5,
+  provider_action = 6,
+  stake = 7,
+  unstake = 8,
+  transfer = 9,
+  job_order = 10,
+  job_attempt = 11,
+  lease = 12,
+  receipt_batch = 13,
+  countersignature = 14,
+  usage_receipt = 15,
+  vote = 16,
+  cancel = 17,
+  correction = 18,
+  // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
+  refusal = 64,
+  validation = 65,
+  verdict = 66,
+  slash = 67,
+  burn = 68,
+  settlement = 69,
+  reward = 70,
+  score = 71,
+  epoch = 72,
+  release = 73,
+};
+[[nodiscard]] const char* record_type_name(RecordType type);  // "?" for a value that is none
+[[nodiscard]] bool record_type_known(std::uint8_t type);
+[[nodiscard]] inline bool record_type_derived(RecordType type) {
+  return static_cast<std::uint8_t>(type) >= 64;
+}
+
+enum class JobKind : std::uint8_t { training = 0, batch = 1 };
+enum class ProviderAction : std::uint8_t { drain = 0, resume = 1, leave = 2 };
+enum class JobResult : std::uint8_t { done = 0, cancelled = 1, failed = 2 };
+// Why a score changed.
+enum class ScoreCause : std::uint8_t {
+  block_produced = 0,
+  verified = 1,
+  missed_verification = 2,
+  slashed = 3
+};
+
+[[nodiscard]] const char* job_kind_name(JobKind kind);
+[[nodiscard]] const char* job_result_name(JobResult result);
+
+// A name people type: 1 to 64 of a-z 0-9 . _ -, starting with a letter or digit.
+[[nodiscard]] Status check_name(std::string_view what, std::string_view name);
+// HOST:PORT, printable, no spaces; empty means "reachable only as a client".
+[[nodiscard]] Status check_endpoint(std::string_view what, std::string_view endpoint);
+
+}  // namespace ufab

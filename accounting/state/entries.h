@@ -1,0 +1,116 @@
+// What the state knows of organisations and jobs. Plain values; only State changes them.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "accounting/records/derived.h"
+
+namespace ufab {
+
+enum class ProviderStatus : std::uint8_t { active = 0, draining = 1, left = 2 };
+[[nodiscard]] const char* provider_status_name(ProviderStatus status);
+
+struct ProviderEntry {
+  ProviderOffer offer;
+  ProviderStatus status = ProviderStatus::active;
+  std::uint32_t leases_open = 0;  // in jobs that have not settled
+};
+
+struct EpochAmount {
+  std::uint64_t epoch = 0;
+  std::uint64_t amount = 0;
+};
+
+struct OrgEntry {
+  OrgId id = 0;
+  std::string name;
+  std::string endpoint;
+  PublicKey key;
+  std::uint64_t sequence = 0;  // of its last record
+  std::optional<ProviderEntry> provider;
+  std::uint64_t score = 0;
+  std::vector<EpochAmount> unbonding;  // micro-UNC by the epoch that releases it
+  std::vector<EpochAmount> power;      // verified MFLOP by the epoch that earned it, growth cap applied
+  std::uint64_t verified_mflop = 0;    // settled as verified in the present epoch
+  std::uint64_t blocks_produced = 0;   // in the present epoch
+  std::uint64_t duties_done = 0;       // verifications in the present epoch
+  std::uint64_t duties_missed = 0;
+  std::uint64_t receipts_good = 0;  // windows paid and
+  std::uint64_t receipts_bad = 0;   // windows voided by its fault, in the present epoch
+  std::uint32_t refusals = 0;       // in the present epoch
+};
+
+enum class JobPhase : std::uint8_t {
+  ordered = 0,     // no attempt yet
+  leasing = 1,     // the present attempt lacks leases
+  running = 2,     // receipts may come
+  validating = 3,  // sampled windows wait for votes, or a usage receipt for its countersignature
+  requeue = 4,     // a verdict took windows back: another attempt is needed
+  settled = 5,
+};
+[[nodiscard]] const char* job_phase_name(JobPhase phase);
+
+struct MemberEntry {
+  Share share;
+  bool leased = false;
+  Lease lease;
+};
+struct AttemptEntry {
+  std::uint32_t number = 0;
+  std::uint64_t window_first = 0;
+  std::vector<MemberEntry> members;
+};
+struct MemberReceipt {
+  bool filed = false;
+  Receipt receipt;
+  Digest digest;                    // receipt_digest(receipt)
+  std::uint64_t countersigned = 0;  // bit i: member i of the attempt agrees
+};
+enum class WindowCheck : std::uint8_t { none = 0, assigned = 1, good = 2, unverifiable = 3 };
+// A window of the line. `check`: assigned waits for the verifier's vote; unverifiable means that no eligible
+// verifier exists.
+struct WindowEntry {
+  std::uint64_t window = 0;
+  std::uint32_t attempt = 0;
+  bool complete = false;  // every member filed a receipt, and countersigned all others
+  WindowCheck check = WindowCheck::none;
+  OrgId verifier = 0;
+  std::vector<MemberReceipt> receipts;  // one per member, in the order of the shares
+};
+struct UsageEntry {
+  UsageReceipt receipt;
+  OrgId provider = 0;
+  Digest digest;
+  std::uint64_t filed_height = 0;
+};
+
+struct JobEntry {
+  JobId id = 0;
+  OrgId owner = 0;
+  JobOrder order;
+  JobPhase phase = JobPhase::ordered;
+  std::vector<AttemptEntry> attempts;            // the last one is the present one
+  std::map<std::uint64_t, WindowEntry> windows;  // the line: by window, each by the attempt that stands
+  std::uint64_t windows_complete = 0;            // windows [0, this) of the line are complete
+  std::vector<OrgId> excluded;                   // convicted in this job
+  std::vector<OrgId> verifiers_late;             // missed a deadline in this job
+  std::uint64_t deadline = 0;                    // height
+  std::uint32_t validation_round = 0;
+  std::optional<UsageEntry> usage;
+  std::optional<Cancel> cancelled;
+  std::optional<Settlement> settlement;
+  std::uint64_t order_height = 0;
+  std::uint64_t settled_height = 0;
+
+  [[nodiscard]] std::uint64_t windows_total() const;
+  // Steps of one window: window_steps, or what is left for the last one.
+  [[nodiscard]] std::uint64_t steps_of(std::uint64_t window) const;
+  [[nodiscard]] const AttemptEntry* attempt(std::uint32_t number) const;
+  // Index of the organisation among the attempt's members; empty when it is none.
+  [[nodiscard]] static std::optional<std::size_t> member_of(const AttemptEntry& attempt, OrgId organisation);
+};
+
+}  // namespace ufab

@@ -1,0 +1,184 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "accounting/hpos/hpos.h"
+#include "accounting/hpos/sample.h"
+#include "accounting/state/transition.h"
+
+namespace ufab {
+
+namespace {
+// Deadlines handled per block; the rest waits for the next one, so that a block stays small.
+constexpr std::size_t timers_per_block = 256;
+}  // namespace
+
+Applied Transition::begin_block(const BlockContext& context) {
+  s_.context_ = context;
+  for (std::size_t done = 0; done < timers_per_block; ++done) {
+    if (s_.timers_.empty() || s_.timers_.begin()->first > context.height) break;
+    const JobId id = s_.timers_.begin()->second;
+    s_.timers_.erase(s_.timers_.begin());
+    run_timer(s_.jobs_.at(id));
+  }
+  if (context.height % s_.params_.epoch_blocks == 0) begin_epoch();
+  ++org_mutable(context.producer).blocks_produced;
+  s_.accounts_.check_invariant();
+  return std::move(out_);
+}
+
+void Transition::run_timer(JobEntry& job) {
+  touch(Slot::job, job.id);
+  job.deadline = 0;
+  switch (job.phase) {
+    case JobPhase::settled: {
+      if (!job.order.idempotency_key.empty()) s_.idempotency_.erase({job.owner, job.order.idempotency_key});
+      const JobId id = job.id;
+      s_.jobs_.erase(id);
+      return;
+    }
+    case JobPhase::validating:
+      if (job.order.kind == JobKind::batch) {
+        settle_usage(job);  // the owner was silent: it agrees
+      } else {
+        replace_late_verifiers(job);
+      }
+      return;
+    case JobPhase::running:
+      if (job.cancelled) settle(job, job.cancelled->result);
+      return;
+    case JobPhase::ordered:
+    case JobPhase::leasing:
+    case JobPhase::requeue: return;
+  }
+}
+
+// A missed duty costs score_penalty_multiple times what doing it earns, a proven false result everything.
+void Transition::score(OrgEntry& org, ScoreCause cause, std::uint64_t count) {
+  const ChainParams& p = s_.params_;
+  if (count == 0) return;
+  const std::uint64_t before = org.score;
+  const auto times = [count](std::uint64_t each) { return checked_mul(count, each).value_or(UINT64_MAX); };
+  const auto raise = [&](std::uint64_t by) {
+    org.score = std::max(before, std::min(p.score_max, checked_add(before, by).value_or(UINT64_MAX)));
+  };
+  switch (cause) {
+    case ScoreCause::block_produced: raise(times(p.score_per_block)); break;
+    case ScoreCause::verified: raise(times(p.score_per_verification)); break;
+    case ScoreCause::missed_verification: {
+      const std::uint64_t penalty = times(p.score_per_verification * p.score_penalty_multiple);
+      org.score = before > penalty ? before - penalty : 0;
+      break;
+    }
+    case ScoreCause::slashed: org.score = 0; break;
+  }
+  touch(Slot::organisation, org.id);
+  if (org.score != before) derive(Score{org.id, cause, count, before, org.score});
+}
+
+// The end of one epoch and the start of the next: scores, rewards for verified work, releases, power, seats.
+void Transition::begin_epoch() {
+  const ChainParams& p = s_.params_;
+  const std::uint64_t ended = s_.epoch_;
+  std::vector<OrgId> earners;
+  std::vector<hpos::Merit> merits;
+  std::vector<std::uint64_t> merit_values;
+  Uint128 merit_total = 0;
+  for (auto& [id, org] : s_.organisations_) {
+    score(org, ScoreCause::block_produced, org.blocks_produced);
+    score(org, ScoreCause::verified, org.duties_done);
+    score(org, ScoreCause::missed_verification, org.duties_missed);
+    // Pledge gates eligibility.
+    if (org.verified_mflop == 0 || s_.stake(id) < p.stake_min) continue;
+    const hpos::Merit merit = hpos::merit_of(org);
+    if (merit.merit == 0) continue;
+    if (ended < p.burn_sunset_epoch && p.burn_to_earn > 0) {
+      if (s_.balance(id) < p.burn_to_earn) continue;
+      move({AccountKind::balance, id}, {AccountKind::burn, 0}, p.burn_to_earn);
+      derive(Burn{id, p.burn_to_earn, fmt::format("to earn in epoch {}", ended)});
+    }
+    earners.push_back(id);
+    merits.push_back(merit);
+    merit_values.push_back(merit.merit);
+    merit_total += merit.merit;
+  }
+  Epoch body;
+  // Without verified work nothing is minted: emission pays for work.
+  body.emission = earners.empty() ? 0 : hpos::emission(ended, s_.accounts_.minted(), p);
+  body.treasury = part_ppm(body.emission, p.treasury_ppm);
+  move({AccountKind::mint, 0}, {AccountKind::treasury, 0}, body.treasury);
+  const MicroUnc shared = body.emission - body.treasury;
+  const std::vector<std::uint64_t> parts = hpos::apportion(shared, merit_values);
+  for (std::size_t i = 0; i < earners.size(); ++i) {
+    move({AccountKind::mint, 0}, {AccountKind::balance, earners[i]}, parts[i]);
+    const std::uint64_t total =
+        merit_total > UINT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(merit_total);
+    derive(Reward{ended, earners[i], merits[i].verified_mflop, merits[i].uptime_ppm, merits[i].quality_ppm,
+                  merits[i].merit, total, shared, parts[i]});
+  }
+  s_.epoch_ = ended + 1;
+  Sha256 hash;
+  hash.update("ufab epoch seed 1\n").update(s_.epoch_seed_.view()).update(s_.context_.previous.view());
+  s_.epoch_seed_ = hash.finish();
+  std::vector<hpos::Pledge> pledges;
+  for (auto& [id, org] : s_.organisations_) {
+    MicroUnc released = 0;
+    while (!org.unbonding.empty() && org.unbonding.front().epoch <= s_.epoch_) {
+      released += org.unbonding.front().amount;
+      org.unbonding.erase(org.unbonding.begin());
+      touch(Slot::organisation, id);
+    }
+    if (released > 0) {
+      move({AccountKind::unbonding, id}, {AccountKind::balance, id}, released);
+      derive(Release{id, released});
+    }
+    const bool counted = org.verified_mflop != 0 || org.blocks_produced != 0 || org.duties_done != 0 ||
+                         org.duties_missed != 0 || org.receipts_good != 0 || org.receipts_bad != 0 ||
+                         org.refusals != 0 || !org.power.empty();
+    if (counted) {
+      hpos::grow_power(org.power, ended, org.verified_mflop, p);
+      org.verified_mflop = org.blocks_produced = org.duties_done = org.duties_missed = 0;
+      org.receipts_good = org.receipts_bad = 0;
+      org.refusals = 0;
+      touch(Slot::organisation, id);
+    }
+    if (s_.stake(id) >= p.stake_min) pledges.push_back({id, s_.stake(id)});
+  }
+  const hpos::Seats formed = hpos::form_seats(std::move(pledges), p);
+  std::vector<std::uint64_t> power, stake, scores;
+  for (const hpos::Pledge& seat : formed.seats) {
+    const OrgEntry& org = *s_.organisation(seat.organisation);
+    power.push_back(hpos::power_total(org.power));
+    stake.push_back(seat.amount);
+    scores.push_back(org.score);
+  }
+  std::vector<std::uint64_t> weight = hpos::weights(power, stake, p);
+  std::vector<Seat> seats;
+  for (std::size_t i = 0; i < formed.seats.size(); ++i) {
+    seats.push_back({formed.seats[i].organisation, formed.seats[i].amount, power[i], weight[i]});
+  }
+  s_.kicked_ = hpos::kickout(seats, scores, p);
+  if (!s_.kicked_.empty()) {
+    // The seats that stay share all the weight.
+    std::vector<Seat> kept;
+    std::vector<std::uint64_t> kept_power, kept_stake;
+    for (const Seat& seat : seats) {
+      if (std::find(s_.kicked_.begin(), s_.kicked_.end(), seat.organisation) != s_.kicked_.end()) continue;
+      kept.push_back(seat);
+      kept_power.push_back(seat.power_mflop);
+      kept_stake.push_back(seat.pledge);
+    }
+    weight = hpos::weights(kept_power, kept_stake, p);
+    for (std::size_t i = 0; i < kept.size(); ++i) kept[i].weight_ppm = weight[i];
+    seats = std::move(kept);
+  }
+  s_.seats_ = seats;
+  body.epoch = s_.epoch_;
+  body.seed = s_.epoch_seed_;
+  body.seat_price = formed.price;
+  body.seats = std::move(seats);
+  body.kicked = s_.kicked_;
+  derive(std::move(body));
+}
+
+}  // namespace ufab

@@ -1,0 +1,256 @@
+#include "accounting/state/state.h"
+
+#include "accounting/records/codec.h"
+#include "accounting/state/transition.h"
+
+namespace ufab {
+
+const char* provider_status_name(ProviderStatus status) {
+  switch (status) {
+    case ProviderStatus::active: return "active";
+    case ProviderStatus::draining: return "draining";
+    case ProviderStatus::left: return "left";
+  }
+  return "?";
+}
+
+const char* job_phase_name(JobPhase phase) {
+  switch (phase) {
+    case JobPhase::ordered: return "ordered";
+    case JobPhase::leasing: return "leasing";
+    case JobPhase::running: return "running";
+    case JobPhase::validating: return "validating";
+    case JobPhase::requeue: return "requeue";
+    case JobPhase::settled: return "settled";
+  }
+  return "?";
+}
+
+std::uint64_t JobEntry::windows_total() const {
+  if (order.kind == JobKind::batch) return 0;
+  return (order.steps - 1) / order.window_steps + 1;
+}
+
+std::uint64_t JobEntry::steps_of(std::uint64_t window) const {
+  UFAB_ASSERT(window < windows_total());
+  return std::min<std::uint64_t>(order.window_steps, order.steps - window * order.window_steps);
+}
+
+const AttemptEntry* JobEntry::attempt(std::uint32_t number) const {
+  if (number == 0 || number > attempts.size()) return nullptr;
+  return &attempts[number - 1];
+}
+
+std::optional<std::size_t> JobEntry::member_of(const AttemptEntry& attempt, OrgId organisation) {
+  for (std::size_t i = 0; i < attempt.members.size(); ++i) {
+    if (attempt.members[i].share.organisation == organisation) return i;
+  }
+  return std::nullopt;
+}
+
+Result<Applied> State::apply_genesis(const Record& genesis, const BlockContext& context) {
+  return Transition(*this).genesis(genesis, context);
+}
+
+Applied State::begin_block(const BlockContext& context) {
+  return Transition(*this).begin_block(context);
+}
+Status State::admissible(const Record& record) const {
+  return Transition::admissible(*this, record);
+}
+Result<Applied> State::apply(const Record& record) {
+  return Transition(*this).apply(record);
+}
+Applied State::refuse(const Record& record, const RecordId& id, const Error& why) {
+  return Transition(*this).refuse(record, id, why);
+}
+
+const OrgEntry* State::organisation(OrgId id) const {
+  const auto found = organisations_.find(id);
+  return found == organisations_.end() ? nullptr : &found->second;
+}
+
+const OrgEntry* State::organisation_by_name(std::string_view name) const {
+  const auto found = names_.find(name);
+  return found == names_.end() ? nullptr : organisation(found->second);
+}
+
+const OrgEntry* State::organisation_by_key(const PublicKey& key) const {
+  const auto found = keys_.find(key);
+  if (found == keys_.end()) return nullptr;
+  const OrgEntry* entry = organisation(found->second);
+  return entry != nullptr && entry->key == key ? entry : nullptr;
+}
+
+OrgId State::organisation_of_any_key(const PublicKey& key) const {
+  const auto found = keys_.find(key);
+  return found == keys_.end() ? 0 : found->second;
+}
+
+const JobEntry* State::job(JobId id) const {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+std::optional<JobId> State::job_by_idempotency_key(OrgId owner, const std::string& key) const {
+  const auto found = idempotency_.find({owner, key});
+  if (found == idempotency_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::uint64_t State::next_sequence(const PublicKey& key) const {
+  const OrgEntry* entry = organisation_by_key(key);
+  return entry == nullptr ? 1 : entry->sequence + 1;
+}
+
+namespace {
+
+void encode_amounts(Writer& writer, const std::vector<EpochAmount>& amounts) {
+  writer.u32(static_cast<std::uint32_t>(amounts.size()));
+  for (const EpochAmount& item : amounts) {
+    writer.u64(item.epoch);
+    writer.u64(item.amount);
+  }
+}
+
+void encode_ids(Writer& writer, const std::vector<OrgId>& ids) {
+  writer.u32(static_cast<std::uint32_t>(ids.size()));
+  for (const OrgId id : ids) writer.u32(id);
+}
+
+template <class T>
+void encode_into(Writer& writer, const T& value) {
+  EncodeVisitor visitor(writer);
+  T::fields(visitor, value);
+}
+
+Bytes encode_organisation(const OrgEntry& org) {
+  Writer writer;
+  writer.u32(org.id);
+  writer.text(org.name);
+  writer.text(org.endpoint);
+  writer.raw(org.key.view());
+  writer.u64(org.sequence);
+  writer.flag(org.provider.has_value());
+  if (org.provider) {
+    encode_into(writer, org.provider->offer);
+    writer.u8(static_cast<std::uint8_t>(org.provider->status));
+    writer.u32(org.provider->leases_open);
+  }
+  writer.u64(org.score);
+  encode_amounts(writer, org.unbonding);
+  encode_amounts(writer, org.power);
+  for (const std::uint64_t value : {org.verified_mflop, org.blocks_produced, org.duties_done,
+                                    org.duties_missed, org.receipts_good, org.receipts_bad}) {
+    writer.u64(value);
+  }
+  writer.u32(org.refusals);
+  return writer.take();
+}
+
+Bytes encode_job(const JobEntry& job) {
+  Writer writer;
+  writer.u64(job.id);
+  writer.u32(job.owner);
+  encode_into(writer, job.order);
+  writer.u8(static_cast<std::uint8_t>(job.phase));
+  writer.u32(static_cast<std::uint32_t>(job.attempts.size()));
+  for (const AttemptEntry& attempt : job.attempts) {
+    writer.u32(attempt.number);
+    writer.u64(attempt.window_first);
+    writer.u32(static_cast<std::uint32_t>(attempt.members.size()));
+    for (const MemberEntry& member : attempt.members) {
+      encode_into(writer, member.share);
+      writer.flag(member.leased);
+      if (member.leased) encode_into(writer, member.lease);
+    }
+  }
+  writer.u64(job.windows_complete);
+  encode_ids(writer, job.excluded);
+  encode_ids(writer, job.verifiers_late);
+  writer.u64(job.deadline);
+  writer.u32(job.validation_round);
+  writer.flag(job.usage.has_value());
+  if (job.usage) {
+    encode_into(writer, job.usage->receipt);
+    writer.u32(job.usage->provider);
+    writer.u64(job.usage->filed_height);
+  }
+  writer.flag(job.cancelled.has_value());
+  if (job.cancelled) encode_into(writer, *job.cancelled);
+  writer.flag(job.settlement.has_value());
+  if (job.settlement) encode_into(writer, *job.settlement);
+  writer.u64(job.order_height);
+  writer.u64(job.settled_height);
+  return writer.take();
+}
+
+Bytes encode_window(const WindowEntry& window) {
+  Writer writer;
+  writer.u64(window.window);
+  writer.u32(window.attempt);
+  writer.flag(window.complete);
+  writer.u8(static_cast<std::uint8_t>(window.check));
+  writer.u32(window.verifier);
+  writer.u32(static_cast<std::uint32_t>(window.receipts.size()));
+  for (const MemberReceipt& receipt : window.receipts) {
+    writer.flag(receipt.filed);
+    writer.raw(receipt.digest.view());
+    writer.u64(receipt.countersigned);
+  }
+  return writer.take();
+}
+
+}  // namespace
+
+std::optional<Bytes> State::encode_slot(const StateKey& key) const {
+  switch (static_cast<Slot>(key.slot)) {
+    case Slot::account: {
+      const MicroUnc balance = accounts_.balance({static_cast<AccountKind>(key.a), key.b});
+      if (balance == 0) return std::nullopt;
+      Writer writer;
+      writer.u64(balance);
+      return writer.take();
+    }
+    case Slot::organisation: {
+      const OrgEntry* org = organisation(static_cast<OrgId>(key.a));
+      if (org == nullptr) return std::nullopt;
+      return encode_organisation(*org);
+    }
+    case Slot::job: {
+      const JobEntry* entry = job(key.a);
+      if (entry == nullptr) return std::nullopt;
+      return encode_job(*entry);
+    }
+    case Slot::window: {
+      const JobEntry* entry = job(key.a);
+      if (entry == nullptr) return std::nullopt;
+      const auto found = entry->windows.find(key.b);
+      if (found == entry->windows.end()) return std::nullopt;
+      return encode_window(found->second);
+    }
+    case Slot::global: break;
+  }
+  Writer writer;
+  writer.raw(chain_id_.view());
+  writer.u64(context_.height);
+  writer.u64(epoch_);
+  writer.raw(epoch_seed_.view());
+  writer.u32(static_cast<std::uint32_t>(seats_.size()));
+  for (const Seat& seat : seats_) encode_into(writer, seat);
+  encode_ids(writer, kicked_);
+  writer.u64(derived_sequence_);
+  writer.u64(accounts_.minted());
+  writer.u64(accounts_.burned());
+  writer.u64(job_last_);
+  return writer.take();
+}
+
+Digest State::end_block() {
+  dirty_.insert(StateKey{static_cast<std::uint8_t>(Slot::global), 0, 0});
+  for (const StateKey& key : dirty_) tree_.update(key, encode_slot(key));
+  dirty_.clear();
+  return tree_.root();
+}
+
+}  // namespace ufab

@@ -1,0 +1,103 @@
+// The ledger's state: a pure function of the records applied so far. Integers only; no clock, no randomness,
+// no files. Every replica that applies the same records gets the same state, the same derived records and
+// the same root. Not thread-safe (accounting/ledger.h locks).
+//
+// Use per block: begin_block(), then for each signed record apply() (or, if that failed, refuse()), then
+// end_block(). apply() checks first and changes afterwards: an error means that nothing changed.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "accounting/records/record.h"
+#include "accounting/state/accounts.h"
+#include "accounting/state/entries.h"
+#include "accounting/state/state_tree.h"
+
+namespace ufab {
+
+// What followed from one record (or from the start of a block).
+struct Applied {
+  std::vector<Record> derived;
+  std::vector<Movement> movements;
+};
+
+struct BlockContext {
+  std::uint64_t height = 0;
+  std::uint64_t time_us = 0;
+  Digest previous;  // hash of the block before
+  OrgId producer = 0;
+};
+
+class State {
+ public:
+  // The first record of block 0.
+  [[nodiscard]] Result<Applied> apply_genesis(const Record& genesis, const BlockContext& context);
+  [[nodiscard]] Applied begin_block(const BlockContext& context);
+  // What must hold before a record may even be refused on the ledger: known signer (or a registration), the
+  // next sequence number, refusals left. The signature is the caller's business (verify_record).
+  [[nodiscard]] Status admissible(const Record& record) const;
+  // Precondition: admissible(record).
+  [[nodiscard]] Result<Applied> apply(const Record& record);
+  [[nodiscard]] Applied refuse(const Record& record, const RecordId& id, const Error& why);
+  // Root over everything in the state: see accounting/state/state_tree.h.
+  [[nodiscard]] Digest end_block();
+
+  [[nodiscard]] const Digest& chain_id() const { return chain_id_; }
+  [[nodiscard]] const std::string& chain_name() const { return chain_name_; }
+  [[nodiscard]] const ChainParams& params() const { return params_; }
+  [[nodiscard]] std::uint64_t height() const { return context_.height; }
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+  [[nodiscard]] const Digest& epoch_seed() const { return epoch_seed_; }
+  [[nodiscard]] const std::vector<Seat>& seats() const { return seats_; }
+  // The organisation whose signed blocks count: organisation 1 until several validators run.
+  [[nodiscard]] OrgId producer() const { return 1; }
+
+  [[nodiscard]] const Accounts& accounts() const { return accounts_; }
+  [[nodiscard]] const std::map<OrgId, OrgEntry>& organisations() const { return organisations_; }
+  [[nodiscard]] const OrgEntry* organisation(OrgId id) const;
+  [[nodiscard]] const OrgEntry* organisation_by_name(std::string_view name) const;
+  [[nodiscard]] const OrgEntry* organisation_by_key(const PublicKey& key) const;
+  // The organisation that has or ever had this key; 0 if none.
+  [[nodiscard]] OrgId organisation_of_any_key(const PublicKey& key) const;
+  // Jobs that have not settled, and those settled within params.job_retention_blocks. The index
+  // (accounting/index/index.h) knows the older ones.
+  [[nodiscard]] const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
+  [[nodiscard]] const JobEntry* job(JobId id) const;
+  [[nodiscard]] JobId job_last() const { return job_last_; }
+  [[nodiscard]] std::optional<JobId> job_by_idempotency_key(OrgId owner, const std::string& key) const;
+  [[nodiscard]] MicroUnc balance(OrgId id) const { return accounts_.balance({AccountKind::balance, id}); }
+  [[nodiscard]] MicroUnc stake(OrgId id) const { return accounts_.balance({AccountKind::stake, id}); }
+  // 1 for a key that no record has used yet.
+  [[nodiscard]] std::uint64_t next_sequence(const PublicKey& key) const;
+
+ private:
+  friend class Transition;  // accounting/state/transition.h: the rules
+  // Which piece of state a StateKey names: account (a: kind, b: number), organisation (a: id), job (a: id),
+  // window (a: job, b: window).
+  enum class Slot : std::uint8_t { global, account, organisation, job, window };
+  [[nodiscard]] std::optional<Bytes> encode_slot(const StateKey& key) const;
+
+  Digest chain_id_;
+  std::string chain_name_;
+  ChainParams params_;
+  BlockContext context_;
+  std::uint64_t epoch_ = 0;
+  Digest epoch_seed_;
+  std::vector<Seat> seats_;
+  std::vector<OrgId> kicked_;  // without a seat in the present epoch
+  std::uint64_t derived_sequence_ = 0;
+  Accounts accounts_;
+  std::map<OrgId, OrgEntry> organisations_;
+  std::map<std::string, OrgId, std::less<>> names_;
+  std::map<PublicKey, OrgId> keys_;  // present and retired: a retired key is never taken again
+  std::map<JobId, JobEntry> jobs_;
+  std::map<std::pair<OrgId, std::string>, JobId> idempotency_;
+  JobId job_last_ = 0;
+  // What to look at when a height is reached: deadlines and the end of retention. Follows from jobs_.
+  std::set<std::pair<std::uint64_t, JobId>> timers_;
+  std::set<StateKey> dirty_;
+  StateTree tree_;
+};
+
+}  // namespace ufab

@@ -1,0 +1,79 @@
+#include "accounting/state/state_tree.h"
+
+#include <algorithm>
+
+#include "accounting/merkle.h"
+#include "fabric/base/codec.h"
+
+namespace ufab {
+
+namespace {
+
+Bytes encode_key(const StateKey& key) {
+  Writer writer;
+  writer.u8(key.slot);
+  writer.u64(key.a);
+  writer.u64(key.b);
+  return writer.take();
+}
+
+}  // namespace
+
+StateTree::StateTree() : buckets_(buckets_count), nodes_(2 * buckets_count), is_dirty_(buckets_count) {
+  std::fill(nodes_.begin() + buckets_count, nodes_.end(), merkle::leaf_hash({}));
+  for (std::size_t i = buckets_count - 1; i >= 1; --i) {
+    nodes_[i] = merkle::node_hash(nodes_[2 * i], nodes_[2 * i + 1]);
+  }
+}
+
+void StateTree::update(const StateKey& key, const std::optional<Bytes>& value) {
+  const Digest place = sha256(ByteView(encode_key(key)));
+  const std::uint32_t bucket = static_cast<std::uint32_t>(place.bytes[0]) << 4 | place.bytes[1] >> 4;
+  std::vector<Item>& items = buckets_[bucket];
+  const auto found = std::lower_bound(items.begin(), items.end(), key,
+                                      [](const Item& item, const StateKey& k) { return item.key < k; });
+  const bool exists = found != items.end() && found->key == key;
+  if (value.has_value()) {
+    const Digest digest = sha256(ByteView(*value));
+    if (exists) {
+      if (found->value == digest) return;
+      found->value = digest;
+    } else {
+      items.insert(found, {key, digest});
+    }
+  } else {
+    if (!exists) return;
+    items.erase(found);
+    if (items.empty()) items.shrink_to_fit();
+  }
+  if (!is_dirty_[bucket]) {
+    is_dirty_[bucket] = true;
+    dirty_.push_back(bucket);
+  }
+}
+
+Digest StateTree::root() {
+  std::vector<std::uint32_t> level;
+  for (const std::uint32_t bucket : dirty_) {
+    Writer writer;
+    for (const Item& item : buckets_[bucket]) {
+      writer.raw(encode_key(item.key));
+      writer.raw(item.value.view());
+    }
+    nodes_[buckets_count + bucket] = merkle::leaf_hash(writer.bytes());
+    is_dirty_[bucket] = false;
+    level.push_back(static_cast<std::uint32_t>(buckets_count + bucket));
+  }
+  dirty_.clear();
+  std::sort(level.begin(), level.end());
+  while (!level.empty() && level.front() > 1) {
+    for (std::uint32_t& node : level) node /= 2;
+    level.erase(std::unique(level.begin(), level.end()), level.end());
+    for (const std::uint32_t node : level) {
+      nodes_[node] = merkle::node_hash(nodes_[2 * node], nodes_[2 * node + 1]);
+    }
+  }
+  return nodes_[1];
+}
+
+}  // namespace ufab

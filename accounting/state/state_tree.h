@@ -1,0 +1,44 @@
+// The state root, kept up to date in time proportional to what changed.
+//
+// Every piece of state is an entry: key (u8 slot, u64 a, u64 b; 17 bytes) and value (its canonical encoding).
+// An entry lives in bucket number (first 12 bits of SHA-256(key)). A bucket's hash is the RFC 9162 leaf hash
+// of its entries in key order, each as key || SHA-256(value). The root is the RFC 9162 root of the 4,096
+// bucket hashes. Not thread-safe.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <optional>
+#include <vector>
+
+#include "fabric/base/digest.h"
+
+namespace ufab {
+
+struct StateKey {
+  std::uint8_t slot = 0;
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  friend auto operator<=>(const StateKey&, const StateKey&) = default;
+};
+
+class StateTree {
+ public:
+  StateTree();
+  // No value: the entry is gone.
+  void update(const StateKey& key, const std::optional<Bytes>& value);
+  [[nodiscard]] Digest root();
+
+ private:
+  static constexpr std::size_t buckets_count = 4096;
+  struct Item {
+    StateKey key;
+    Digest value;
+  };
+  std::vector<std::vector<Item>> buckets_;
+  std::vector<Digest> nodes_;  // heap order: node 1 is the root, bucket i is node buckets_count + i
+  std::vector<std::uint32_t> dirty_;
+  std::vector<bool> is_dirty_;
+};
+
+}  // namespace ufab

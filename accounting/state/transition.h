@@ -1,0 +1,108 @@
+// The rules: how one record, or the start of a block, changes the state. Private to accounting/state; use
+// State. One handler per record type, each in two parts: everything that can be wrong is checked first (and
+// returns an Error), then the change is made and cannot fail. So an error leaves no trace.
+//
+//   rules_organisation.cpp  organisations, keys, providers, stake, transfers
+//   rules_job.cpp           orders, attempts, leases, cancels, batch usage, settlement
+//   rules_receipt.cpp       receipts and countersignatures
+//   rules_validation.cpp    sampling, verifiers, votes, verdicts, slashing
+//   rules_epoch.cpp         deadlines, epochs: score, power, seats, rewards
+#pragma once
+
+#include "accounting/state/state.h"
+
+namespace ufab {
+
+class Transition {
+ public:
+  explicit Transition(State& state) : s_(state) {}
+
+  [[nodiscard]] Result<Applied> genesis(const Record& record, const BlockContext& context);
+  [[nodiscard]] Applied begin_block(const BlockContext& context);
+  [[nodiscard]] static Status admissible(const State& state, const Record& record);
+  [[nodiscard]] Result<Applied> apply(const Record& record);
+  [[nodiscard]] Applied refuse(const Record& record, const RecordId& id, const Error& why);
+
+ private:
+  using Slot = State::Slot;
+
+  // Handlers. `org` is the signer's organisation.
+  Status on(const Genesis& body, OrgId org);
+  Status on(const Organisation& body, OrgId org);
+  Status on(const KeyChange& body, OrgId org);
+  Status on(const ProviderEnrol& body, OrgId org);
+  Status on(const ProviderUpdate& body, OrgId org);
+  Status on(const ProviderActionRecord& body, OrgId org);
+  Status on(const Stake& body, OrgId org);
+  Status on(const Unstake& body, OrgId org);
+  Status on(const Transfer& body, OrgId org);
+  Status on(const JobOrder& body, OrgId org);
+  Status on(const JobAttempt& body, OrgId org);
+  Status on(const Lease& body, OrgId org);
+  Status on(const ReceiptBatch& body, OrgId org);
+  Status on(const Countersignature& body, OrgId org);
+  Status on(const UsageReceipt& body, OrgId org);
+  Status on(const Vote& body, OrgId org);
+  Status on(const Cancel& body, OrgId org);
+  Status on(const Correction& body, OrgId org);
+  template <class Derived>
+  Status on(const Derived&, OrgId) {
+    return Error{ErrorCode::denied, "derived records are made by the rules, not submitted"};
+  }
+
+  // Registration, for genesis and organisation records.
+  [[nodiscard]] static Status check_new_organisation(const State& state, const PublicKey& key,
+                                                     const std::string& name, const std::string& endpoint);
+  void add_organisation(const PublicKey& key, const std::string& name, const std::string& endpoint);
+  [[nodiscard]] static Status check_offer(const ProviderOffer& offer);
+
+  // Jobs.
+  [[nodiscard]] Result<JobEntry*> owned_job(JobId id, OrgId owner);
+  [[nodiscard]] Status check_shares(const JobEntry& job, const JobAttempt& body) const;
+  // Cost of everything that the line and the present attempt's leases commit to; empty when it overflows.
+  [[nodiscard]] std::optional<MicroUnc> committed_cost(const JobEntry& job, std::size_t member,
+                                                       MicroUnc price) const;
+  void drop_windows_from(JobEntry& job, std::uint64_t window);
+  void close_leases(JobEntry& job);
+  void settle(JobEntry& job, JobResult result);
+  void settle_usage(JobEntry& job);
+  void set_timer(JobEntry& job, std::uint64_t height);
+  void run_timer(JobEntry& job);
+
+  // Receipts.
+  [[nodiscard]] Status check_receipt(const Receipt& receipt, OrgId org, const Receipt* previous) const;
+  void file_receipt(const Receipt& receipt);
+  void advance_line(JobEntry& job);
+
+  // Validation.
+  void start_validation(JobEntry& job);
+  void start_dispute(JobEntry& job, std::uint64_t window);
+  void assign_verifiers(JobEntry& job, const std::vector<std::uint64_t>& windows, bool disputed);
+  void after_validation(JobEntry& job);
+  void replace_late_verifiers(JobEntry& job);
+  void convict(JobEntry& job, const Vote& vote, const WindowEntry& window);
+  void slash(OrgId org, JobEntry& job, std::uint64_t window, std::vector<OrgAmount>& losses,
+             const std::string& reason);
+
+  // Epochs.
+  void begin_epoch();
+  void score(OrgEntry& org, ScoreCause cause, std::uint64_t count);
+
+  // Marks what changes for the state root.
+  void touch(Slot slot, std::uint64_t a, std::uint64_t b = 0) {
+    s_.dirty_.insert(StateKey{static_cast<std::uint8_t>(slot), a, b});
+  }
+  OrgEntry& org_mutable(OrgId id);
+  void move(AccountId debit, AccountId credit, MicroUnc amount);
+  void derive(RecordBody body);
+  [[nodiscard]] std::string name_of(OrgId id) const;
+
+  State& s_;
+  Applied out_;
+  const Record* record_ = nullptr;
+};
+
+// floor(flop × price / 10^12), the price being micro-UNC per TFLOP; empty when it does not fit.
+[[nodiscard]] std::optional<MicroUnc> cost_of_work(Uint128 flop, MicroUnc price_per_tflop);
+
+}  // namespace ufab

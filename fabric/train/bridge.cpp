@@ -1,0 +1,413 @@
+#include "fabric/train/bridge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "fabric/base/codec.h"
+#include "fabric/train/state.h"
+
+namespace ufab {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+enum FrameType : std::uint16_t { kHello = 1, kStep = 2, kState = 3, kSums = 4, kFailure = 9 };
+constexpr std::size_t kSmallMax = 4096;  // payload bytes; sums travel outside of frames
+constexpr std::size_t kChunkSums = kDigestChunk / sizeof(std::int64_t);
+
+Bytes encode_report(const StepReport& report) {
+  Writer writer;
+  writer.u64(report.step);
+  writer.u32(report.attempt);
+  writer.u8(static_cast<std::uint8_t>(report.overflow | (report.non_finite << 1) | (report.stop << 2)));
+  writer.u64(report.loss);
+  return writer.take();
+}
+
+Result<StepReport> decode_report(ByteView bytes) {
+  Reader reader(bytes);
+  StepReport report;
+  report.step = reader.u64();
+  report.attempt = reader.u32();
+  const std::uint8_t flags = reader.u8();
+  if (flags > 7) reader.fail("unknown flags");
+  report.overflow = (flags & 1) != 0;
+  report.non_finite = (flags & 2) != 0;
+  report.stop = (flags & 4) != 0;
+  report.loss = reader.u64();
+  UFAB_TRY(reader.finish("step report"));
+  return report;
+}
+
+struct Hello {
+  std::uint64_t job = 0;
+  std::uint32_t attempt = 0, member = 0;
+  Digest definition;
+};
+
+Bytes encode_hello(const Hello& hello) {
+  Writer writer;
+  writer.text("ufab.bridge/1");
+  writer.u64(hello.job);
+  writer.u32(hello.attempt);
+  writer.u32(hello.member);
+  writer.raw(hello.definition.view());
+  return writer.take();
+}
+
+Result<Hello> decode_hello(ByteView bytes) {
+  Reader reader(bytes);
+  if (reader.text(64) != "ufab.bridge/1") reader.fail("not ufab.bridge/1");
+  Hello hello;
+  hello.job = reader.u64();
+  hello.attempt = reader.u32();
+  hello.member = reader.u32();
+  const ByteView digest = reader.raw(32);
+  UFAB_TRY(reader.finish("hello"));
+  hello.definition = Digest::from(digest);
+  return hello;
+}
+
+Bytes encode_state(std::uint64_t step, const Digest& digest) {
+  Writer writer;
+  writer.u64(step);
+  writer.raw(digest.view());
+  return writer.take();
+}
+
+bool may_heal(ErrorCode code) {
+  return code == ErrorCode::unavailable || code == ErrorCode::timeout;
+}
+
+Frame failure_frame(std::uint64_t id, const Error& error) {
+  Writer writer;
+  writer.flag(may_heal(error.code));
+  writer.text(error.message);
+  return {kFailure, id, writer.take()};
+}
+
+Error decode_failure(ByteView bytes) {
+  Reader reader(bytes);
+  const bool again = reader.flag();
+  std::string text = reader.text(kSmallMax);
+  if (const Status status = reader.finish("failure"); !status) return status.error();
+  return {again ? ErrorCode::unavailable : ErrorCode::invalid, std::move(text)};
+}
+
+// A frame of the expected type and exchange, or the failure that the peer told.
+Result<Bytes> expect(Link& link, FrameType type, std::uint64_t id, Deadline deadline) {
+  UFAB_ASSIGN(Frame frame, link.recv(kSmallMax, deadline));
+  if (frame.type == kFailure) return decode_failure(frame.payload);
+  if (frame.type != type || frame.id != id) {
+    return Error{ErrorCode::invalid, fmt::format("expected message {} of exchange {}, got {} of {}",
+                                                 static_cast<int>(type), id, frame.type, frame.id)};
+  }
+  return std::move(frame.payload);
+}
+
+std::span<std::uint8_t> writable_bytes(std::span<std::int64_t> sums) {
+  return {reinterpret_cast<std::uint8_t*>(sums.data()), sums.size_bytes()};
+}
+
+template <typename Body>
+Status for_each_chunk(std::span<std::int64_t> sums, const Body& body) {
+  for (std::uint64_t i = 0; i * kChunkSums < sums.size(); ++i) {
+    const auto rest = sums.subspan(i * kChunkSums);
+    UFAB_TRY(body(i, rest.first(std::min(rest.size(), kChunkSums))));
+  }
+  return {};
+}
+
+class Member final : public Bridge {
+ public:
+  Member(const Gang& gang, LinkPtr link) : gang_(gang), link_(std::move(link)) {}
+
+  Status hello(const Digest& definition, Deadline deadline) {
+    const Hello hello{gang_.job, gang_.attempt, gang_.self, definition};
+    return named(ask(kHello, encode_hello(hello), deadline));
+  }
+  Result<std::uint64_t> lowest_step(std::uint64_t mine) override {
+    Writer writer;
+    writer.u64(mine);
+    auto answer = ask(kStep, writer.take(), timeout());
+    UFAB_TRY(named(answer));
+    Reader reader(*answer);
+    const std::uint64_t lowest = reader.u64();
+    UFAB_TRY(reader.finish("step"));
+    return lowest;
+  }
+  Status check_state(std::uint64_t step, const Digest& digest) override {
+    return named(ask(kState, encode_state(step, digest), timeout()));
+  }
+
+  Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums, const ChunkSeen& seen,
+                              milliseconds patience) override {
+    const std::uint64_t id = ++exchange_;
+    const auto limit = [&] { return deadline_in(milliseconds(gang_.peer_timeout_ms) + patience); };
+    Status sent;
+    // A chunk of the total arrives only after the hub got this side's, so the two threads never touch one
+    // chunk at the same time.
+    std::thread sender([&] {
+      sent = link_->send({kSums, id, encode_report(mine)}, limit());
+      if (!sent) return;
+      sent = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
+        seen(i, writable_bytes(chunk));
+        return link_->send_bytes(writable_bytes(chunk), limit());
+      });
+    });
+    Result<Bytes> head = expect(*link_, kSums, id, limit());
+    Status received = head ? Status{} : Status{head.error()};
+    if (received) {
+      received = for_each_chunk(sums, [&](std::uint64_t, std::span<std::int64_t> chunk) {
+        return link_->recv_bytes(writable_bytes(chunk), limit());
+      });
+    }
+    if (!received) link_->interrupt();
+    sender.join();
+    if (!received) return received.error().within(hub_name());
+    if (!sent) return sent.error().within(hub_name());
+    return decode_report(*head);
+  }
+
+ private:
+  [[nodiscard]] std::string hub_name() const { return "bridge to " + gang_.members[gang_.hub].name; }
+  [[nodiscard]] Deadline timeout() const { return deadline_in(milliseconds(gang_.join_timeout_ms)); }
+  Result<Bytes> ask(FrameType type, Bytes payload, Deadline deadline) {
+    const std::uint64_t id = ++exchange_;
+    UFAB_TRY(link_->send({type, id, std::move(payload)}, deadline));
+    return expect(*link_, type, id, deadline);
+  }
+  template <typename T>
+  Status named(const Result<T>& result) const {
+    if (!result) return result.error().within(hub_name());
+    return {};
+  }
+
+  Gang gang_;
+  LinkPtr link_;
+  std::uint64_t exchange_ = 0;
+};
+
+class Hub final : public Bridge {
+ public:
+  // links[i] is member i's; null for the hub itself.
+  Hub(const Gang& gang, std::vector<LinkPtr> links) : gang_(gang), links_(std::move(links)) {}
+
+  Status hello_done() { return answer_all(kHello, {}, timeout()); }
+
+  Result<std::uint64_t> lowest_step(std::uint64_t mine) override {
+    std::uint64_t lowest = mine;
+    UFAB_TRY(collect(kStep, [&](std::uint32_t, ByteView payload) -> Status {
+      Reader reader(payload);
+      lowest = std::min(lowest, reader.u64());
+      return reader.finish("step");
+    }));
+    Writer writer;
+    writer.u64(lowest);
+    UFAB_TRY(answer_all(kStep, writer.take(), timeout()));
+    return lowest;
+  }
+
+  Status check_state(std::uint64_t step, const Digest& digest) override {
+    const Status equal = collect(kState, [&](std::uint32_t member, ByteView payload) -> Status {
+      Reader reader(payload);
+      const std::uint64_t other_step = reader.u64();
+      const ByteView other = reader.raw(32);
+      UFAB_TRY(reader.finish("state"));
+      if (other_step == step && Digest::from(other) == digest) return {};
+      return Error{
+          ErrorCode::conflict,
+          fmt::format("{} starts from step {} {}, {} from step {} {}", gang_.self_member().name, step,
+                      digest.str(), gang_.members[member].name, other_step, Digest::from(other).str())};
+    });
+    UFAB_TRY(equal);
+    return answer_all(kState, {}, timeout());
+  }
+
+  Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums, const ChunkSeen& seen,
+                              milliseconds patience) override {
+    patience_ = patience;
+    StepReport total = mine;
+    const Status reported = collect(kSums, [&](std::uint32_t, ByteView payload) -> Status {
+      UFAB_ASSIGN(const StepReport report, decode_report(payload));
+      if (report.step != mine.step || report.attempt != mine.attempt) {
+        return Error{ErrorCode::conflict, fmt::format("step {}, try {}; expected step {}, try {}",
+                                                      report.step, report.attempt, mine.step, mine.attempt)};
+      }
+      total.overflow |= report.overflow;
+      total.non_finite |= report.non_finite;
+      total.stop |= report.stop;
+      total.loss += report.loss;
+      return {};
+    });
+    UFAB_TRY(reported);
+    UFAB_TRY(answer_all(kSums, encode_report(total), limit()));
+    scratch_.resize(std::min(sums.size(), kChunkSums));
+    streaming_ = true;
+    const Status streamed = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
+      seen(i, writable_bytes(chunk));
+      const auto other = std::span(scratch_).first(chunk.size());
+      const Status added = for_each_member([&](std::uint32_t, Link& link) -> Status {
+        UFAB_TRY(link.recv_bytes(writable_bytes(other), limit()));
+        // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
+        for (std::size_t k = 0; k < chunk.size(); ++k) {
+          chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
+                                               static_cast<std::uint64_t>(other[k]));
+        }
+        return {};
+      });
+      if (!added) return added;
+      return for_each_member(
+          [&](std::uint32_t, Link& link) { return link.send_bytes(writable_bytes(chunk), limit()); });
+    });
+    UFAB_TRY(streamed);
+    streaming_ = false;
+    return total;
+  }
+
+ private:
+  [[nodiscard]] Deadline timeout() const { return deadline_in(milliseconds(gang_.join_timeout_ms)); }
+  [[nodiscard]] Deadline limit() const {
+    return deadline_in(milliseconds(gang_.peer_timeout_ms) + patience_);
+  }
+
+  template <typename Body>
+  Status for_each_member(const Body& body) {
+    for (std::uint32_t i = 0; i < links_.size(); ++i) {
+      if (!links_[i]) continue;
+      if (const Status status = body(i, *links_[i]); !status) {
+        return fail(status.error().within("bridge to " + gang_.members[i].name));
+      }
+    }
+    return {};
+  }
+  template <typename Body>
+  Status collect(FrameType type, const Body& body) {
+    ++exchange_;
+    return for_each_member([&](std::uint32_t i, Link& link) -> Status {
+      UFAB_ASSIGN(const Bytes payload, expect(link, type, exchange_, type == kSums ? limit() : timeout()));
+      return body(i, payload);
+    });
+  }
+  Status answer_all(FrameType type, const Bytes& payload, Deadline deadline) {
+    return for_each_member([&](std::uint32_t, Link& link) {
+      return link.send({type, exchange_, payload}, deadline);
+    });
+  }
+  // Tells every member that can still be told. Inside a stream of sums a member cannot tell a frame from
+  // sums, so there the links just close.
+  Error fail(Error error) {
+    for (const auto& link : links_) {
+      if (!link) continue;
+      const Frame failure = failure_frame(exchange_, error);
+      if (streaming_ || !link->send(failure, deadline_in(milliseconds(200)))) link->interrupt();
+      link->shutdown();
+    }
+    return error;
+  }
+
+  Gang gang_;
+  std::vector<LinkPtr> links_;
+  std::vector<std::int64_t> scratch_;
+  milliseconds patience_{0};
+  bool streaming_ = false;
+  std::uint64_t exchange_ = 1;  // the hello
+};
+
+Status check_hello(const Gang& gang, const Digest& definition, const Hello& hello, const PublicKey& key) {
+  if (hello.member >= gang.members.size() || hello.member == gang.hub ||
+      gang.members[hello.member].bridge_key != key) {
+    return Error{ErrorCode::denied, "the peer's key is not that of the member it says it is"};
+  }
+  if (hello.job != gang.job || hello.attempt != gang.attempt) {
+    return Error{ErrorCode::conflict, fmt::format("{} runs job {} attempt {}, {} job {} attempt {}",
+                                                  gang.self_member().name, gang.job, gang.attempt,
+                                                  gang.members[hello.member].name, hello.job, hello.attempt)};
+  }
+  if (hello.definition != definition) {
+    return Error{ErrorCode::conflict,
+                 fmt::format("{} has definition {}, {} has {}", gang.self_member().name, definition.str(),
+                             gang.members[hello.member].name, hello.definition.str())};
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Bridge>> join_as_hub(const Gang& gang, const Digest& definition,
+                                            const Credentials& credentials) {
+  const Deadline deadline = deadline_in(milliseconds(gang.join_timeout_ms));
+  const GangMember& self = gang.self_member();
+  UFAB_ASSIGN(Listener listener, Listener::bind({self.host, self.port}));
+  std::vector<LinkPtr> links(gang.members.size());
+  const AllowPeer allow = [&](const PublicKey& key) {
+    return std::any_of(gang.members.begin(), gang.members.end(),
+                       [&](const GangMember& member) { return member.bridge_key == key; });
+  };
+  const auto missing = [&] {
+    std::string names;
+    for (std::uint32_t i = 0; i < links.size(); ++i) {
+      if (i != gang.hub && !links[i]) names += (names.empty() ? "" : ", ") + gang.members[i].name;
+    }
+    return names;
+  };
+  while (!missing().empty()) {
+    auto pending = listener.accept(deadline);
+    if (!pending) return Error{pending.error().code, "bridge: not joined in time: " + missing()};
+    // Strangers cost at most this long each; a member's handshake and hello take milliseconds.
+    const Deadline patience = std::min(deadline, deadline_in(milliseconds(2000)));
+    auto link = std::move(*pending).handshake(credentials, allow, patience);
+    if (!link) continue;
+    auto payload = expect(**link, kHello, 1, patience);
+    auto hello = payload ? decode_hello(*payload) : Result<Hello>(payload.error());
+    if (!hello) continue;
+    if (const Status good = check_hello(gang, definition, *hello, *(*link)->peer()); !good) {
+      const Status told = (*link)->send(failure_frame(1, good.error()), patience);
+      // A mismatch of a real member cannot heal by waiting; a stranger's claim is its own problem.
+      if (good.error().code == ErrorCode::denied || !told) continue;
+      return good.error().within("bridge");
+    }
+    links[hello->member] = std::move(*link);  // a member that joins again replaces its dead link
+  }
+  auto hub = std::make_unique<Hub>(gang, std::move(links));
+  UFAB_TRY(hub->hello_done());
+  return std::unique_ptr<Bridge>(std::move(hub));
+}
+
+Result<std::unique_ptr<Bridge>> join_as_member(const Gang& gang, const Digest& definition,
+                                               const Credentials& credentials) {
+  const Deadline deadline = deadline_in(milliseconds(gang.join_timeout_ms));
+  const GangMember& hub = gang.members[gang.hub];
+  const std::string where = fmt::format("bridge to {}", hub.name);
+  for (milliseconds pause{20};; pause = std::min(2 * pause, milliseconds(500))) {
+    auto link = connect_tls({hub.host, hub.port}, credentials, allow_only(hub.bridge_key), deadline);
+    if (link) {
+      auto member = std::make_unique<Member>(gang, std::move(*link));
+      UFAB_TRY(member->hello(definition, deadline));
+      return std::unique_ptr<Bridge>(std::move(member));
+    }
+    // The hub may not have started yet: its batch system decides when.
+    if (link.error().code != ErrorCode::unavailable || Deadline::clock::now() + pause >= deadline) {
+      return link.error().within(where);
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Bridge>> Bridge::join(const Gang& gang, const Digest& definition) {
+  UFAB_ASSERT(gang.members.size() >= 2);
+  if (gang.bridge_secret.empty()) return Error{ErrorCode::invalid, "the gang file names no bridge_secret"};
+  UFAB_ASSIGN(const KeyPair key, KeyPair::load(gang.bridge_secret));
+  if (key.public_key() != gang.self_member().bridge_key) {
+    return Error{ErrorCode::invalid, fmt::format("{}: not the bridge key of member {}", gang.bridge_secret,
+                                                 gang.self_member().name)};
+  }
+  UFAB_ASSIGN(const Credentials credentials, Credentials::create(key));
+  return gang.self == gang.hub ? join_as_hub(gang, definition, credentials)
+                               : join_as_member(gang, definition, credentials);
+}
+
+}  // namespace ufab

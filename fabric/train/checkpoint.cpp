@@ -1,0 +1,237 @@
+#include "fabric/train/checkpoint.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+
+#include "fabric/base/codec.h"
+#include "fabric/base/file.h"
+#include "fabric/data/hdf5.h"
+#include "fabric/train/group.h"
+#include "kernels/semantics.h"
+
+namespace ufab {
+
+namespace {
+
+constexpr const char* kFormat = "ufab.checkpoint";
+constexpr std::uint64_t kVersion = 1;
+constexpr std::string_view kPrefix = "step-", kSuffix = ".h5", kTemporary = ".tmp";
+constexpr std::uint64_t kParametersMax = std::uint64_t{1} << 36;
+
+// The attributes that the head digest covers, in the documented order.
+struct Head {
+  std::uint64_t step = 0, exponent = 0, parameters = 0, semantics = 0;
+  std::uint64_t vocab_size = 0, context = 0, layers = 0, heads = 0, width = 0;
+  Digest definition, corpus, state_digest;
+
+  [[nodiscard]] Digest digest() const {
+    Writer writer;
+    writer.text("ufab.checkpoint/1");
+    for (const auto& [name, member] : kNumbers) writer.u64(this->*member);
+    for (const auto& [name, member] : kDigests) writer.raw((this->*member).view());
+    return sha256(writer.bytes());
+  }
+  static constexpr std::pair<const char*, std::uint64_t Head::*> kNumbers[] = {
+      {"step", &Head::step},           {"exponent", &Head::exponent},     {"parameters", &Head::parameters},
+      {"semantics", &Head::semantics}, {"vocab_size", &Head::vocab_size}, {"context", &Head::context},
+      {"layers", &Head::layers},       {"heads", &Head::heads},           {"width", &Head::width}};
+  static constexpr std::pair<const char*, Digest Head::*> kDigests[] = {
+      {"definition", &Head::definition}, {"corpus", &Head::corpus}, {"state_digest", &Head::state_digest}};
+};
+
+Head make_head(const Checkpoint& c) {
+  Head head;
+  head.step = c.state.step;
+  head.exponent = static_cast<std::uint64_t>(std::int64_t{c.state.exponent});
+  head.parameters = c.state.params.size();
+  head.semantics = kernels::kSemanticsVersion;
+  const auto& model = c.info.model;
+  head.vocab_size = static_cast<std::uint64_t>(model.vocab_size);
+  head.context = static_cast<std::uint64_t>(model.context);
+  head.layers = static_cast<std::uint64_t>(model.layers);
+  head.heads = static_cast<std::uint64_t>(model.heads);
+  head.width = static_cast<std::uint64_t>(model.width);
+  head.definition = c.info.definition;
+  head.corpus = c.info.corpus;
+  head.state_digest = c.info.digests.state;
+  return head;
+}
+
+constexpr const char* kVectors[] = {"params", "m", "v"};
+
+// This rank's slice of one vector, written collectively.
+bool write_slice(const Group& group, const hdf5::File& file, const char* name,
+                 std::span<const float> values) {
+  const hdf5::Dataset dataset = hdf5::create_dataset(file, name, H5T_IEEE_F32LE, values.size());
+  if (!dataset.ok()) return false;
+  const auto ranks = static_cast<std::size_t>(group.size());
+  const auto rank = static_cast<std::size_t>(group.rank());
+  const hsize_t begin = values.size() / ranks * rank + std::min(rank, values.size() % ranks);
+  const hsize_t count = values.size() / ranks + (rank < values.size() % ranks ? 1 : 0);
+  const hdf5::Space in_file(H5Dget_space(dataset.id()));
+  const hdf5::Space in_memory(H5Screate_simple(1, &count, nullptr));
+  const hdf5::Properties transfer(H5Pcreate(H5P_DATASET_XFER));
+  if (count == 0) {
+    H5Sselect_none(in_file.id());
+    H5Sselect_none(in_memory.id());
+  } else if (H5Sselect_hyperslab(in_file.id(), H5S_SELECT_SET, &begin, nullptr, &count, nullptr) < 0) {
+    return false;
+  }
+  return H5Pset_dxpl_mpio(transfer.id(), H5FD_MPIO_COLLECTIVE) >= 0 &&
+         H5Dwrite(dataset.id(), H5T_NATIVE_FLOAT, in_memory.id(), in_file.id(), transfer.id(),
+                  values.data() + begin) >= 0;
+}
+
+Status write_contents(const Group& group, const std::string& path, const Checkpoint& checkpoint) {
+  const Error failed{ErrorCode::io, path + ": the checkpoint cannot be written"};
+  const hdf5::Properties access(H5Pcreate(H5P_FILE_ACCESS));
+  if (H5Pset_fapl_mpio(access.id(), group.communicator(), MPI_INFO_NULL) < 0) return failed;
+  hdf5::File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, hdf5::file_creation().id(), access.id()));
+  if (!file.ok()) return failed;
+  const Head head = make_head(checkpoint);
+  bool good = hdf5::write_text(file, "format", kFormat) && hdf5::write_u64(file, "version", kVersion);
+  for (const auto& [name, member] : Head::kNumbers) good = good && hdf5::write_u64(file, name, head.*member);
+  for (const auto& [name, member] : Head::kDigests) {
+    good = good && hdf5::write_text(file, name, (head.*member).str());
+  }
+  good = good && hdf5::write_text(file, "parameters_digest", checkpoint.info.digests.parameters.str()) &&
+         hdf5::write_text(file, "digest", head.digest().str());
+  const std::vector<float>* vectors[] = {&checkpoint.state.params, &checkpoint.state.m, &checkpoint.state.v};
+  for (std::size_t i = 0; i < 3; ++i) {
+    fault_point();
+    good = good && write_slice(group, file, kVectors[i], *vectors[i]);
+  }
+  if (!file.close() || !good) return failed;
+  return {};
+}
+
+Status sync_and_rename(const std::string& temporary, const std::string& path) {
+  fault_point();
+  const int fd = ::open(temporary.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!synced) return Error{ErrorCode::io, temporary + ": " + std::strerror(error)};
+  return rename_durable(temporary, path);
+}
+
+std::string folder_of(const std::string& folder) {
+  return folder + "/checkpoints";
+}
+
+}  // namespace
+
+std::string checkpoint_path(const std::string& folder, std::uint64_t step) {
+  return fmt::format("{}/{}{:08}{}", folder_of(folder), kPrefix, step, kSuffix);
+}
+
+std::vector<CheckpointFile> list_checkpoints(const std::string& folder) {
+  std::vector<CheckpointFile> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of(folder), error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) continue;
+    const char* begin = name.data() + kPrefix.size();
+    const char* end = name.data() + name.size() - kSuffix.size();
+    std::uint64_t step = 0;
+    const auto parsed = std::from_chars(begin, end, step);
+    if (parsed.ec == std::errc{} && parsed.ptr == end) files.push_back({step, entry.path().string()});
+  }
+  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.step > b.step; });
+  return files;
+}
+
+void prune_checkpoints(const std::string& folder, std::uint64_t keep) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of(folder), error)) {
+    if (entry.path().extension() == kTemporary) std::filesystem::remove(entry.path(), error);
+  }
+  const auto files = list_checkpoints(folder);
+  for (std::size_t i = keep; keep > 0 && i < files.size(); ++i) std::filesystem::remove(files[i].path, error);
+}
+
+Status save_checkpoint(MPI_Comm communicator, const std::string& path, const Checkpoint& checkpoint) {
+  hdf5::quiet();
+  const Group group(communicator);
+  const std::string temporary = path + std::string(kTemporary);
+  UFAB_TRY(group.agree(write_contents(group, temporary, checkpoint)));
+  Status status;
+  if (group.leader()) status = sync_and_rename(temporary, path);
+  return group.agree(status);
+}
+
+Result<Checkpoint> load_checkpoint(const std::string& path) {
+  hdf5::quiet();
+  if (!file_exists(path)) return Error{ErrorCode::not_found, path + ": no such checkpoint"};
+  const Error corrupt{ErrorCode::corrupt, path + ": damaged checkpoint"};
+  const hdf5::File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
+  if (!file.ok()) return corrupt;
+  std::string text;
+  std::uint64_t version = 0;
+  if (!hdf5::read_text(file, "format", 64, text) || text != kFormat ||
+      !hdf5::read_u64(file, "version", version)) {
+    return corrupt;
+  }
+  if (version != kVersion) {
+    return Error{ErrorCode::invalid, fmt::format("{}: checkpoint version {}, this program reads version {}",
+                                                 path, version, kVersion)};
+  }
+  Head head;
+  for (const auto& [name, member] : Head::kNumbers) {
+    if (!hdf5::read_u64(file, name, head.*member)) return corrupt;
+  }
+  const auto read_digest = [&](const char* name, Digest& digest) {
+    if (!hdf5::read_text(file, name, 128, text)) return false;
+    const auto parsed = Digest::parse(text);
+    if (parsed.ok()) digest = *parsed;
+    return parsed.ok();
+  };
+  for (const auto& [name, member] : Head::kDigests) {
+    if (!read_digest(name, head.*member)) return corrupt;
+  }
+  Checkpoint checkpoint;
+  Digest parameters, digest;
+  if (!read_digest("parameters_digest", parameters) || !read_digest("digest", digest)) return corrupt;
+  if (digest != head.digest() || head.parameters == 0 || head.parameters > kParametersMax) return corrupt;
+  if (head.semantics != static_cast<std::uint64_t>(kernels::kSemanticsVersion)) {
+    return Error{ErrorCode::invalid,
+                 fmt::format("{}: made by kernels' semantics version {}, these are version {}", path,
+                             head.semantics, kernels::kSemanticsVersion)};
+  }
+  checkpoint.info.model = {static_cast<int>(head.vocab_size), static_cast<int>(head.context),
+                           static_cast<int>(head.layers), static_cast<int>(head.heads),
+                           static_cast<int>(head.width)};
+  if (checkpoint.info.model.validate() ||
+      kernels::gpt2_parameter_count(checkpoint.info.model) != head.parameters) {
+    return corrupt;
+  }
+  checkpoint.info.definition = head.definition;
+  checkpoint.info.corpus = head.corpus;
+  TrainState& state = checkpoint.state;
+  state.step = head.step;
+  state.exponent = static_cast<int>(static_cast<std::int64_t>(head.exponent));
+  std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto dataset = hdf5::open_dataset(file, kVectors[i], H5T_IEEE_F32LE, head.parameters);
+    if (!dataset.ok()) return corrupt;
+    vectors[i]->resize(head.parameters);
+    if (H5Dread(dataset.id(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, vectors[i]->data()) < 0) {
+      return corrupt;
+    }
+  }
+  checkpoint.info.digests = state_digest(state);
+  if (checkpoint.info.digests.state != head.state_digest ||
+      checkpoint.info.digests.parameters != parameters) {
+    return corrupt;
+  }
+  return checkpoint;
+}
+
+}  // namespace ufab

@@ -1,0 +1,223 @@
+#include "fabric/train/definition.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <cmath>
+#include <filesystem>
+#include <optional>
+#include <variant>
+
+#include "fabric/base/codec.h"
+#include "fabric/base/file.h"
+#include "kernels/semantics.h"
+
+namespace ufab {
+
+namespace {
+
+using Integer = std::int64_t JobDefinition::*;
+using Real = double JobDefinition::*;
+using Text = std::string JobDefinition::*;
+
+struct Field {
+  const char* section;  // "" for the top level
+  const char* name;
+  std::variant<Integer, Real, Text> member;
+  double min = 0, max = 0;  // inclusive
+  bool required = false;
+
+  [[nodiscard]] std::string key() const { return *section == 0 ? name : fmt::format("{}.{}", section, name); }
+};
+
+using D = JobDefinition;
+const Field kFields[] = {
+    {"", "precision", &D::precision},
+    {"model", "family", &D::family},
+    {"model", "layers", &D::layers, 1, 512, true},
+    {"model", "heads", &D::heads, 1, 512, true},
+    {"model", "width", &D::width, 1, 65536, true},
+    {"model", "context", &D::context, 1, 1 << 20, true},
+    {"data", "corpus", &D::corpus},
+    {"data", "eval_fraction", &D::eval_fraction, 0.0, 0.5},
+    {"train", "steps", &D::steps, 1, 100'000'000, true},
+    {"train", "micro_batch", &D::micro_batch, 1, 4096},
+    {"train", "micro_batches", &D::micro_batches, 1, 65536},
+    {"train", "seq_len", &D::seq_len, 0, 1 << 20},
+    {"train", "learning_rate", &D::learning_rate, 0, 10},
+    {"train", "min_learning_rate", &D::min_learning_rate, 0, 10},
+    {"train", "warmup_steps", &D::warmup_steps, 0, 100'000'000},
+    {"train", "beta1", &D::beta1, 0, 0.999999},
+    {"train", "beta2", &D::beta2, 0, 0.999999},
+    {"train", "epsilon", &D::epsilon, 1e-30, 1},
+    {"train", "weight_decay", &D::weight_decay, 0, 10},
+    {"train", "grad_clip", &D::grad_clip, 0, 1e6},
+    {"train", "seed", &D::seed, 0, 9'007'199'254'740'992.0},
+    {"train", "window", &D::window, 1, 1'000'000},
+    {"train", "eval_every", &D::eval_every, 0, 100'000'000},
+    {"train", "eval_batches", &D::eval_batches, 1, 65536},
+};
+
+const Field* find_field(std::string_view key) {
+  for (const Field& field : kFields) {
+    if (field.key() == key) return &field;
+  }
+  return nullptr;
+}
+
+std::string known_keys(std::string_view section) {
+  std::string list;
+  for (const Field& field : kFields) {
+    if (field.section == section) list += fmt::format("{}{}", list.empty() ? "" : ", ", field.name);
+  }
+  return list;
+}
+
+// Sets one value; nullopt, or what is wrong with it.
+std::optional<std::string> assign(JobDefinition& definition, const Field& field, const toml::node& value) {
+  const std::string key = field.key();
+  double number = 0;
+  if (const auto* text = std::get_if<Text>(&field.member)) {
+    if (!value.is_string()) return fmt::format("{} must be text in quotes", key);
+    definition.*(*text) = value.as_string()->get();
+    return std::nullopt;
+  }
+  if (const auto* integer = std::get_if<Integer>(&field.member)) {
+    if (!value.is_integer()) return fmt::format("{} must be a whole number", key);
+    definition.*(*integer) = value.as_integer()->get();
+    number = static_cast<double>(value.as_integer()->get());
+  } else {
+    if (!value.is_number()) return fmt::format("{} must be a number", key);
+    number = *value.value<double>();
+    definition.*std::get<Real>(field.member) = number;
+  }
+  if (!(number >= field.min && number <= field.max)) {
+    return fmt::format("{} is {}; {} to {} is possible", key, number, field.min, field.max);
+  }
+  return std::nullopt;
+}
+
+// Rules between keys.
+std::optional<std::string> check(JobDefinition& d) {
+  if (d.precision != "exact")
+    return fmt::format("precision is '{}'; this version has \"exact\"", d.precision);
+  if (d.family != "gpt2") return fmt::format("model.family is '{}'; this version has \"gpt2\"", d.family);
+  if (d.seq_len == 0) d.seq_len = d.context;
+  if (d.seq_len > d.context) {
+    return fmt::format("train.seq_len is {}, more than model.context {}", d.seq_len, d.context);
+  }
+  if (d.min_learning_rate > d.learning_rate) {
+    return fmt::format("train.min_learning_rate {} is above train.learning_rate {}", d.min_learning_rate,
+                       d.learning_rate);
+  }
+  if (d.warmup_steps > d.steps) {
+    return fmt::format("train.warmup_steps {} is more than train.steps {}", d.warmup_steps, d.steps);
+  }
+  if (d.micro_batch * d.seq_len > (1 << 24)) {
+    return fmt::format("a micro-batch of {} sequences of {} tokens is over {} tokens", d.micro_batch,
+                       d.seq_len, 1 << 24);
+  }
+  if (const auto wrong = d.model(256).validate()) return *wrong;
+  return std::nullopt;
+}
+
+std::string place(const std::string& name, const toml::source_region& region) {
+  return fmt::format("{}:{}", name, region.begin.line);
+}
+
+Status read_table(const toml::table& table, const std::string& section, const std::string& name,
+                  JobDefinition& definition, std::vector<std::string>& seen) {
+  for (const auto& [key_object, node] : table) {
+    const std::string key(key_object.str());
+    const std::string full = section.empty() ? key : fmt::format("{}.{}", section, key);
+    if (section.empty() && node.is_table() && !known_keys(key).empty()) {
+      UFAB_TRY(read_table(*node.as_table(), key, name, definition, seen));
+      continue;
+    }
+    const Field* field = find_field(full);
+    if (field == nullptr) {
+      return Error{
+          ErrorCode::invalid,
+          fmt::format("{}: unknown key '{}'; known here: {}", place(name, key_object.source()), full,
+                      section.empty() ? "precision, [model], [data], [train]" : known_keys(section))};
+    }
+    if (const auto wrong = assign(definition, *field, node)) {
+      return Error{ErrorCode::invalid, fmt::format("{}: {}", place(name, node.source()), *wrong)};
+    }
+    seen.push_back(full);
+  }
+  return {};
+}
+
+Status apply_override(const std::string& key, const std::string& value, JobDefinition& definition,
+                      std::vector<std::string>& seen) {
+  const Field* field = find_field(key);
+  if (field == nullptr) return Error{ErrorCode::usage, fmt::format("unknown setting '{}'", key)};
+  std::optional<std::string> wrong;
+  if (std::holds_alternative<Text>(field->member)) {
+    wrong = assign(definition, *field, toml::value<std::string>(value));
+  } else {
+    try {
+      const toml::table table = toml::parse(fmt::format("value = {}", value));
+      wrong = table.size() == 1 ? assign(definition, *field, *table.get("value"))
+                                : fmt::format("{} must be a number", key);
+    } catch (const toml::parse_error&) {
+      wrong = fmt::format("{} must be a number, not '{}'", key, value);
+    }
+  }
+  if (wrong) return Error{ErrorCode::usage, *wrong};
+  seen.push_back(key);
+  return {};
+}
+
+}  // namespace
+
+kernels::Gpt2Config JobDefinition::model(std::uint32_t vocab_size) const {
+  return {static_cast<int>(vocab_size), static_cast<int>(context), static_cast<int>(layers),
+          static_cast<int>(heads), static_cast<int>(width)};
+}
+
+Result<JobDefinition> parse_definition(std::string_view text, const std::string& name,
+                                       const DefinitionOverrides& overrides) {
+  JobDefinition definition;
+  std::vector<std::string> seen;
+  try {
+    UFAB_TRY(read_table(toml::parse(text, name), "", name, definition, seen));
+  } catch (const toml::parse_error& error) {
+    return Error{ErrorCode::invalid,
+                 fmt::format("{}: {}", place(name, error.source()), std::string(error.description()))};
+  }
+  if (!definition.corpus.empty()) {
+    const auto folder = std::filesystem::path(name).parent_path();
+    definition.corpus = (folder / definition.corpus).string();
+  }
+  for (const auto& [key, value] : overrides) UFAB_TRY(apply_override(key, value, definition, seen));
+  for (const Field& field : kFields) {
+    if (field.required && std::find(seen.begin(), seen.end(), field.key()) == seen.end()) {
+      return Error{ErrorCode::invalid, fmt::format("{}: {} is missing", name, field.key())};
+    }
+  }
+  if (const auto wrong = check(definition))
+    return Error{ErrorCode::invalid, fmt::format("{}: {}", name, *wrong)};
+  return definition;
+}
+
+Result<JobDefinition> load_definition(const std::string& path, const DefinitionOverrides& overrides) {
+  UFAB_ASSIGN(const std::string text, read_text_file(path, 1 << 20));
+  return parse_definition(text, path, overrides);
+}
+
+Digest definition_digest(const JobDefinition& definition, const Digest& corpus) {
+  Writer writer;
+  writer.text("ufab.definition/1");
+  writer.u32(kernels::kSemanticsVersion);
+  writer.raw(corpus.view());
+  for (const Field& field : kFields) {
+    if (field.key() == "data.corpus") continue;
+    writer.text(field.key());
+    writer.text(std::visit([&](auto member) { return fmt::format("{}", definition.*member); }, field.member));
+  }
+  return sha256(writer.bytes());
+}
+
+}  // namespace ufab

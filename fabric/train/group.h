@@ -1,0 +1,43 @@
+// The MPI ranks of one provider: the few collectives that training uses, without MPI's int counts.
+// Rank 0 is the leader: it writes the files and speaks to the other providers.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <span>
+
+#include "fabric/base/bytes.h"
+
+namespace ufab {
+
+class Group {
+ public:
+  // Does not own the communicator.
+  explicit Group(MPI_Comm communicator);
+
+  [[nodiscard]] MPI_Comm communicator() const { return communicator_; }
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] int size() const { return size_; }
+  [[nodiscard]] bool leader() const { return rank_ == 0; }
+  // Ranks that share this machine's memory.
+  [[nodiscard]] int local_ranks() const;
+
+  // Collective, like all below. Sums modulo 2^64, on every rank.
+  void sum_everywhere(std::span<std::uint64_t> values) const;
+  void sum_everywhere(std::span<std::int64_t> values) const;
+  // On the leader the sums, elsewhere `values` stay as they are.
+  void sum_to_leader(std::span<std::int64_t> values) const;
+  void max_everywhere(std::span<std::uint64_t> values) const;
+  // The leader's values, everywhere.
+  void broadcast(std::span<std::uint8_t> bytes) const;
+  void broadcast(std::span<std::int64_t> values) const;
+  // The same answer everywhere: success if every rank succeeded, or the error of the lowest rank that failed.
+  [[nodiscard]] Status agree(const Status& status) const;
+
+ private:
+  MPI_Comm communicator_;
+  int rank_ = 0, size_ = 1;
+};
+
+}  // namespace ufab

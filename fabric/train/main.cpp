@@ -1,0 +1,195 @@
+// ufab-train: trains one job on the ranks that mpirun or srun started, or re-executes one window of it.
+// Exit status: 0 done or everything matched, 1 failed or a mismatch, 2 wrong usage, 75 (EX_TEMPFAIL) a peer
+// was lost and the same command may be tried again, 128 + signal when it was told to stop.
+#include <fmt/format.h>
+#include <mpi.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "fabric/train/trainer.h"
+#include "fabric/train/verifier.h"
+
+namespace ufab {
+namespace {
+
+constexpr int kTemporaryFailure = 75;
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+extern "C" void on_stop(int signal) {
+  stop_signal = signal;
+}
+
+struct CommandLine {
+  std::string job, data, out = "ufab-out", gang, shares, kernels = "automatic", resume, start, claims;
+  std::vector<std::string> settings;
+  int threads = 0;
+  std::uint64_t keep = 0, window = 0;
+  bool quiet = false, verify = false;
+};
+
+Result<DefinitionOverrides> parse_settings(const std::vector<std::string>& settings) {
+  DefinitionOverrides overrides;
+  for (const std::string& setting : settings) {
+    const std::size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error{ErrorCode::usage,
+                   fmt::format("--set {}: KEY=VALUE is wanted, train.steps=500 for example", setting)};
+    }
+    overrides.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+  }
+  return overrides;
+}
+
+// "1:5:2" to weights; "speed" and "equal" leave them empty.
+Result<std::vector<std::uint64_t>> parse_shares(const std::string& text) {
+  std::vector<std::uint64_t> shares;
+  if (text.empty() || text == "speed" || text == "equal") return shares;
+  const Error malformed{ErrorCode::usage,
+                        fmt::format("--shares {}: weights like 1:5:2, 'equal' or 'speed' are wanted", text)};
+  std::uint64_t sum = 0;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(':', at), text.size());
+    const std::string part = text.substr(at, end - at);
+    if (part.empty() || part.size() > 6 || part.find_first_not_of("0123456789") != std::string::npos) {
+      return malformed;
+    }
+    shares.push_back(std::stoull(part));
+    sum += shares.back();
+    at = end + 1;
+  }
+  if (sum == 0) return malformed;
+  return shares;
+}
+
+struct Setup {
+  JobDefinition definition;
+  Gang gang;
+  kernels::BackendKind backend = kernels::BackendKind::automatic;
+};
+
+Result<Setup> read_setup(CommandLine& line) {
+  Setup setup;
+  UFAB_ASSIGN(const DefinitionOverrides overrides, parse_settings(line.settings));
+  UFAB_ASSIGN(setup.definition, load_definition(line.job, overrides));
+  if (line.data.empty()) line.data = setup.definition.corpus;
+  if (line.data.empty()) return Error{ErrorCode::usage, "no corpus: give --data FILE or data.corpus"};
+  if (line.gang.empty()) {
+    setup.gang = gang_of_one(static_cast<std::uint32_t>(setup.definition.micro_batches));
+  } else {
+    UFAB_ASSIGN(setup.gang, load_gang(line.gang));
+  }
+  const auto backend = kernels::backend_from_name(line.kernels);
+  if (!backend) {
+    return Error{ErrorCode::usage,
+                 fmt::format("--kernels {}: automatic, reference, avx2 or avx512 is wanted", line.kernels)};
+  }
+  setup.backend = *backend;
+  return setup;
+}
+
+Result<int> run_training(const Group& group, CommandLine& line) {
+  UFAB_ASSIGN(Setup setup, read_setup(line));
+  TrainOptions options;
+  options.definition = std::move(setup.definition);
+  options.corpus = line.data;
+  options.out = line.out;
+  options.resume = line.resume.empty() ? setup.gang.resume : line.resume;
+  options.gang = std::move(setup.gang);
+  UFAB_ASSIGN(options.shares, parse_shares(line.shares));
+  options.measure_shares = line.shares == "speed";
+  options.threads = line.threads;
+  options.backend = setup.backend;
+  options.keep = line.keep;
+  options.progress = group.leader() && !line.quiet;
+  UFAB_ASSIGN(const TrainResult result, train(group, options, {}, stop_signal));
+  if (result.stopped) {
+    if (group.leader()) fmt::print(stderr, "ufab-train: stopped after step {}\n", result.step);
+    return stop_signal != 0 ? 128 + stop_signal : kTemporaryFailure;
+  }
+  if (group.leader()) {
+    fmt::print("final digest {} step {} loss {:.4f}\n", result.digests.parameters.str(), result.step,
+               result.loss);
+  }
+  return 0;
+}
+
+Result<int> run_verification(const Group& group, CommandLine& line) {
+  UFAB_ASSIGN(Setup setup, read_setup(line));
+  if (line.claims.empty()) return Error{ErrorCode::usage, "--verify needs --claims DIR"};
+  VerifyOptions options;
+  options.definition = std::move(setup.definition);
+  options.corpus = line.data;
+  options.window = line.window;
+  options.start = line.start;
+  options.gang = std::move(setup.gang);
+  options.claims = line.claims;
+  options.out = line.out;
+  options.threads = line.threads;
+  options.backend = setup.backend;
+  UFAB_ASSIGN(const WindowVerdict verdict, verify_window(group, options, stop_signal));
+  if (group.leader()) fmt::print("{}\n", verdict_json(verdict));
+  return verdict.matches() ? 0 : 1;
+}
+
+int run(const Group& group, CommandLine& line) {
+  auto result = line.verify ? run_verification(group, line) : run_training(group, line);
+  std::fflush(stdout);
+  if (result.ok()) return *result;
+  if (group.leader()) fmt::print(stderr, "ufab-train: {}\n", result.error().message);
+  const ErrorCode code = result.error().code;
+  if (code == ErrorCode::unavailable || code == ErrorCode::timeout) return kTemporaryFailure;
+  return result.error().exit_status();
+}
+
+void define_options(CLI::App& app, CommandLine& line) {
+  app.add_option("--job,--config", line.job, "job definition (TOML)")->required();
+  app.add_option("--data", line.data, "packed corpus; default: data.corpus of the definition");
+  app.add_option("--out", line.out, "output folder")->capture_default_str();
+  app.add_option("--set", line.settings, "KEY=VALUE over the definition, for example train.steps=500");
+  app.add_option("--gang", line.gang, "gang.json of a job over several providers");
+  app.add_option("--shares", line.shares, "weights of the ranks, 1:5:2; 'equal' (default) or 'speed'");
+  app.add_option("--threads", line.threads, "threads per rank; default: cores / ranks of this machine")
+      ->check(CLI::Range(0, kernels::kMaxThreads));
+  app.add_option("--kernels", line.kernels, "automatic, reference, avx2 or avx512")->capture_default_str();
+  app.add_option("--resume", line.resume, "latest (default), none, or a checkpoint");
+  app.add_option("--keep", line.keep, "newest checkpoints to keep; 0: all");
+  app.add_flag("--quiet", line.quiet, "no progress lines");
+  auto* verify = app.add_option("--verify", line.window, "re-execute this window and compare");
+  app.add_option("--start", line.start, "checkpoint at the window's start (--verify)")->needs(verify);
+  app.add_option("--claims", line.claims, "folder with one sub-folder per member (--verify)")->needs(verify);
+}
+
+int main_with_group(const Group& group, int argc, char** argv) {
+  CommandLine line;
+  CLI::App app{"Trains a job of UtilityFabric, or re-executes a window of it (--verify)", "ufab-train"};
+  define_options(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return group.leader() ? app.exit(help) : 0;
+  } catch (const CLI::ParseError& error) {
+    if (group.leader()) fmt::print(stderr, "ufab-train: {}\n", error.what());
+    return 2;
+  }
+  line.verify = app.count("--verify") > 0;
+  return run(group, line);
+}
+
+}  // namespace
+}  // namespace ufab
+
+int main(int argc, char** argv) {
+  struct sigaction action {};
+  action.sa_handler = ufab::on_stop;
+  int provided = 0;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+  // After MPI's start, which installs handlers of its own.
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  const int status = ufab::main_with_group(ufab::Group(MPI_COMM_WORLD), argc, argv);
+  MPI_Finalize();
+  return status;
+}

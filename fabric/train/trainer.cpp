@@ -1,0 +1,467 @@
+#include "fabric/train/trainer.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+#include <future>
+#include <thread>
+
+#include "fabric/train/bridge.h"
+#include "fabric/train/checkpoint.h"
+#include "fabric/train/progress.h"
+#include "fabric/train/run_log.h"
+
+namespace ufab {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::uint64_t micros_since(Clock::time_point begin) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
+}
+
+std::uint64_t cpu_us(const rusage& usage) {
+  const auto micros = [](const timeval& t) {
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(t.tv_usec);
+  };
+  return micros(usage.ru_utime) + micros(usage.ru_stime);
+}
+
+rusage own_usage() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage;
+}
+
+class Trainer {
+ public:
+  Trainer(const Group& group, const TrainOptions& options, const TrainHooks& hooks,
+          const volatile std::sig_atomic_t& stop)
+      : group_(group), options_(options), definition_(options.definition), hooks_(hooks), stop_(stop) {}
+
+  Result<TrainResult> run();
+
+ private:
+  Status prepare();
+  Status join_gang();
+  Status load_start();
+  Status adopt(Result<Checkpoint> loaded, const std::string& path);
+  Status choose_shares();
+
+  // One step; stopped_ says that it ended early because somebody was told to stop.
+  Status step();
+  // Sums of all providers in sums_, or what prevents it. `report` in: this rank's; out: everybody's.
+  Status gather(int exponent, std::uint32_t attempt, StepReport& report);
+  Status exchange_with_gang(StepReport& report);
+  double evaluate();
+  Status finish_step(double loss, double norm, Clock::time_point begin);
+  void begin_window();
+  Status end_window();
+  Status save();
+  Status write_result(const TrainResult& result, std::uint64_t wall_ms);
+
+  [[nodiscard]] bool ends_window(std::uint64_t step) const {
+    return step % static_cast<std::uint64_t>(definition_.window) == 0 || step == steps();
+  }
+  [[nodiscard]] std::uint64_t steps() const { return static_cast<std::uint64_t>(definition_.steps); }
+  [[nodiscard]] MicroBatchRange provider_range() const {
+    const GangMember& self = options_.gang.self_member();
+    return {self.first_micro_batch, self.micro_batches};
+  }
+
+  const Group& group_;
+  const TrainOptions& options_;
+  const JobDefinition& definition_;
+  const TrainHooks& hooks_;
+  const volatile std::sig_atomic_t& stop_;
+
+  std::unique_ptr<kernels::Backend> backend_;
+  std::optional<Corpus> corpus_;
+  std::optional<Engine> engine_;
+  std::unique_ptr<Bridge> bridge_;  // leader of a gang of two or more
+  Digest definition_digest_;
+  std::vector<std::uint64_t> weights_;
+  TrainState state_;
+  StateDigests digests_;  // of state_ at the last window's end
+  std::vector<std::int64_t> sums_;
+  std::vector<Digest> sum_leaves_;
+  std::future<void> hashing_;
+  std::vector<std::uint64_t> fingerprints_;  // of the provider's micro-batches, this step
+  std::uint64_t slowest_step_us_ = 0;
+  bool stopped_ = false;
+
+  std::optional<RunLog> log_;
+  std::optional<Progress> progress_;
+  Contributions contributions_;
+  Clock::time_point window_begin_;
+  std::uint64_t window_cpu_us_ = 0;
+};
+
+Status Trainer::prepare() {
+  UFAB_TRY(check_cover(options_.gang, static_cast<std::uint32_t>(definition_.micro_batches)));
+  UFAB_ASSIGN(backend_, make_rank_backend(group_, options_.backend, options_.threads));
+  auto corpus = Corpus::load(options_.corpus);
+  UFAB_TRY(corpus);
+  corpus_ = *corpus;
+  definition_digest_ = definition_digest(definition_, corpus_->info().digest);
+  if (const auto wrong = definition_.model(corpus_->info().vocab_size).validate()) {
+    return Error{ErrorCode::invalid, *wrong};
+  }
+  UFAB_ASSIGN(const Split split, split_corpus(definition_, corpus_->info().tokens));
+  engine_.emplace(definition_, *corpus_, split, *backend_);
+  sums_.resize(engine_->parameter_count());
+  sum_leaves_.resize(chunk_count(sums_.size() * sizeof(std::int64_t)));
+  if (group_.leader()) {
+    UFAB_TRY(make_folders(options_.out + "/checkpoints"));
+    UFAB_TRY(make_folders(options_.out + "/contributions"));
+    prune_checkpoints(options_.out, 0);
+  }
+  return {};
+}
+
+Status Trainer::join_gang() {
+  if (options_.gang.members.size() < 2 || !group_.leader()) return {};
+  UFAB_ASSIGN(bridge_, Bridge::join(options_.gang, definition_digest_));
+  return {};
+}
+
+Status Trainer::adopt(Result<Checkpoint> loaded, const std::string& path) {
+  UFAB_TRY(loaded);
+  if (loaded->info.definition != definition_digest_) {
+    return Error{ErrorCode::conflict,
+                 path + ": made by another job definition or corpus; --resume none starts anew"};
+  }
+  state_ = std::move(loaded->state);
+  digests_ = loaded->info.digests;
+  return {};
+}
+
+Status Trainer::load_start() {
+  state_ = engine_->initial_state();
+  digests_ = group_state_digest(group_, state_);
+  if (options_.resume == "latest") {
+    auto claims = load_window_claims(options_.out);
+    if (!claims && claims.error().code != ErrorCode::not_found) return group_.agree(claims.error());
+    for (const auto& file : list_checkpoints(options_.out)) {
+      // Killed between a window's checkpoint and its claim: the window is done again, so that it is claimed.
+      const bool claimed =
+          claims && std::any_of(claims->begin(), claims->end(),
+                                [&](const WindowClaim& claim) { return claim.end_step == file.step; });
+      if (!claimed) continue;
+      const Status status = group_.agree(adopt(load_checkpoint(file.path), file.path));
+      if (status) break;
+      if (status.error().code != ErrorCode::corrupt) return status;
+      if (group_.leader())
+        fmt::print(stderr, "ufab-train: {}; trying the one before\n", status.error().message);
+    }
+  } else if (options_.resume != "none") {
+    UFAB_TRY(group_.agree(adopt(load_checkpoint(options_.resume), options_.resume)));
+  }
+  if (options_.gang.members.size() < 2) return {};
+
+  // The members' newest checkpoints may differ by one when a run was killed: all go back to the oldest.
+  std::array<std::int64_t, 1> lowest{static_cast<std::int64_t>(state_.step)};
+  Status status;
+  if (bridge_) {
+    auto step = bridge_->lowest_step(state_.step);
+    if (step.ok()) lowest[0] = static_cast<std::int64_t>(*step);
+    if (!step.ok()) status = step.error();
+  }
+  UFAB_TRY(group_.agree(status));
+  group_.broadcast(lowest);
+  const auto start = static_cast<std::uint64_t>(lowest[0]);
+  if (start == 0 && state_.step != 0) {
+    state_ = engine_->initial_state();
+    digests_ = group_state_digest(group_, state_);
+  } else if (start != state_.step) {
+    const std::string path = checkpoint_path(options_.out, start);
+    UFAB_TRY(group_.agree(adopt(load_checkpoint(path), path)));
+  }
+  if (bridge_) status = bridge_->check_state(state_.step, digests_.state);
+  return group_.agree(status);
+}
+
+Status Trainer::choose_shares() {
+  weights_ = options_.shares;
+  if (!weights_.empty() && weights_.size() != static_cast<std::size_t>(group_.size())) {
+    return Error{ErrorCode::usage, fmt::format("{} shares for {} ranks", weights_.size(), group_.size())};
+  }
+  if (options_.measure_shares) {
+    weights_.assign(static_cast<std::size_t>(group_.size()), 0);
+    weights_[static_cast<std::size_t>(group_.rank())] = 1'000'000'000 / engine_->measure_us() + 1;
+    group_.sum_everywhere(weights_);
+  }
+  return {};
+}
+
+Status Trainer::exchange_with_gang(StepReport& report) {
+  Status status;
+  if (bridge_) {
+    const std::chrono::microseconds patience(20 * slowest_step_us_);
+    const auto seen = [&](std::uint64_t chunk, ByteView bytes) { sum_leaves_[chunk] = sha256(bytes); };
+    auto total = bridge_->exchange(report, sums_, seen,
+                                   std::chrono::duration_cast<std::chrono::milliseconds>(patience));
+    if (total.ok()) report = *total;
+    if (!total.ok()) status = total.error();
+  }
+  UFAB_TRY(group_.agree(status));
+  std::array<std::int64_t, 4> shared{report.overflow, report.non_finite, report.stop,
+                                     std::bit_cast<std::int64_t>(report.loss)};
+  group_.broadcast(shared);
+  report.overflow = shared[0] != 0;
+  report.non_finite = shared[1] != 0;
+  report.stop = shared[2] != 0;
+  report.loss = std::bit_cast<std::uint64_t>(shared[3]);
+  group_.broadcast(sums_);
+  return {};
+}
+
+Status Trainer::gather(int exponent, std::uint32_t attempt, StepReport& report) {
+  std::fill(sums_.begin(), sums_.end(), 0);
+  const MicroBatchRange whole = provider_range();
+  const MicroBatchRange mine = rank_range(group_, whole, weights_);
+  const auto begin = Clock::now();
+  const ShareReport share = engine_->add_gradients(state_, exponent, mine, sums_, hooks_.after_micro_batch);
+  slowest_step_us_ = std::max(slowest_step_us_, micros_since(begin));
+
+  constexpr std::size_t fixed = 4;
+  std::vector<std::uint64_t> values(fixed + whole.count);
+  values[0] = share.overflow;
+  values[1] = share.non_finite;
+  values[2] = stop_ != 0;
+  values[3] = static_cast<std::uint64_t>(share.loss);
+  std::copy(share.fingerprints.begin(), share.fingerprints.end(),
+            values.begin() + static_cast<std::ptrdiff_t>(fixed + mine.first - whole.first));
+  group_.sum_everywhere(values);
+  fingerprints_.assign(values.begin() + fixed, values.end());
+  report = {state_.step + 1, attempt, values[0] != 0, values[1] != 0, values[2] != 0, values[3]};
+
+  if (options_.gang.members.size() > 1) {
+    group_.sum_to_leader(sums_);
+    return exchange_with_gang(report);
+  }
+  group_.sum_everywhere(std::span<std::int64_t>(sums_));
+  if (group_.leader()) {
+    hashing_ = std::async(std::launch::async, [this] { hash_chunks(sum_bytes(sums_), 0, 1, sum_leaves_); });
+  }
+  return {};
+}
+
+Status Trainer::step() {
+  const auto begin = Clock::now();
+  if (hooks_.before_step) hooks_.before_step(state_);
+  StepReport report;
+  int exponent = state_.exponent;
+  for (std::uint32_t attempt = 0;; ++attempt, exponent -= kOverflowStep) {
+    UFAB_TRY(gather(exponent, attempt, report));
+    if (hashing_.valid() && (report.stop || report.overflow || report.non_finite)) hashing_.get();
+    if (report.stop) {
+      stopped_ = stop_ != 0 || options_.gang.members.size() < 2;
+      if (stopped_) return {};
+      return Error{ErrorCode::unavailable,
+                   fmt::format("step {}: a member of the gang was stopped", report.step)};
+    }
+    if (report.non_finite) {
+      return Error{ErrorCode::invalid,
+                   fmt::format("step {}: the loss or a gradient is not finite; a lower learning rate or a "
+                               "gradient clip may help",
+                               report.step)};
+    }
+    if (!report.overflow) break;
+    if (attempt + 1 == kOverflowTries) {
+      return Error{ErrorCode::invalid,
+                   fmt::format("step {}: gradients outgrow every fixed-point scale; a lower "
+                               "learning rate may help",
+                               report.step)};
+    }
+  }
+  const double loss = static_cast<double>(static_cast<std::int64_t>(report.loss)) * kLossUnit /
+                      static_cast<double>(definition_.micro_batches);
+  const double norm = engine_->apply(state_, exponent, sums_);
+  if (hashing_.valid()) hashing_.get();
+  if (group_.leader()) contributions_.steps.push_back({sum_digest(sum_leaves_), fingerprints_});
+  return finish_step(loss, norm, begin);
+}
+
+double Trainer::evaluate() {
+  std::array<std::int64_t, 1> sum{engine_->evaluate(state_, static_cast<std::uint64_t>(group_.rank()),
+                                                    static_cast<std::uint64_t>(group_.size()))};
+  group_.sum_everywhere(std::span<std::int64_t>(sum));
+  return static_cast<double>(sum[0]) * kLossUnit / static_cast<double>(definition_.eval_batches);
+}
+
+Status Trainer::finish_step(double loss, double norm, Clock::time_point begin) {
+  StepLog line;
+  line.step = state_.step;
+  line.loss = loss;
+  if (definition_.eval_every > 0 && line.step % static_cast<std::uint64_t>(definition_.eval_every) == 0) {
+    line.eval_loss = evaluate();
+  }
+  line.learning_rate = learning_rate_at(definition_, state_.step);
+  line.grad_norm = norm;
+  line.tokens = definition_.tokens_per_step();
+  line.wall_ms = static_cast<double>(micros_since(begin)) / 1000;
+  Status status;
+  if (group_.leader()) {
+    status = log_->step(line);
+    progress_->step(line.step, line.loss, line.eval_loss, line.tokens);
+  }
+  if (!ends_window(state_.step)) return status;  // a full disk is found by all at the window's end
+  UFAB_TRY(group_.agree(status));
+  return end_window();
+}
+
+void Trainer::begin_window() {
+  window_begin_ = Clock::now();
+  window_cpu_us_ = cpu_us(own_usage());
+  contributions_ = {static_cast<std::uint32_t>(state_.step / static_cast<std::uint64_t>(definition_.window)),
+                    state_.step + 1,
+                    provider_range().first,
+                    provider_range().count,
+                    {}};
+}
+
+Status Trainer::save() {
+  const Checkpoint checkpoint{{engine_->model(), definition_digest_, corpus_->info().digest, digests_},
+                              state_};
+  return save_checkpoint(group_.communicator(), checkpoint_path(options_.out, state_.step), checkpoint);
+}
+
+Status Trainer::end_window() {
+  WindowClaim claim;
+  claim.window = contributions_.window;
+  claim.first_step = contributions_.first_step;
+  claim.end_step = state_.step;
+  claim.start_digest = digests_.state;
+  digests_ = group_state_digest(group_, state_);
+  claim.end_digest = digests_.state;
+  claim.micro_batches = (claim.end_step - claim.first_step + 1) * provider_range().count;
+  claim.tokens =
+      claim.micro_batches * static_cast<std::uint64_t>(definition_.micro_batch * definition_.seq_len);
+  claim.work_flop = kernels::gpt2_train_flop(engine_->model(), claim.tokens);
+
+  Status status;
+  if (group_.leader()) {
+    claim.contributions_root = contributions_.root();
+    status = write_file_atomic(contributions_path(options_.out, claim.window),
+                               encode_contributions(contributions_));
+    if (status) status = log_->sync_steps();
+  }
+  UFAB_TRY(group_.agree(status));
+  UFAB_TRY(save());
+
+  const rusage usage = own_usage();
+  std::array<std::uint64_t, 1> cpu{cpu_us(usage) - window_cpu_us_};
+  std::array<std::uint64_t, 1> memory{static_cast<std::uint64_t>(usage.ru_maxrss)};
+  group_.sum_everywhere(std::span<std::uint64_t>(cpu));
+  group_.max_everywhere(memory);
+  claim.wall_us = micros_since(window_begin_);
+  claim.cpu_us = cpu[0];
+  claim.max_rss_kib = memory[0];
+  if (group_.leader()) {
+    if (hooks_.before_claim) hooks_.before_claim(claim);
+    status = log_->window(claim);
+    prune_checkpoints(options_.out, options_.keep);
+  }
+  begin_window();
+  return group_.agree(status);
+}
+
+Status Trainer::write_result(const TrainResult& result, std::uint64_t wall_ms) {
+  return write_file_atomic(
+      options_.out + "/result.json",
+      as_bytes(fmt::format(
+          R"({{"schema":"ufab.train.result/1","step":{},"loss":{:.6f},"final_digest":"{}","state_digest":"{}",)"
+          R"("definition_digest":"{}","corpus_digest":"{}","unigram_entropy":{:.6f},"wall_ms":{}}})"
+          "\n",
+          result.step, result.loss, result.digests.parameters.str(), result.digests.state.str(),
+          definition_digest_.str(), corpus_->info().digest.str(), corpus_->info().unigram_entropy, wall_ms)));
+}
+
+Result<TrainResult> Trainer::run() {
+  const auto begin = Clock::now();
+  UFAB_TRY(group_.agree(prepare()));
+  UFAB_TRY(group_.agree(join_gang()));
+  UFAB_TRY(load_start());
+  UFAB_TRY(group_.agree(choose_shares()));
+  Status status;
+  if (group_.leader()) {
+    auto log = RunLog::open(options_.out, state_.step);
+    if (log.ok()) log_ = std::move(*log);
+    if (!log.ok()) status = log.error();
+    if (options_.progress && state_.step > 0) fmt::print("resumed at step {}\n", state_.step);
+    progress_.emplace(options_.progress, state_.step, steps());
+  }
+  UFAB_TRY(group_.agree(status));
+  begin_window();
+  while (state_.step < steps() && !stopped_) UFAB_TRY(step());
+  progress_.reset();
+  TrainResult result{state_.step, digests_, 0, stopped_};
+  if (stopped_) return result;
+  result.loss = evaluate();
+  if (group_.leader()) status = write_result(result, micros_since(begin) / 1000);
+  UFAB_TRY(group_.agree(status));
+  return result;
+}
+
+}  // namespace
+
+Result<TrainResult> train(const Group& group, const TrainOptions& options, const TrainHooks& hooks,
+                          const volatile std::sig_atomic_t& stop) {
+  return Trainer(group, options, hooks, stop).run();
+}
+
+Result<std::unique_ptr<kernels::Backend>> make_rank_backend(const Group& group, kernels::BackendKind kind,
+                                                            int threads) {
+  if (threads <= 0) {
+    const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+    threads = std::max(1, static_cast<int>(cores) / group.local_ranks());
+  }
+  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads));
+  if (!backend) {
+    return Error{ErrorCode::usage,
+                 fmt::format("this processor cannot run the {} kernels", kernels::backend_name(kind))};
+  }
+  return backend;
+}
+
+StateDigests group_state_digest(const Group& group, const TrainState& state) {
+  const std::uint64_t each = chunk_count(state.params.size() * sizeof(float));
+  std::vector<Digest> leaves(3 * each);
+  const std::span<Digest> all(leaves);
+  const auto rank = static_cast<std::uint64_t>(group.rank());
+  const auto ranks = static_cast<std::uint64_t>(group.size());
+  const std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
+  for (std::size_t i = 0; i < 3; ++i) {
+    hash_chunks(float_bytes(*vectors[i]), rank, ranks, all.subspan(i * each, each));
+  }
+  // Every leaf is set on one rank and zero elsewhere, so a sum gathers them.
+  std::vector<std::uint64_t> words(leaves.size() * 4);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::memcpy(&words[i], leaves[i / 4].bytes.data() + i % 4 * 8, 8);
+  }
+  group.sum_everywhere(words);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::memcpy(leaves[i / 4].bytes.data() + i % 4 * 8, &words[i], 8);
+  }
+  return combine_state_digest(state.step, state.exponent, leaves);
+}
+
+MicroBatchRange rank_range(const Group& group, MicroBatchRange range,
+                           const std::vector<std::uint64_t>& weights) {
+  const auto shares = divide_by_weight(
+      range.count,
+      weights.empty() ? std::vector<std::uint64_t>(static_cast<std::size_t>(group.size()), 1) : weights);
+  MicroBatchRange mine{range.first, shares[static_cast<std::size_t>(group.rank())]};
+  for (int rank = 0; rank < group.rank(); ++rank) mine.first += shares[static_cast<std::size_t>(rank)];
+  return mine;
+}
+
+}  // namespace ufab

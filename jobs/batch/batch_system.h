@@ -1,0 +1,80 @@
+// What the node asks of a provider's batch system. Implementations: jobs/batch/local.h here; Slurm is a
+// plug-in.
+//
+// A run is one execution of one script on one provider. Its name is chosen by the caller and is the key of
+// every call: starting a name that exists already returns without starting it again, so a node that died
+// between the call and its own notes adopts the run by asking for the name.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fabric/base/result.h"
+
+namespace ufab::jobs {
+
+enum class RunState { pending, running, ended };
+
+// How a run ended; the two-letter codes are Slurm's.
+enum class RunResult {
+  none,           // has not ended
+  completed,      // CD: exit code 0
+  failed,         // F:  another exit code or a signal
+  cancelled,      // CA
+  timeout,        // TO
+  out_of_memory,  // OOM
+  node_fail,      // NF: its supervisor vanished (reboot)
+};
+
+[[nodiscard]] const char* run_result_code(RunResult result);
+[[nodiscard]] const char* run_result_name(RunResult result);
+
+struct RunRequest {
+  std::string name;    // [a-z0-9-]{1,64}
+  std::string script;  // absolute path of an executable file
+  std::vector<std::string> arguments;
+  std::string folder;  // working folder
+  std::string input;   // absolute paths
+  std::string output;
+  std::string error;
+  bool append_output = false;
+  std::map<std::string, std::string> environment;  // the whole of it
+  std::uint32_t slots = 1;                         // processors that it occupies
+  std::uint64_t time_limit_s = 0;                  // 0: none
+  std::uint64_t grace_s = 30;                      // between TERM and KILL
+  std::uint64_t memory_limit_mib = 0;              // 0: none
+  int warn_signal = 0;                             // --signal; 0: none
+  std::uint64_t warn_before_s = 60;
+  bool warn_shell_only = false;
+};
+
+struct RunStatus {
+  RunState state = RunState::pending;
+  RunResult result = RunResult::none;
+  std::string reason;         // one line for people, empty when there is nothing to say
+  int exit_code = 0;          // as from wait(2): 0..255
+  int signal = 0;             // that ended the script, 0: none
+  std::int64_t start_us = 0;  // microseconds since 1970, 0: not yet
+  std::int64_t end_us = 0;
+  // Measured over every process of the run, ended ones included.
+  std::uint64_t cpu_us = 0;
+  std::uint64_t max_rss_kib = 0;  // largest sum over the run's processes seen at one time
+};
+
+class BatchSystem {
+ public:
+  virtual ~BatchSystem() = default;
+  [[nodiscard]] virtual Status start(const RunRequest& request) = 0;
+  [[nodiscard]] virtual Result<RunStatus> status(const std::string& name) = 0;
+  // Asks for the end of a run: TERM, grace, KILL. Idempotent; a run that has ended stays as it is.
+  [[nodiscard]] virtual Status cancel(const std::string& name) = 0;
+  [[nodiscard]] virtual Result<std::vector<std::string>> list() = 0;
+  // Processors that runs may occupy at a time; a batch system that knows its own ignores it.
+  virtual void set_slots(std::uint32_t slots) = 0;
+  // Work that needs a regular push (starting what waits); called about five times a second.
+  virtual void tick() = 0;
+};
+
+}  // namespace ufab::jobs

@@ -1,0 +1,243 @@
+#include "jobs/batch/shepherd.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "fabric/base/file.h"
+#include "jobs/batch/process_tree.h"
+#include "jobs/batch/run_files.h"
+#include "jobs/script/values.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto poll_interval = std::chrono::milliseconds(50);
+constexpr int memory_polls = 4;  // the tree is measured every fourth poll
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::uint64_t cpu_us_of_ended_children() {
+  rusage usage{};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  const auto total = [](const timeval& t) {
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(t.tv_usec);
+  };
+  return total(usage.ru_utime) + total(usage.ru_stime);
+}
+
+// In the child: becomes the script. Only async-signal-safe work is needed after fork, but this process is
+// single-threaded, so ordinary calls are fine.
+[[noreturn]] void become_script(const RunRequest& request) {
+  const auto fail = [](const std::string& what) {
+    const std::string line = "ufab: " + what + ": " + std::strerror(errno) + "\n";
+    [[maybe_unused]] const ssize_t written = ::write(2, line.data(), line.size());
+    ::_exit(127);
+  };
+  ::setpgid(0, 0);
+  const int mode = O_WRONLY | O_CREAT | (request.append_output ? O_APPEND : O_TRUNC);
+  const int output = ::open(request.output.c_str(), mode, 0644);
+  if (output < 0) fail(request.output);
+  const int error = request.error == request.output ? output : ::open(request.error.c_str(), mode, 0644);
+  if (error < 0) fail(request.error);
+  ::dup2(output, 1);
+  ::dup2(error, 2);
+  const int input = ::open(request.input.c_str(), O_RDONLY);
+  if (input < 0) fail(request.input);
+  ::dup2(input, 0);
+  if (::chdir(request.folder.c_str()) != 0) fail(request.folder);
+  // Nothing of the shepherd's may stay open in the script.
+  ::close_range(3, ~0U, 0);
+  std::vector<std::string> words{request.script};
+  words.insert(words.end(), request.arguments.begin(), request.arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::vector<std::string> pairs;
+  for (const auto& [key, value] : request.environment) pairs.push_back(key + "=" + value);
+  std::vector<char*> environment;
+  for (std::string& pair : pairs) environment.push_back(pair.data());
+  environment.push_back(nullptr);
+  ::execve(request.script.c_str(), argv.data(), environment.data());
+  fail(request.script);
+  ::_exit(127);
+}
+
+class Shepherd {
+ public:
+  Shepherd(std::string folder, RunRequest request)
+      : folder_(std::move(folder)), request_(std::move(request)) {}
+
+  Status announce() {
+    file_.shepherd = ShepherdIdentity::of_this_process();
+    file_.status.state = RunState::running;
+    file_.status.start_us = now_us();
+    return save_status(folder_, file_);
+  }
+
+  void run() {
+    script_ = ::fork();
+    if (script_ == 0) become_script(request_);
+    if (script_ < 0) {
+      finish(RunResult::failed, std::string("fork: ") + std::strerror(errno));
+      return;
+    }
+    started_ = Clock::now();
+    for (int poll = 0;; ++poll) {
+      reap();
+      if (poll % memory_polls == 0) measure();
+      enforce();
+      if (all_gone_) break;
+      std::this_thread::sleep_for(poll_interval);
+    }
+    RunResult result = ending_;
+    if (result == RunResult::none) {
+      const bool good = file_.status.exit_code == 0 && file_.status.signal == 0;
+      result = good ? RunResult::completed : RunResult::failed;
+    }
+    finish(result, reason_);
+  }
+
+ private:
+  void reap() {
+    for (;;) {
+      int status = 0;
+      const pid_t ended = ::waitpid(-1, &status, WNOHANG);
+      // Whatever a process leaves behind becomes a child of this one, so no child means no process at all.
+      all_gone_ = ended < 0 && errno == ECHILD;
+      if (ended <= 0) return;
+      if (ended != script_) continue;
+      script_ended_ = true;
+      if (WIFEXITED(status)) file_.status.exit_code = WEXITSTATUS(status);
+      if (WIFSIGNALED(status)) file_.status.signal = WTERMSIG(status);
+    }
+  }
+
+  void measure() {
+    std::uint64_t sum = 0;
+    for (const ProcessSample& sample : descendants_of(::getpid())) sum += sample.rss_kib;
+    file_.status.max_rss_kib = std::max(file_.status.max_rss_kib, sum);
+    if (request_.memory_limit_mib != 0 && sum > request_.memory_limit_mib * 1024) {
+      end(RunResult::out_of_memory, "used " + std::to_string(sum / 1024) + " MiB of " +
+                                        std::to_string(request_.memory_limit_mib) + " MiB");
+    }
+  }
+
+  void enforce() {
+    const auto elapsed = Clock::now() - started_;
+    if (request_.time_limit_s != 0) {
+      const auto limit = std::chrono::seconds(request_.time_limit_s);
+      const auto warning =
+          limit - std::chrono::seconds(std::min(request_.warn_before_s, request_.time_limit_s));
+      if (request_.warn_signal != 0 && !warned_ && elapsed >= warning) {
+        warned_ = true;
+        if (request_.warn_shell_only) {
+          if (!script_ended_) ::kill(script_, request_.warn_signal);
+        } else {
+          signal_all(request_.warn_signal);
+        }
+      }
+      if (elapsed >= limit) {
+        end(RunResult::timeout, "time limit of " + std::to_string(request_.time_limit_s) + " s");
+      }
+    }
+    if (ending_ == RunResult::none && file_exists(cancel_path(folder_)))
+      end(RunResult::cancelled, "cancelled");
+    // What a script leaves running when it ends is ended as well, as Slurm does, but is no failure.
+    if (script_ended_ && ending_ == RunResult::none && !cleaning_) {
+      cleaning_ = true;
+      kill_at_ = Clock::now() + std::chrono::seconds(request_.grace_s);
+      signal_all(SIGTERM);
+    }
+    if ((ending_ != RunResult::none || cleaning_) && Clock::now() >= kill_at_) signal_all(SIGKILL);
+  }
+
+  void end(RunResult result, std::string reason) {
+    if (ending_ != RunResult::none) return;
+    ending_ = result;
+    reason_ = std::move(reason);
+    kill_at_ = Clock::now() + std::chrono::seconds(request_.grace_s);
+    signal_all(SIGCONT);  // a stopped process would not hear TERM
+    signal_all(SIGTERM);
+  }
+
+  void signal_all(int number) {
+    for (const ProcessSample& sample : descendants_of(::getpid())) ::kill(sample.pid, number);
+  }
+
+  void finish(RunResult result, const std::string& reason) {
+    RunStatus& status = file_.status;
+    status.state = RunState::ended;
+    status.result = result;
+    status.reason = reason;
+    if (reason.empty() && status.signal != 0) status.reason = "ended by " + signal_name(status.signal);
+    status.end_us = now_us();
+    status.cpu_us = cpu_us_of_ended_children();
+    // Nobody is left to tell when the disk refuses; the node then sees a vanished shepherd (node_fail).
+    static_cast<void>(save_status(folder_, file_));
+  }
+
+  std::string folder_;
+  RunRequest request_;
+  RunFile file_;
+  pid_t script_ = -1;
+  bool script_ended_ = false;
+  bool all_gone_ = false;
+  bool warned_ = false;
+  bool cleaning_ = false;
+  RunResult ending_ = RunResult::none;
+  std::string reason_;
+  Clock::time_point started_;
+  Clock::time_point kill_at_;
+};
+
+}  // namespace
+
+int shepherd_main(const std::string& run_folder) {
+  auto request = load_request(run_folder);
+  if (!request) {
+    std::fprintf(stderr, "ufabd shepherd: %s\n", request.error().message.c_str());
+    return 1;
+  }
+  int ready[2];
+  if (::pipe2(ready, O_CLOEXEC) != 0) return 1;
+  const pid_t child = ::fork();
+  if (child < 0) return 1;
+  if (child > 0) {
+    // The caller waits for this process, so when it goes on the run is on record.
+    ::close(ready[1]);
+    char byte = 0;
+    return ::read(ready[0], &byte, 1) == 1 ? 0 : 1;
+  }
+  ::close(ready[0]);
+  ::setsid();
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ::signal(SIGHUP, SIG_IGN);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; fd < 3; ++fd) ::dup2(null, fd);
+  Shepherd shepherd(run_folder, *std::move(request));
+  if (!shepherd.announce().ok()) return 1;
+  const char byte = 1;
+  if (::write(ready[1], &byte, 1) != 1) return 1;
+  ::close(ready[1]);
+  shepherd.run();
+  return 0;
+}
+
+}  // namespace ufab::jobs

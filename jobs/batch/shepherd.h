@@ -1,0 +1,20 @@
+// The supervisor of one local run: `ufabd shepherd RUN_FOLDER`.
+//
+// It detaches from its caller (own session, own process group, adopted by init), becomes the reaper of every
+// process that the script leaves behind, starts the script, and until all of them are gone
+// - measures processor time and memory over the whole tree,
+// - sends the warning signal, and TERM then KILL at the time limit, over the memory limit, or when RUN/cancel
+// exists,
+// - records the end in RUN/status.json, durably, as its last act.
+// Processes that leave the session (setsid) stay its descendants and are ended too.
+#pragma once
+
+#include <string>
+
+namespace ufab::jobs {
+
+// Returns the exit status of the launching process: 0 once the shepherd's own identity is durable in
+// status.json.
+[[nodiscard]] int shepherd_main(const std::string& run_folder);
+
+}  // namespace ufab::jobs

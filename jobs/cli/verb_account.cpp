@@ -1,0 +1,106 @@
+// account balance|transfer|stake|unstake|history.
+#include <boost/json.hpp>
+#include <cstdio>
+
+#include "accounting/amount.h"
+#include "jobs/cli/command_line.h"
+#include "jobs/cli/verbs.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+namespace json = boost::json;
+
+std::string amount_of(const json::object& object, const char* key) {
+  return format_amount(object.at(key).to_number<std::uint64_t>());
+}
+
+Result<std::uint64_t> amount_argument(const std::string& text) {
+  auto amount = parse_amount(text);
+  if (!amount) return Error{ErrorCode::usage, amount.error().message};
+  if (*amount == 0) return Error{ErrorCode::usage, "the amount is zero"};
+  return *amount;
+}
+
+VerbResult balance(const Invocation& invocation, Words words) {
+  bool as_json = false;
+  bool all = false;
+  CommandLine line("account balance [--all] [--json]", "Balance, stake and unbonding money of this organisation.");
+  line.flag("--all", all, "of every organisation");
+  line.flag("--json", as_json, "one JSON object");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "account", {}));
+  if (as_json) {
+    print_json(answer.result);
+    return 0;
+  }
+  std::printf("%-16s %20s %20s %20s %8s\n", "ORGANISATION", "BALANCE", "STAKE", "UNBONDING", "SCORE");
+  for (const json::value& entry : answer.result.at("accounts").as_array()) {
+    const json::object& account = entry.as_object();
+    if (!all && account.at("organisation") != answer.result.at("organisation")) continue;
+    std::printf("%-16s %20s %20s %20s %8llu\n", std::string(account.at("organisation").as_string()).c_str(),
+                amount_of(account, "balance_micro").c_str(), amount_of(account, "stake_micro").c_str(),
+                amount_of(account, "unbonding_micro").c_str(),
+                static_cast<unsigned long long>(account.at("score").to_number<std::uint64_t>()));
+  }
+  if (all) {
+    std::printf("%-16s %20s   (minted %s, burned %s)\n", "treasury", amount_of(answer.result, "treasury_micro").c_str(),
+                amount_of(answer.result, "minted_micro").c_str(), amount_of(answer.result, "burned_micro").c_str());
+  }
+  return 0;
+}
+
+VerbResult file_money_record(const Invocation& invocation, json::object params, const std::string& done) {
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "record", std::move(params)));
+  std::printf("%s, block %llu\n", done.c_str(),
+              static_cast<unsigned long long>(answer.result.at("height").to_number<std::uint64_t>()));
+  return 0;
+}
+
+VerbResult transfer(const Invocation& invocation, Words words) {
+  std::string to;
+  std::string amount;
+  std::string memo;
+  CommandLine line("account transfer ORGANISATION AMOUNT [--memo TEXT]", "Moves UNC to another organisation.");
+  line.required("to", to, "who receives it");
+  line.required("amount", amount, "UNC, for example 12.5");
+  line.text("--memo", memo, "kept on the ledger");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const std::uint64_t micro, amount_argument(amount));
+  return file_money_record(invocation, {{"kind", "transfer"}, {"to", to}, {"amount_micro", micro}, {"memo", memo}},
+                           format_amount(micro) + " to " + to);
+}
+
+VerbResult stake(const Invocation& invocation, const std::string& kind, Words words) {
+  std::string amount;
+  CommandLine line("account " + kind + " AMOUNT",
+                   kind == "stake" ? "Pledges UNC: needed to offer a provider, to verify and to earn rewards."
+                                   : "Takes a pledge back; it is released after the unbonding epochs.");
+  line.required("amount", amount, "UNC, for example 200");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const std::uint64_t micro, amount_argument(amount));
+  return file_money_record(invocation, {{"kind", kind}, {"amount_micro", micro}}, format_amount(micro) + " " + kind + "d");
+}
+
+}  // namespace
+
+VerbResult verb_account(const Invocation& invocation, Words words) {
+  const std::string verb = words.empty() ? "" : words[0];
+  const Words rest = words.empty() ? words : words.subspan(1);
+  if (verb == "balance") return balance(invocation, rest);
+  if (verb == "transfer") return transfer(invocation, rest);
+  if (verb == "stake" || verb == "unstake") return stake(invocation, verb, rest);
+  if (verb == "history") return account_history(invocation, rest);
+  const char* usage = "usage: ufab account balance|transfer|stake|unstake|history";
+  if (verb == "--help" || verb == "-h") {
+    std::puts(usage);
+    return 0;
+  }
+  return Error{ErrorCode::usage, usage};
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,407 @@
+// queue, show, logs, wait, cancel, hold, release, requeue, sacct.
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "accounting/amount.h"
+#include "jobs/cli/command_line.h"
+#include "jobs/cli/verbs.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+std::string text_of(const json::object& object, const char* key) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+std::uint64_t number_of(const json::object& object, const char* key) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_number() ? value->to_number<std::uint64_t>() : 0;
+}
+unsigned long long printable(std::uint64_t value) { return value; }
+
+Result<json::object> fetch_job(const Invocation& invocation, std::uint64_t job) {
+  UFAB_ASSIGN(Answer answer, ask_node(invocation, "job", {{"job", job}}));
+  return std::move(answer.result);
+}
+
+struct Progress {
+  std::uint64_t step = 0;
+  std::string loss;
+  double tokens_per_s = 0;
+};
+
+// The gang runs in lock-step, so the member that reported last is the truth for all.
+Progress progress_of(const json::object& job) {
+  Progress best;
+  for (const json::value& entry : job.at("members").as_array()) {
+    const json::object& member = entry.as_object();
+    if (number_of(member, "step") < best.step) continue;
+    best.step = number_of(member, "step");
+    best.loss = text_of(member, "loss");
+    const json::value* speed = member.if_contains("tokens_per_s");
+    best.tokens_per_s = speed != nullptr && speed->is_number() ? speed->to_number<double>() : 0;
+  }
+  return best;
+}
+
+class ProgressLine {
+ public:
+  explicit ProgressLine(bool quiet) : quiet_(quiet), terminal_(::isatty(1) == 1) {}
+  ~ProgressLine() { end(); }
+
+  void show(const json::object& job) {
+    if (quiet_) return;
+    const std::string line = describe(job);
+    if (terminal_) {
+      std::printf("\r\033[K%s", line.c_str());
+      std::fflush(stdout);
+      open_ = true;
+      return;
+    }
+    // Not a terminal: a line when the phase changes, and every five seconds while training.
+    const std::string phase = text_of(job, "phase");
+    const auto now = std::chrono::steady_clock::now();
+    if (line == line_ || (phase == phase_ && phase == "running" && now - printed_ < 5s)) return;
+    phase_ = phase;
+    printed_ = now;
+    line_ = line;
+    std::puts(line.c_str());
+    std::fflush(stdout);
+  }
+  void end() {
+    if (open_) std::puts("");
+    open_ = false;
+  }
+
+ private:
+  std::string describe(const json::object& job) {
+    const std::string phase = text_of(job, "phase");
+    char line[256];
+    if (phase == "running" && text_of(job, "kind") == "training") {
+      const Progress progress = progress_of(job);
+      const std::uint64_t steps = number_of(job, "steps");
+      const auto now = std::chrono::steady_clock::now();
+      if (progress.step != 0 && first_step_ == 0) {
+        first_step_ = progress.step;
+        first_time_ = now;
+      }
+      std::string left = "—";
+      const double seconds = std::chrono::duration<double>(now - first_time_).count();
+      if (progress.step > first_step_ && first_step_ != 0 && steps >= progress.step) {
+        const double rate = static_cast<double>(progress.step - first_step_) / seconds;
+        left = format_duration(static_cast<std::uint64_t>(static_cast<double>(steps - progress.step) / rate));
+      }
+      std::snprintf(line, sizeof line, "job %llu  step %llu/%llu  loss %s  %.0f tokens/s  %s left",
+                    printable(number_of(job, "job")), printable(progress.step), printable(steps),
+                    progress.loss.empty() ? "—" : progress.loss.substr(0, 6).c_str(), progress.tokens_per_s, left.c_str());
+      return line;
+    }
+    std::string detail = text_of(job, "reason");
+    if (phase == "validating" && job.contains("windows")) {
+      const json::object& windows = job.at("windows").as_object();
+      detail = std::to_string(number_of(windows, "assigned")) + " windows being re-executed, " +
+               std::to_string(number_of(windows, "verified")) + " verified";
+    }
+    std::snprintf(line, sizeof line, "job %llu  %s%s%s", printable(number_of(job, "job")), phase.c_str(),
+                  detail.empty() ? "" : ": ", detail.substr(0, 180).c_str());
+    return line;
+  }
+
+  bool quiet_;
+  bool terminal_;
+  bool open_ = false;
+  std::string phase_;
+  std::string line_;
+  std::chrono::steady_clock::time_point printed_;
+  std::uint64_t first_step_ = 0;
+  std::chrono::steady_clock::time_point first_time_;
+};
+
+void print_settlement(const json::object& job) {
+  const json::value* value = job.if_contains("settlement");
+  if (value == nullptr) return;
+  const json::object& settlement = value->as_object();
+  std::printf("settled: %s, %llu windows paid, %llu re-executed with equal digests\n", text_of(settlement, "result").c_str(),
+              printable(number_of(settlement, "windows_paid")), printable(number_of(settlement, "windows_verified")));
+  for (const json::value& entry : settlement.at("payments").as_array()) {
+    const json::object& payment = entry.as_object();
+    std::printf("  %-16s %s\n", text_of(payment, "organisation").c_str(),
+                format_amount(number_of(payment, "amount_micro")).c_str());
+  }
+  std::printf("  fee %s, refund %s\n",
+              format_amount(number_of(settlement, "fee_burned_micro") + number_of(settlement, "fee_treasury_micro")).c_str(),
+              format_amount(number_of(settlement, "refund_micro")).c_str());
+}
+
+// A verb of one job number that only asks the node.
+VerbResult simple_verb(const Invocation& invocation, Words words, const char* verb, const char* method, const char* about,
+                       const char* done) {
+  std::string number;
+  CommandLine line(std::string(verb) + " JOB", about);
+  line.required("job", number, "the job's number");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const std::uint64_t job, parse_job_number(number));
+  UFAB_TRY(ask_node(invocation, method, {{"job", job}}));
+  std::printf("job %llu %s\n", printable(job), done);
+  return 0;
+}
+
+}  // namespace
+
+VerbResult follow_job(const Invocation& invocation, std::uint64_t job, bool quiet) {
+  ProgressLine progress(quiet);
+  int silent = 0;
+  for (;;) {
+    const auto fields = fetch_job(invocation, job);
+    if (!fields) {
+      // A node that is being restarted answers again; one that stays away ends the waiting.
+      if (fields.error().exit_status() != 3 || ++silent > 60) return fields.error();
+      std::this_thread::sleep_for(500ms);
+      continue;
+    }
+    silent = 0;
+    progress.show(*fields);
+    if (text_of(*fields, "phase") == "settled" && fields->at("finished").as_bool()) {
+      progress.end();
+      if (!quiet) print_settlement(*fields);
+      return text_of(*fields, "code") == "CD" ? 0 : 1;
+    }
+    std::this_thread::sleep_for(250ms);
+  }
+}
+
+VerbResult verb_queue(const Invocation& invocation, Words words) {
+  bool as_json = false;
+  bool all = false;
+  bool parsable = false;
+  CommandLine line("queue [--all] [--json|--parsable]", "This organisation's jobs that have not ended.");
+  line.flag("--all", all, "everybody's jobs, and those that ended lately");
+  line.flag("--json", as_json, "one JSON object");
+  line.flag("--parsable", parsable, "columns separated by |");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "jobs", {{"all", all}}));
+  if (as_json) {
+    print_json(answer.result);
+    return 0;
+  }
+  if (parsable) {
+    std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
+  } else {
+    std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS", "REASON");
+  }
+  for (const json::value& entry : answer.result.at("jobs").as_array()) {
+    const json::object& job = entry.as_object();
+    std::string providers;
+    for (const json::value& member : job.at("members").as_array()) {
+      providers += (providers.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
+    }
+    const std::uint64_t step = progress_of(job).step;
+    if (parsable) {
+      std::printf("%llu|%s|%s|%s|%llu|%llu|%s|%s\n", printable(number_of(job, "job")), text_of(job, "name").c_str(),
+                  text_of(job, "owner").c_str(), text_of(job, "state").c_str(), printable(step),
+                  printable(number_of(job, "steps")), providers.c_str(), text_of(job, "reason").c_str());
+    } else {
+      const std::string steps = std::to_string(step) + "/" + std::to_string(number_of(job, "steps"));
+      std::printf("%7llu %-20s %-10s %-2s %13s %-24s %s\n", printable(number_of(job, "job")),
+                  text_of(job, "name").substr(0, 20).c_str(), text_of(job, "owner").substr(0, 10).c_str(),
+                  text_of(job, "code").c_str(), number_of(job, "steps") == 0 ? "" : steps.c_str(),
+                  providers.substr(0, 24).c_str(), text_of(job, "reason").c_str());
+    }
+  }
+  return 0;
+}
+
+VerbResult verb_show(const Invocation& invocation, Words words) {
+  std::string number;
+  bool as_json = false;
+  CommandLine line("show JOB [--json]", "Everything about one job.");
+  line.required("job", number, "the job's number");
+  line.flag("--json", as_json, "one JSON object");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const std::uint64_t number_value, parse_job_number(number));
+  UFAB_ASSIGN(const json::object job, fetch_job(invocation, number_value));
+  if (as_json) {
+    print_json(job);
+    return 0;
+  }
+  std::printf("job         %llu %s (%s of %s)\n", printable(number_value), text_of(job, "name").c_str(),
+              text_of(job, "kind").c_str(), text_of(job, "owner").c_str());
+  std::printf("state       %s%s%s\n", text_of(job, "state").c_str(), text_of(job, "reason").empty() ? "" : ", ",
+              text_of(job, "reason").c_str());
+  std::printf("escrow      %s\n", format_amount(number_of(job, "budget_micro")).c_str());
+  std::printf("attempts    %llu\n", printable(number_of(job, "attempts")));
+  if (job.contains("windows")) {
+    const json::object& windows = job.at("windows").as_object();
+    std::printf("windows     %llu of %llu complete, %llu verified\n", printable(number_of(windows, "complete")),
+                printable(number_of(windows, "total")), printable(number_of(windows, "verified")));
+    const Progress progress = progress_of(job);
+    std::printf("step        %llu of %llu, loss %s\n", printable(progress.step), printable(number_of(job, "steps")),
+                progress.loss.empty() ? "—" : progress.loss.c_str());
+  }
+  for (const json::value& entry : job.at("members").as_array()) {
+    const json::object& member = entry.as_object();
+    std::printf("provider    %-16s micro-batches %llu..%llu %s %s\n", text_of(member, "organisation").c_str(),
+                printable(number_of(member, "first_micro_batch")),
+                printable(number_of(member, "first_micro_batch") + number_of(member, "micro_batches")),
+                text_of(member, "run").c_str(), text_of(member, "result") == "none" ? "" : text_of(member, "result").c_str());
+  }
+  if (job.contains("usage")) {
+    const json::object& usage = job.at("usage").as_object();
+    std::printf("usage       %.2f s of processors, %.2f s, %llu MiB, exit code %llu, signal %llu\n",
+                static_cast<double>(number_of(usage, "cpu_us")) / 1e6, static_cast<double>(number_of(usage, "wall_us")) / 1e6,
+                printable(number_of(usage, "memory_peak_bytes") >> 20), printable(number_of(usage, "exit_code")),
+                printable(number_of(usage, "signal")));
+  }
+  std::printf("files       %s\n", text_of(job, "folder").c_str());
+  print_settlement(job);
+  return 0;
+}
+
+VerbResult verb_logs(const Invocation& invocation, Words words) {
+  std::string number;
+  std::string provider;
+  bool follow = false;
+  CommandLine line("logs [-f] [--provider NAME] JOB", "What a job's script printed on its first provider.");
+  line.flag("-f,--follow", follow, "go on until the job has ended");
+  line.text("--provider", provider, "another member's output");
+  line.required("job", number, "the job's number");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const std::uint64_t job, parse_job_number(number));
+  std::uint64_t offset = 0;
+  for (;;) {
+    const auto fields = fetch_job(invocation, job);
+    if (!fields) return fields.error();
+    const bool over = text_of(*fields, "phase") == "settled";
+    for (;;) {
+      const auto piece = ask_node(invocation, "job.output", {{"job", job}, {"offset", offset}, {"provider", provider}});
+      if (!piece) {
+        if (piece.error().code != ErrorCode::not_found || !follow || over) return piece.error();
+        break;
+      }
+      if (piece->body.empty()) break;
+      std::fwrite(piece->body.data(), 1, piece->body.size(), stdout);
+      offset += piece->body.size();
+    }
+    std::fflush(stdout);
+    if (!follow || over) return 0;
+    std::this_thread::sleep_for(300ms);
+  }
+}
+
+VerbResult verb_wait(const Invocation& invocation, Words words) {
+  std::string number;
+  bool quiet = false;
+  CommandLine line("wait [--quiet] JOB", "Waits until a job is settled. Exit status 0 when it completed, 1 otherwise.");
+  line.required("job", number, "the job's number");
+  line.flag("-q,--quiet", quiet, "no progress");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const std::uint64_t job, parse_job_number(number));
+  return follow_job(invocation, job, quiet);
+}
+
+VerbResult verb_cancel(const Invocation& invocation, Words words) {
+  return simple_verb(invocation, words, "cancel", "job.cancel", "Ends a job. Windows that are complete are still paid.",
+                     "is being cancelled");
+}
+VerbResult verb_hold(const Invocation& invocation, Words words) {
+  return simple_verb(invocation, words, "hold", "job.hold", "Keeps a job that has not started from starting.", "is held");
+}
+VerbResult verb_release(const Invocation& invocation, Words words) {
+  return simple_verb(invocation, words, "release", "job.release", "Lets a held job start.", "is released");
+}
+VerbResult verb_requeue(const Invocation& invocation, Words words) {
+  return simple_verb(invocation, words, "requeue", "job.requeue", "Runs a job's open windows again, as a new attempt.",
+                     "is requeued");
+}
+
+VerbResult verb_sacct(const Invocation& invocation, Words words) {
+  std::string wanted;
+  std::string format = "JobID,JobName,Account,State,ExitCode,CPUTimeRAW,ElapsedRaw,MaxRSS";
+  bool parsable = false;
+  bool as_json = false;
+  CommandLine line("sacct [-j JOB] [--format COLUMN,…] [--parsable|--json]",
+                   "Slurm's accounting columns over ledger records, of jobs that this node still has in memory.");
+  line.text("-j,--jobs", wanted, "only this job");
+  line.text("-o,--format", format, "columns: JobID JobName Account State ExitCode CPUTimeRAW ElapsedRaw MaxRSS NodeList");
+  line.flag("-p,--parsable", parsable, "columns separated by |");
+  line.flag("--json", as_json, "one JSON object");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  std::uint64_t only = 0;
+  if (!wanted.empty()) {
+    UFAB_ASSIGN(only, parse_job_number(wanted));
+  }
+  std::vector<std::string> columns;
+  for (std::size_t at = 0; at <= format.size();) {
+    const std::size_t comma = std::min(format.find(',', at), format.size());
+    columns.push_back(format.substr(at, comma - at));
+    at = comma + 1;
+  }
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "jobs", {{"all", true}}));
+  std::vector<std::vector<std::string>> rows;
+  json::array list;
+  for (const json::value& entry : answer.result.at("jobs").as_array()) {
+    const json::object& job = entry.as_object();
+    if (only != 0 && number_of(job, "job") != only) continue;
+    const json::value* usage_value = job.if_contains("usage");
+    const json::object usage = usage_value != nullptr ? usage_value->as_object() : json::object{};
+    std::uint64_t cpu_us = number_of(usage, "cpu_us");
+    std::string nodes;
+    if (const json::value* settlement = job.if_contains("settlement")) {
+      for (const json::value& payment : settlement->as_object().at("payments").as_array()) {
+        if (usage.empty()) cpu_us += number_of(payment.as_object(), "cpu_us");
+      }
+    }
+    for (const json::value& member : job.at("members").as_array()) {
+      nodes += (nodes.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
+    }
+    std::vector<std::string> row;
+    json::object fields;
+    for (const std::string& column : columns) {
+      std::string value;
+      if (column == "JobID") value = std::to_string(number_of(job, "job"));
+      else if (column == "JobName") value = text_of(job, "name");
+      else if (column == "Account") value = text_of(job, "owner");
+      else if (column == "State") value = text_of(job, "state");
+      else if (column == "ExitCode") value = std::to_string(number_of(usage, "exit_code")) + ":" + std::to_string(number_of(usage, "signal"));
+      else if (column == "CPUTimeRAW") value = std::to_string(cpu_us / 1'000'000);
+      else if (column == "ElapsedRaw") value = std::to_string(number_of(usage, "wall_us") / 1'000'000);
+      else if (column == "MaxRSS") value = std::to_string(number_of(usage, "memory_peak_bytes") >> 10) + "K";
+      else if (column == "NodeList") value = nodes;
+      else return Error{ErrorCode::usage, "unknown column '" + column + "'"};
+      fields[column] = value;
+      row.push_back(std::move(value));
+    }
+    rows.push_back(std::move(row));
+    list.push_back(std::move(fields));
+  }
+  if (as_json) {
+    print_json({{"schema", "ufab.sacct/1"}, {"jobs", list}});
+    return 0;
+  }
+  rows.insert(rows.begin(), columns);
+  for (const auto& row : rows) {
+    std::string text;
+    for (const std::string& cell : row) {
+      text += parsable ? cell + "|" : cell + std::string(cell.size() < 14 ? 14 - cell.size() : 1, ' ');
+    }
+    while (!parsable && text.ends_with(' ')) text.pop_back();
+    std::puts(text.c_str());
+  }
+  return 0;
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,273 @@
+// provider init|check|bench|enroll|status|drain|resume|leave.
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "accounting/amount.h"
+#include "fabric/base/file.h"
+#include "jobs/cli/command_line.h"
+#include "jobs/cli/verbs.h"
+#include "jobs/node/speed.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+std::uint64_t machine_memory_mib() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page = ::sysconf(_SC_PAGESIZE);
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page) >> 20;
+}
+
+std::string program_beside(const char* name) {
+  std::error_code error;
+  return (fs::read_symlink("/proc/self/exe", error).parent_path() / name).string();
+}
+
+bool on_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path == nullptr ? "" : path;
+  while (!rest.empty()) {
+    const std::size_t colon = rest.find(':');
+    if (::access((std::string(rest.substr(0, colon)) + "/" + program).c_str(), X_OK) == 0) return true;
+    rest = colon == std::string_view::npos ? "" : rest.substr(colon + 1);
+  }
+  return false;
+}
+
+std::string speed_path(const Home& home) { return home.file("speed.json"); }
+
+Result<std::uint64_t> measured_mflops(const Home& home) {
+  const auto text = read_text_file(speed_path(home), 65536);
+  if (!text) return Error{ErrorCode::conflict, "no measured speed yet; `ufab provider bench` measures it"};
+  json::error_code error;
+  const json::value value = json::parse(*text, error);
+  if (error || !value.is_object()) return Error{ErrorCode::corrupt, speed_path(home) + ": not a measurement"};
+  return json_number(value.get_object(), "mflops");
+}
+
+VerbResult provider_init(const Invocation& invocation, Words words) {
+  ProviderConfig provider;
+  std::uint64_t slots = std::max(1U, std::thread::hardware_concurrency());
+  std::uint64_t memory = machine_memory_mib();
+  std::string per_tflop;
+  std::string per_hour;
+  CommandLine line("provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC]",
+                   "Writes the provider section of this home's config.toml: the local batch system on this machine.");
+  line.number("--slots", slots, "processors to offer (default: all)");
+  line.number("--memory", memory, "MiB to offer (default: all)");
+  line.text("--price-tflop", per_tflop, "UNC for 10^12 operations of training (default 0.002)");
+  line.text("--price-cpu-hour", per_hour, "UNC for a processor hour of ordinary scripts (default 0.05)");
+  line.text("--trainer", provider.trainer, "path of ufab-train (default: beside ufab)");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const Home home, invocation.home());
+  UFAB_ASSIGN(HomeConfig config, home.load_config());
+  if (slots < 1 || slots > 65536) return Error{ErrorCode::usage, "--slots: from 1 to 65536"};
+  provider.slots = static_cast<std::uint32_t>(slots);
+  provider.memory_mib = memory;
+  const auto price = [](const std::string& text, std::uint64_t& field) -> Status {
+    if (text.empty()) return {};
+    auto amount = parse_amount(text);
+    if (!amount) return Error{ErrorCode::usage, amount.error().message};
+    field = *amount;
+    return {};
+  };
+  UFAB_TRY(price(per_tflop, provider.price_micro_per_tflop));
+  UFAB_TRY(price(per_hour, provider.price_micro_per_cpu_hour));
+  config.provider = provider;
+  UFAB_TRY(home.save_config(config));
+  std::printf("provider of %s: %u processors, %llu MiB, %s per TFLOP, %s per processor hour\n",
+              config.organisation.c_str(), provider.slots, static_cast<unsigned long long>(provider.memory_mib),
+              format_amount(provider.price_micro_per_tflop).c_str(),
+              format_amount(provider.price_micro_per_cpu_hour).c_str());
+  return 0;
+}
+
+struct Finding {
+  bool good;
+  std::string what;
+  std::string cure;
+};
+
+VerbResult provider_check(const Invocation& invocation, Words words) {
+  bool as_json = false;
+  CommandLine line("provider check [--json]", "Looks at everything that a job will need here, and says how to mend what lacks.");
+  line.flag("--json", as_json, "one JSON object");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const Home home, invocation.home());
+  UFAB_ASSIGN(const HomeConfig config, home.load_config());
+  std::vector<Finding> findings;
+  const auto check = [&](bool good, std::string what, std::string cure) {
+    findings.push_back({good, std::move(what), std::move(cure)});
+  };
+  check(config.provider.has_value(), "provider section in config.toml", "run `ufab provider init`");
+  const ProviderConfig provider = config.provider.value_or(ProviderConfig{});
+  const std::string trainer = provider.trainer.empty() ? program_beside("ufab-train") : provider.trainer;
+  check(::access(trainer.c_str(), X_OK) == 0, "trainer " + trainer, "build it, or name it with `ufab provider init --trainer`");
+  check(on_path("mpirun"), "mpirun on PATH", "install Open MPI (Debian: openmpi-bin)");
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  check(provider.slots <= cores, std::to_string(provider.slots) + " processors offered, the machine has " + std::to_string(cores),
+        "lower `slots` in config.toml, or accept that ranks share processors");
+  check(provider.memory_mib <= machine_memory_mib(), std::to_string(provider.memory_mib) + " MiB offered, the machine has " +
+                                                         std::to_string(machine_memory_mib()), "lower `memory_mib`");
+  struct statvfs disk {};
+  const bool disk_known = ::statvfs(home.path().c_str(), &disk) == 0;
+  const std::uint64_t free_mib = disk_known ? disk.f_bavail * disk.f_frsize >> 20 : 0;
+  check(free_mib > 1024, std::to_string(free_mib) + " MiB free for checkpoints in " + home.path(), "free at least 1 GiB");
+  const auto status = ask_node(invocation, "node.status", {});
+  check(status.ok(), "the node of this home runs", "run `ufab up`");
+  if (status.ok()) {
+    check(status->result.at("number").to_number<std::uint64_t>() != 0, "the organisation is on the chain", "wait for the next block");
+    const auto account = ask_node(invocation, "account", {});
+    if (account.ok()) {
+      const std::uint64_t least = account->result.at("stake_min_micro").to_number<std::uint64_t>();
+      std::uint64_t stake = 0;
+      for (const json::value& entry : account->result.at("accounts").as_array()) {
+        if (entry.at("organisation").as_string() == config.organisation) stake = entry.at("stake_micro").to_number<std::uint64_t>();
+      }
+      check(stake >= least, "stake " + format_amount(stake) + ", at least " + format_amount(least) + " is needed",
+            "run `ufab account stake AMOUNT`");
+    }
+  }
+  bool all_good = true;
+  json::array list;
+  for (const Finding& finding : findings) {
+    all_good = all_good && finding.good;
+    list.push_back(json::object{{"ok", finding.good}, {"what", finding.what}, {"cure", finding.good ? "" : finding.cure}});
+    if (as_json) continue;
+    std::printf("%s  %s%s\n", finding.good ? "ok  " : "FAIL", finding.what.c_str(),
+                finding.good ? "" : (" — " + finding.cure).c_str());
+  }
+  if (as_json) print_json({{"schema", "ufab.provider-check/1"}, {"ok", all_good}, {"findings", list}});
+  return all_good ? 0 : 1;
+}
+
+VerbResult provider_bench(const Invocation& invocation, Words words) {
+  double seconds = 2.0;
+  bool as_json = false;
+  CommandLine line("provider bench [--seconds S] [--json]",
+                   "Measures training speed with this project's exact kernels on the offered processors, and keeps it for "
+                   "`ufab provider enroll`.");
+  line.decimal("--seconds", seconds, "how long to measure (default 2)");
+  line.flag("--json", as_json, "one JSON object");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  if (!(seconds >= 0.1 && seconds <= 600)) return Error{ErrorCode::usage, "--seconds: from 0.1 to 600"};
+  UFAB_ASSIGN(const Home home, invocation.home());
+  UFAB_ASSIGN(const HomeConfig config, home.load_config());
+  if (!config.provider) return Error{ErrorCode::conflict, "no provider here yet; `ufab provider init` makes one"};
+  const SpeedMeasurement speed = measure_speed(config.provider->slots, seconds);
+  const json::object result{{"schema", "ufab.provider-bench/1"},
+                            {"mflops", speed.mflops},
+                            {"tokens_per_s", speed.tokens_per_s},
+                            {"backend", speed.backend},
+                            {"threads", speed.threads}};
+  UFAB_TRY(write_file_atomic(speed_path(home), as_bytes(json::serialize(result) + "\n")));
+  if (as_json) {
+    print_json(result);
+  } else {
+    std::printf("%.1f GFLOP/s exact float32 training on %u threads (%s), %llu tokens/s of the test model\n",
+                static_cast<double>(speed.mflops) / 1000.0, speed.threads, speed.backend.c_str(),
+                static_cast<unsigned long long>(speed.tokens_per_s));
+  }
+  return 0;
+}
+
+VerbResult provider_enroll(const Invocation& invocation, Words words) {
+  CommandLine line("provider enroll", "Puts this provider's offer on the ledger (or updates it), with its measured speed.");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const Home home, invocation.home());
+  UFAB_ASSIGN(const HomeConfig config, home.load_config());
+  if (!config.provider) return Error{ErrorCode::conflict, "no provider here yet; `ufab provider init` makes one"};
+  UFAB_ASSIGN(const std::uint64_t mflops, measured_mflops(home));
+  const ProviderConfig& provider = *config.provider;
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "record",
+                                            {{"kind", "enroll"},
+                                             {"slots", provider.slots},
+                                             {"memory_mib", provider.memory_mib},
+                                             {"mflops", mflops},
+                                             {"price_micro_per_tflop", provider.price_micro_per_tflop},
+                                             {"price_micro_per_cpu_hour", provider.price_micro_per_cpu_hour}}));
+  std::printf("provider of %s enrolled, block %llu\n", config.organisation.c_str(),
+              static_cast<unsigned long long>(answer.result.at("height").to_number<std::uint64_t>()));
+  return 0;
+}
+
+VerbResult provider_status(const Invocation& invocation, Words words) {
+  bool as_json = false;
+  CommandLine line("provider status [--json]", "Every provider on the chain.");
+  line.flag("--json", as_json, "one JSON object");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "account", {}));
+  json::array providers;
+  for (const json::value& entry : answer.result.at("accounts").as_array()) {
+    if (entry.as_object().contains("provider")) providers.push_back(entry);
+  }
+  if (as_json) {
+    print_json({{"schema", "ufab.providers/1"}, {"providers", providers}});
+    return 0;
+  }
+  std::printf("%-16s %-9s %5s %9s %10s %14s %14s %6s\n", "PROVIDER", "STATUS", "SLOTS", "MEM_MIB", "GFLOP/S", "UNC/TFLOP",
+              "STAKE", "SCORE");
+  for (const json::value& entry : providers) {
+    const json::object& o = entry.as_object();
+    const json::object& p = o.at("provider").as_object();
+    std::printf("%-16s %-9s %5llu %9llu %10.1f %14s %14s %6llu\n", std::string(o.at("organisation").as_string()).c_str(),
+                std::string(p.at("status").as_string()).c_str(),
+                static_cast<unsigned long long>(p.at("slots").to_number<std::uint64_t>()),
+                static_cast<unsigned long long>(p.at("memory_mib").to_number<std::uint64_t>()),
+                static_cast<double>(p.at("mflops").to_number<std::uint64_t>()) / 1000.0,
+                format_amount(p.at("price_micro_per_tflop").to_number<std::uint64_t>()).c_str(),
+                format_amount(o.at("stake_micro").to_number<std::uint64_t>()).c_str(),
+                static_cast<unsigned long long>(o.at("score").to_number<std::uint64_t>()));
+  }
+  return 0;
+}
+
+VerbResult provider_action(const Invocation& invocation, const std::string& action, Words words) {
+  std::string reason;
+  CommandLine line("provider " + action + " [--reason TEXT]",
+                   action == "drain"    ? "No new leases; what runs goes on."
+                   : action == "resume" ? "Accept leases again."
+                                        : "Leave the fabric; open leases must have ended.");
+  line.text("--reason", reason, "kept on the ledger");
+  UFAB_ASSIGN(const auto outcome, line.parse(words));
+  if (outcome == CommandLine::Outcome::help_shown) return 0;
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "record", {{"kind", action}, {"reason", reason}}));
+  std::printf("provider: %s, block %llu\n", action.c_str(),
+              static_cast<unsigned long long>(answer.result.at("height").to_number<std::uint64_t>()));
+  return 0;
+}
+
+}  // namespace
+
+VerbResult verb_provider(const Invocation& invocation, Words words) {
+  const std::string verb = words.empty() ? "" : words[0];
+  const Words rest = words.empty() ? words : words.subspan(1);
+  if (verb == "init") return provider_init(invocation, rest);
+  if (verb == "check") return provider_check(invocation, rest);
+  if (verb == "bench") return provider_bench(invocation, rest);
+  if (verb == "enroll") return provider_enroll(invocation, rest);
+  if (verb == "status") return provider_status(invocation, rest);
+  if (verb == "drain" || verb == "resume" || verb == "leave") return provider_action(invocation, verb, rest);
+  const char* usage = "usage: ufab provider init|check|bench|enroll|status|drain|resume|leave";
+  if (verb == "--help" || verb == "-h") {
+    std::puts(usage);
+    return 0;
+  }
+  return Error{ErrorCode::usage, usage};
+}
+
+}  // namespace ufab::jobs

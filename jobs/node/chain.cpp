@@ -1,0 +1,193 @@
+#include "jobs/node/chain.h"
+
+#include "fabric/base/codec.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto call_wait = 10s;
+constexpr std::uint64_t follow_wait_ms = 1000;
+constexpr int send_tries = 3;
+
+LedgerOptions ledger_options(const Home& home) {
+  LedgerOptions options;
+  options.folder = home.chain_folder();
+  return options;
+}
+
+std::uint64_t now_us() {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+}
+
+Endpoint endpoint_of(const JoinTicket& ticket) { return {ticket.host, ticket.port}; }
+
+Result<Answer> call_validator(PeerPool& pool, const JoinTicket& ticket, const std::string& method,
+                              boost::json::object params, Bytes body, std::chrono::milliseconds wait) {
+  return pool.call(endpoint_of(ticket), ticket.validator, {method, std::move(params), std::move(body)}, wait);
+}
+
+Result<SubmittedRecord> decode_submitted(const Answer& answer) {
+  UFAB_ASSIGN(const std::string id, json_text(answer.result, "id"));
+  UFAB_ASSIGN(const std::uint64_t height, json_number(answer.result, "height"));
+  UFAB_ASSIGN(const Digest digest, Digest::parse(id));
+  return SubmittedRecord{digest, height};
+}
+
+}  // namespace
+
+Chain::Chain(HomeConfig config, KeyPair key, Credentials credentials, std::unique_ptr<Ledger> ledger)
+    : config_(std::move(config)),
+      key_(std::move(key)),
+      ledger_(std::move(ledger)),
+      calls_(credentials),
+      following_(std::move(credentials)) {}
+
+Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config) {
+  UFAB_ASSIGN(KeyPair key, home.load_key());
+  UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
+  UFAB_ASSIGN(std::unique_ptr<Ledger> ledger,
+              Ledger::open(ledger_options(home), config.follow ? nullptr : &key));
+  return std::unique_ptr<Chain>(new Chain(config, std::move(key), std::move(credentials), std::move(ledger)));
+}
+
+Chain::~Chain() {
+  stopping_ = true;
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Chain::start() {
+  thread_ = std::thread([this] { is_validator() ? produce() : follow(); });
+}
+
+OrgId Chain::self() const {
+  return read([&](const State& state) {
+    const OrgEntry* entry = state.organisation_by_key(key_.public_key());
+    return entry == nullptr ? OrgId{0} : entry->id;
+  });
+}
+
+void Chain::pause(std::chrono::milliseconds duration) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, duration, [&] { return stopping_.load(); });
+}
+
+void Chain::set_trouble(std::string line) {
+  const std::lock_guard lock(mutex_);
+  trouble_ = std::move(line);
+}
+
+std::string Chain::trouble() const {
+  const std::lock_guard lock(mutex_);
+  return trouble_;
+}
+
+void Chain::produce() {
+  while (!stopping_) {
+    const auto made = ledger_->produce_if_due();
+    set_trouble(made.ok() ? "" : made.error().message);
+    pause(50ms);
+  }
+}
+
+void Chain::follow() {
+  while (!stopping_) {
+    const std::uint64_t next = ledger_->head().height + 1;
+    const auto answer = call_validator(following_, *config_.follow, "chain.blocks",
+                                       {{"from", next}, {"wait_ms", follow_wait_ms}}, {}, call_wait);
+    reachable_ = answer.ok();
+    if (!answer) {
+      set_trouble("following the chain: " + answer.error().message);
+      pause(500ms);
+      continue;
+    }
+    Status taken;
+    Reader reader(answer->body);
+    while (taken.ok() && reader.remaining() > 0 && !reader.failed()) {
+      const ByteView block = reader.blob(max_body_bytes);
+      if (!reader.failed()) taken = ledger_->import_block(block);
+    }
+    if (taken.ok()) taken = reader.finish("the validator's answer");
+    set_trouble(taken.ok() ? "" : "a block from the validator was refused: " + taken.error().message);
+    if (!taken.ok()) pause(2000ms);
+  }
+}
+
+Result<SubmittedRecord> Chain::submit(RecordBody body) {
+  const std::lock_guard lock(submit_mutex_);
+  if (!is_validator()) return submit_remote(std::move(body));
+  UFAB_ASSIGN(const SubmitOutcome outcome, ledger_->sign_and_submit(key_, std::move(body)));
+  return SubmittedRecord{outcome.id, outcome.height};
+}
+
+Result<SubmittedRecord> Chain::send_record(ByteView encoded) {
+  // The same bytes may be sent again: the validator knows the record by its id.
+  for (int attempt = 1;; ++attempt) {
+    const auto answer = call_validator(calls_, *config_.follow, "chain.submit", {},
+                                       Bytes(encoded.begin(), encoded.end()), call_wait);
+    if (answer) return decode_submitted(*answer);
+    const bool link_failed =
+        answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::timeout;
+    if (!link_failed || attempt == send_tries || stopping_) return answer.error();
+    pause(300ms);
+  }
+}
+
+Result<SubmittedRecord> Chain::submit_remote(RecordBody body) {
+  UFAB_ASSIGN(const Answer next, call_validator(calls_, *config_.follow, "chain.next_sequence",
+                                                {{"key", key_.public_key().hex()}}, {}, call_wait));
+  UFAB_ASSIGN(const std::uint64_t sequence, json_number(next.result, "sequence"));
+  if (sequence <= acknowledged_sequence_) {
+    return Error{ErrorCode::corrupt, "the validator forgot a record that it had acknowledged (sequence " +
+                                         std::to_string(acknowledged_sequence_) + ")"};
+  }
+  const Record record = sign_record(ledger_->chain_id(), key_, sequence, now_us(), std::move(body));
+  UFAB_ASSIGN(const SubmittedRecord submitted, send_record(encode_record(record)));
+  acknowledged_sequence_ = sequence;
+  // Reading one's own writes: what the caller looks at next has this record in it.
+  for (int i = 0; i < 100 && ledger_->head().height < submitted.height && !stopping_; ++i) {
+    static_cast<void>(ledger_->wait_for_block(submitted.height - 1, 100));
+  }
+  return submitted;
+}
+
+Status found_chain(const Home& home, const HomeConfig& config, const std::string& chain_name,
+                   const ChainParams& params) {
+  UFAB_ASSIGN(const KeyPair key, home.load_key());
+  Genesis genesis;
+  genesis.chain_name = chain_name;
+  genesis.organisation = config.organisation;
+  genesis.endpoint = Endpoint{config.listen_host, config.listen_port}.str();
+  genesis.params = params;
+  const auto ledger = Ledger::create(ledger_options(home), key, genesis);
+  if (!ledger) return ledger.error();
+  return {};
+}
+
+Status join_chain(const Home& home, const HomeConfig& config) {
+  UFAB_ASSERT(config.follow.has_value());
+  UFAB_ASSIGN(const KeyPair key, home.load_key());
+  UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
+  PeerPool pool(std::move(credentials));
+  const auto answer = call_validator(pool, *config.follow, "chain.blocks", {{"from", 0}, {"wait_ms", 0}}, {}, call_wait);
+  if (!answer) return answer.error().within("the validator at " + endpoint_of(*config.follow).str());
+  Reader reader(answer->body);
+  const ByteView block = reader.blob(max_body_bytes);
+  if (reader.failed()) return Error{ErrorCode::invalid, "the validator sent no first block"};
+  UFAB_ASSIGN(const std::unique_ptr<Ledger> ledger, Ledger::join(ledger_options(home), block));
+  if (ledger->chain_id() != config.follow->genesis) {
+    return Error{ErrorCode::corrupt, "the validator has another chain (" + ledger->chain_id().str() +
+                                         ") than the ticket names"};
+  }
+  const Record record = sign_record(ledger->chain_id(), key, 1, now_us(),
+                                    Organisation{config.organisation, Endpoint{config.listen_host, config.listen_port}.str()});
+  const auto registered = call_validator(pool, *config.follow, "chain.submit", {}, encode_record(record), call_wait);
+  if (!registered) return registered.error().within("registration");
+  return {};
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,89 @@
+// This node's copy of the chain: the validator produces it, every other node follows. Signs and submits this
+// organisation's records. Thread-safe.
+//
+// A follower trusts the validator only to hand out blocks: each is verified whole before it is taken in
+// (accounting/ledger.h). A submitted record is acknowledged when the validator has it on disk and this node's own
+// copy has reached its block, so that what the caller reads next contains it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "accounting/ledger.h"
+#include "jobs/node/home.h"
+#include "jobs/rpc/client.h"
+
+namespace ufab::jobs {
+
+struct SubmittedRecord {
+  RecordId id;
+  std::uint64_t height = 0;
+};
+
+class Chain {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Chain>> open(const Home& home, const HomeConfig& config);
+  ~Chain();
+  Chain(const Chain&) = delete;
+  Chain& operator=(const Chain&) = delete;
+
+  // Begins producing (validator) or following.
+  void start();
+
+  [[nodiscard]] Ledger& ledger() { return *ledger_; }
+  [[nodiscard]] const KeyPair& key() const { return key_; }
+  [[nodiscard]] bool is_validator() const { return !config_.follow.has_value(); }
+  // Reads under the ledger's lock; keep it short.
+  template <typename Reader>
+  auto read(Reader reader) const {
+    std::optional<decltype(reader(std::declval<const State&>()))> value;
+    ledger_->with_state([&](const State& state) { value.emplace(reader(state)); });
+    return std::move(*value);
+  }
+  // This organisation's number, 0 before its registration is seen.
+  [[nodiscard]] OrgId self() const;
+
+  // Errors: the rule that the record broke; unavailable when the validator cannot be reached.
+  [[nodiscard]] Result<SubmittedRecord> submit(RecordBody body);
+
+  // What went wrong with following lately; empty when all is well.
+  [[nodiscard]] std::string trouble() const;
+  // How far the validator was ahead at the last contact is not asked: only whether it answers.
+  [[nodiscard]] bool validator_reachable() const { return reachable_; }
+
+ private:
+  Chain(HomeConfig config, KeyPair key, Credentials credentials, std::unique_ptr<Ledger> ledger);
+  void produce();
+  void follow();
+  Result<SubmittedRecord> submit_remote(RecordBody body);
+  Result<SubmittedRecord> send_record(ByteView encoded);
+  void pause(std::chrono::milliseconds duration);
+  void set_trouble(std::string line);
+
+  HomeConfig config_;
+  KeyPair key_;
+  std::unique_ptr<Ledger> ledger_;
+  PeerPool calls_;      // for records
+  PeerPool following_;  // for blocks: its calls wait at the other end
+  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> reachable_{true};
+  std::mutex submit_mutex_;
+  std::uint64_t acknowledged_sequence_ = 0;  // guarded by submit_mutex_
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::string trouble_;
+};
+
+// Founds a one-validator chain in this home (`ufab init --solo`): the genesis block, this organisation as number 1.
+[[nodiscard]] Status found_chain(const Home& home, const HomeConfig& config, const std::string& chain_name,
+                                 const ChainParams& params);
+// Fetches block 0 from the validator, compares it with the ticket, and registers this organisation.
+[[nodiscard]] Status join_chain(const Home& home, const HomeConfig& config);
+
+}  // namespace ufab::jobs

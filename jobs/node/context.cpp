@@ -1,0 +1,49 @@
+#include "jobs/node/context.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+JobView view_of(const State& state, const JobEntry& job) {
+  JobView view{job, {}};
+  const auto add = [&](OrgId id) {
+    if (const OrgEntry* entry = state.organisation(id); entry != nullptr) view.organisations.emplace(id, *entry);
+  };
+  add(job.owner);
+  for (const AttemptEntry& attempt : job.attempts) {
+    for (const MemberEntry& member : attempt.members) add(member.share.organisation);
+  }
+  for (const auto& [number, window] : job.windows) add(window.verifier);
+  return view;
+}
+
+}  // namespace
+
+std::vector<JobView> view_jobs(const Chain& chain, const std::function<bool(const JobEntry&)>& wanted) {
+  return chain.read([&](const State& state) {
+    std::vector<JobView> views;
+    for (const auto& [id, job] : state.jobs()) {
+      if (wanted(job)) views.push_back(view_of(state, job));
+    }
+    return views;
+  });
+}
+
+std::optional<JobView> view_job(const Chain& chain, JobId job) {
+  return chain.read([&](const State& state) -> std::optional<JobView> {
+    const JobEntry* entry = state.job(job);
+    if (entry == nullptr) return std::nullopt;
+    return view_of(state, *entry);
+  });
+}
+
+Result<Answer> call_organisation(const NodeContext& node, const OrgEntry& organisation, const Request& request,
+                                 std::chrono::milliseconds timeout) {
+  auto endpoint = Endpoint::parse(organisation.endpoint);
+  if (!endpoint) return endpoint.error().within("organisation " + organisation.name);
+  auto answer = node.peers->call(*endpoint, organisation.key, request, timeout);
+  if (!answer) return answer.error().within("node of " + organisation.name);
+  return answer;
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,40 @@
+// What the parts of a node share. Every member outlives the parts and is thread-safe.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "jobs/batch/batch_system.h"
+#include "jobs/node/chain.h"
+#include "jobs/node/home.h"
+#include "jobs/rpc/client.h"
+
+namespace ufab::jobs {
+
+struct NodeContext {
+  Home home;
+  HomeConfig config;
+  Chain* chain = nullptr;
+  PeerPool* peers = nullptr;
+  BatchSystem* batch = nullptr;
+  std::string trainer;     // path of ufab-train
+  std::string program_folder;  // where ufab itself is, for the scripts' PATH
+  // One line into node.log, with the time in front.
+  std::function<void(const std::string&)> log;
+};
+
+// A job as the state has it, copied so that no lock is held while acting on it.
+struct JobView {
+  JobEntry job;
+  std::map<OrgId, OrgEntry> organisations;  // the owner, members of every attempt, verifiers
+};
+
+// Copies of the jobs for which `wanted` holds.
+[[nodiscard]] std::vector<JobView> view_jobs(const Chain& chain, const std::function<bool(const JobEntry&)>& wanted);
+[[nodiscard]] std::optional<JobView> view_job(const Chain& chain, JobId job);
+
+// A request to the node of an organisation.
+[[nodiscard]] Result<Answer> call_organisation(const NodeContext& node, const OrgEntry& organisation,
+                                               const Request& request, std::chrono::milliseconds timeout);
+
+}  // namespace ufab::jobs

@@ -1,0 +1,91 @@
+// The owner's side of jobs: takes submissions, files orders and attempts, follows runs, brings results home.
+//
+// Driven by the ledger and by what members' nodes answer, repeatable like the other agents:
+//   ordered   → file attempt 1 (unless held)
+//   leasing   → after lease_patience without a lease, plan again without the silent
+//   running   → ask members how they are; a run that failed for a passing reason → the next attempt, from the
+//               first window that is not complete; for a lasting one → cancel the job as failed
+//   requeue   → a verdict took windows back: the next attempt without the convicted
+//   settled   → fetch the outputs, the log and the final model
+// A submission is durable under outbox/ before its order is filed, so no crash loses one or files it twice.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "jobs/broker/broker.h"
+#include "jobs/node/job_files.h"
+#include "jobs/node/job_spec.h"
+#include "jobs/node/training_plan.h"
+
+namespace ufab::jobs {
+
+struct MemberProgress {
+  std::string organisation;
+  bool reachable = false;
+  std::string state;   // pending, running, ended, or empty before the run exists
+  std::string result;  // run_result_name
+  std::string reason;
+  int exit_code = 0;
+  int signal = 0;
+  std::uint64_t step = 0;
+  std::string loss;        // decimal text of the newest step
+  double tokens_per_s = 0;
+};
+
+class Gateway {
+ public:
+  explicit Gateway(NodeContext& node) : node_(node) {}
+
+  // "submit": params.spec (job_spec_to_json), params.train and params.data (absolute paths), params.test_only;
+  // body: the script. Answers job, offer and, for --test-only, no job. Thread-safe.
+  [[nodiscard]] Result<Answer> submit(const boost::json::object& params, ByteView script);
+  [[nodiscard]] Status set_hold(JobId job, bool held);
+  [[nodiscard]] Status cancel(JobId job, const std::string& reason);
+  // Plans the next attempt now. Thread-safe.
+  [[nodiscard]] Status requeue(JobId job);
+  [[nodiscard]] std::vector<MemberProgress> progress(JobId job) const;
+  [[nodiscard]] std::string pending_reason(JobId job) const;
+  [[nodiscard]] bool is_held(JobId job) const;
+
+  // One pass; called by one thread.
+  void tick();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Watch {  // what is known of a job beyond ledger and disk; lost at a restart without harm
+    Clock::time_point attempt_seen;
+    std::uint32_t attempt = 0;
+    std::map<std::string, Clock::time_point> unreachable_since;
+    std::optional<Clock::time_point> ended_since;
+    std::map<std::string, Clock::time_point> avoid;  // organisations that stayed silent, and since when
+    std::vector<MemberProgress> progress;
+    Clock::time_point asked;
+    std::string reason;
+    std::string said;
+    bool requeue_asked = false;
+  };
+
+  void adopt_outbox();
+  Status drive(const JobView& view);
+  Status drive_running(const JobView& view, Watch& watch);
+  Status plan_attempt(const JobView& view, const std::string& reason);
+  Status fail(const JobView& view, const std::string& reason);
+  Status finish(const JobView& view);
+  void ask_members(const JobView& view, Watch& watch);
+  Status countersign_usage(const JobView& view);
+  void mirror_output(const JobView& view, bool last);
+  [[nodiscard]] std::vector<ProviderCapacity> capacities() const;
+  Watch watch_of(JobId job) const;
+
+  NodeContext& node_;
+  mutable std::mutex mutex_;
+  std::map<JobId, Watch> watches_;  // guarded by mutex_
+};
+
+// Answers "job.progress" for a run of this node.
+[[nodiscard]] Answer local_progress(const NodeContext& node, JobId job, std::uint32_t attempt);
+
+}  // namespace ufab::jobs

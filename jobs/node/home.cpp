@@ -1,0 +1,148 @@
+#include "jobs/node/home.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <thread>
+#include <toml++/toml.h>
+
+#include "fabric/base/file.h"
+#include "jobs/script/values.h"
+
+namespace ufab::jobs {
+
+std::string JoinTicket::str() const {
+  return "ufab1:" + host + ":" + std::to_string(port) + ":" + validator.hex() + ":" + genesis.hex();
+}
+
+Result<JoinTicket> JoinTicket::parse(std::string_view text) {
+  const Error malformed{ErrorCode::invalid, "not a join ticket; it has the form ufab1:HOST:PORT:KEY:GENESIS, and "
+                                            "`ufab status` of the chain's first node prints it"};
+  const auto last = [&text](char separator) -> std::optional<std::string_view> {
+    const std::size_t at = text.rfind(separator);
+    if (at == std::string_view::npos) return std::nullopt;
+    const std::string_view part = text.substr(at + 1);
+    text.remove_suffix(text.size() - at);
+    return part;
+  };
+  if (!text.starts_with("ufab1:")) return malformed;
+  text.remove_prefix(6);
+  const auto genesis = last(':');
+  const auto key = last(':');
+  const auto port = last(':');
+  if (!genesis || !key || !port || text.empty()) return malformed;
+  JoinTicket ticket;
+  ticket.host = text;
+  const auto number = parse_count(*port, 1, 65535);
+  auto validator = PublicKey::parse(*key);
+  auto digest = Digest::parse("sha256:" + std::string(*genesis));
+  if (!number || !validator || !digest) return malformed;
+  ticket.port = static_cast<std::uint16_t>(*number);
+  ticket.validator = *validator;
+  ticket.genesis = *digest;
+  return ticket;
+}
+
+Result<Home> Home::locate(const std::string& option) {
+  std::string path = option;
+  if (path.empty()) {
+    if (const char* variable = std::getenv("UFAB_HOME"); variable != nullptr) path = variable;
+  }
+  if (path.empty()) {
+    const char* user_home = std::getenv("HOME");
+    if (user_home == nullptr) return Error{ErrorCode::usage, "no home: set UFAB_HOME or give --home DIR"};
+    path = std::string(user_home) + "/.ufab";
+  }
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error).lexically_normal();
+  if (error) return Error{ErrorCode::io, path + ": " + error.message()};
+  std::string text = absolute.string();
+  if (text.size() > 1 && text.back() == '/') text.pop_back();
+  // A Unix socket's path has 107 characters at most (sockaddr_un).
+  if (text.size() > 90) return Error{ErrorCode::limit, "the home's path is longer than 90 characters: " + text};
+  return Home(text);
+}
+
+std::uint32_t run_slots(const HomeConfig& config) {
+  return config.provider ? config.provider->slots : std::max(1U, std::thread::hardware_concurrency());
+}
+
+bool Home::exists() const { return file_exists(file("config.toml")); }
+
+Status check_organisation_name(std::string_view name) {
+  const bool good = !name.empty() && name.size() <= 32 && name[0] >= 'a' && name[0] <= 'z' &&
+                    std::all_of(name.begin(), name.end(), [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+                    });
+  if (good) return {};
+  return Error{ErrorCode::invalid, "'" + std::string(name) +
+                                       "' is no organisation's name: a lower-case letter, then letters, digits and "
+                                       "dashes, at most 32"};
+}
+
+Result<HomeConfig> Home::load_config() const {
+  const std::string path = file("config.toml");
+  auto text = read_text_file(path, 1 << 20);
+  if (!text) {
+    if (text.error().code == ErrorCode::not_found) {
+      return Error{ErrorCode::not_found, path_ + " is no home yet; `ufab init` makes one"};
+    }
+    return text.error();
+  }
+  try {
+    const toml::table table = toml::parse(*text, path);
+    HomeConfig config;
+    const auto number = [&](const toml::node_view<const toml::node>& node, std::uint64_t otherwise) {
+      return static_cast<std::uint64_t>(node.value<std::int64_t>().value_or(static_cast<std::int64_t>(otherwise)));
+    };
+    config.organisation = table["organisation"].value_or(std::string());
+    if (Status status = check_organisation_name(config.organisation); !status.ok()) return status.error().within(path);
+    config.listen_host = table["listen"]["host"].value_or(config.listen_host);
+    config.listen_port = static_cast<std::uint16_t>(number(table["listen"]["port"], 0));
+    if (const auto ticket = table["follow"].value<std::string>()) {
+      auto parsed = JoinTicket::parse(*ticket);
+      if (!parsed) return parsed.error().within(path);
+      config.follow = *parsed;
+    }
+    if (table.contains("provider")) {
+      ProviderConfig provider;
+      const auto section = table["provider"];
+      provider.slots = static_cast<std::uint32_t>(number(section["slots"], provider.slots));
+      provider.memory_mib = number(section["memory_mib"], provider.memory_mib);
+      provider.price_micro_per_tflop = number(section["price_micro_per_tflop"], provider.price_micro_per_tflop);
+      provider.price_micro_per_cpu_hour = number(section["price_micro_per_cpu_hour"], provider.price_micro_per_cpu_hour);
+      provider.trainer = section["trainer"].value_or(std::string());
+      config.provider = provider;
+    }
+    return config;
+  } catch (const toml::parse_error& error) {
+    std::ostringstream line;
+    line << path << ":" << error.source().begin.line << ": " << error.description();
+    return Error{ErrorCode::invalid, line.str()};
+  }
+}
+
+Status Home::save_config(const HomeConfig& config) const {
+  toml::table table{{"organisation", config.organisation},
+                    {"listen", toml::table{{"host", config.listen_host}, {"port", config.listen_port}}}};
+  if (config.follow) table.insert("follow", config.follow->str());
+  if (config.provider) {
+    const ProviderConfig& provider = *config.provider;
+    toml::table section{{"slots", provider.slots},
+                        {"memory_mib", static_cast<std::int64_t>(provider.memory_mib)},
+                        {"price_micro_per_tflop", static_cast<std::int64_t>(provider.price_micro_per_tflop)},
+                        {"price_micro_per_cpu_hour", static_cast<std::int64_t>(provider.price_micro_per_cpu_hour)}};
+    if (!provider.trainer.empty()) section.insert("trainer", provider.trainer);
+    table.insert("provider", section);
+  }
+  std::ostringstream text;
+  text << "# Written by ufab; read when the node starts.\n" << table << "\n";
+  return write_file_atomic(file("config.toml"), as_bytes(text.str()));
+}
+
+Result<KeyPair> Home::load_key() const { return KeyPair::load(file("org.key")); }
+
+}  // namespace ufab::jobs

@@ -1,0 +1,77 @@
+// A home: everything that belongs to one organisation's node, under one folder ($UFAB_HOME, --home).
+//
+//   config.toml   who we are, where we listen, whom we follow, what we offer (below)
+//   org.key       Ed25519 seed of the organisation, 0600
+//   chain/        the ledger (accounting/ledger.h)
+//   jobs/N/       our part in job N: what we submitted, what we run, outputs
+//   batch/        the local batch system's runs
+//   blobs/        files by digest: scripts, definitions, corpora
+//   node.sock     the owner's socket; node.lock, node.log beside it
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "fabric/base/digest.h"
+#include "fabric/base/sign.h"
+
+namespace ufab::jobs {
+
+// Where the validator of the chain is: printed by `ufab init --solo`, given to `ufab init --join`.
+// Text form: "ufab1:HOST:PORT:KEY:GENESIS", key and genesis digest in hexadecimal.
+struct JoinTicket {
+  std::string host;
+  std::uint16_t port = 0;
+  PublicKey validator;
+  Digest genesis;
+  [[nodiscard]] std::string str() const;
+  [[nodiscard]] static Result<JoinTicket> parse(std::string_view text);
+};
+
+struct ProviderConfig {
+  std::uint32_t slots = 1;                        // processors offered
+  std::uint64_t memory_mib = 0;
+  std::uint64_t price_micro_per_tflop = 2000;
+  std::uint64_t price_micro_per_cpu_hour = 50000;
+  std::string trainer;                            // path of ufab-train; empty: beside this program
+};
+
+struct HomeConfig {
+  std::string organisation;                 // [a-z][a-z0-9-]{0,31}
+  std::string listen_host = "127.0.0.1";
+  std::uint16_t listen_port = 0;
+  std::optional<JoinTicket> follow;         // nullopt: this node is the chain's validator
+  std::optional<ProviderConfig> provider;   // nullopt: no provider
+};
+
+// Processors for this node's batch runs: the provider's, or all of them on a node that only verifies.
+[[nodiscard]] std::uint32_t run_slots(const HomeConfig& config);
+
+class Home {
+ public:
+  explicit Home(std::string path) : path_(std::move(path)) {}
+  // --home, $UFAB_HOME, ~/.ufab in this order; absolute.
+  [[nodiscard]] static Result<Home> locate(const std::string& option);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] std::string chain_folder() const { return file("chain"); }
+  [[nodiscard]] std::string batch_folder() const { return file("batch"); }
+  [[nodiscard]] std::string socket() const { return file("node.sock"); }
+  [[nodiscard]] std::string job_folder(std::uint64_t job) const { return file("jobs/" + std::to_string(job)); }
+  [[nodiscard]] std::string blob(const Digest& digest) const { return file("blobs/" + digest.hex()); }
+  [[nodiscard]] bool exists() const;
+
+  [[nodiscard]] Result<HomeConfig> load_config() const;
+  [[nodiscard]] Status save_config(const HomeConfig& config) const;
+  [[nodiscard]] Result<KeyPair> load_key() const;
+
+ private:
+  std::string path_;
+};
+
+// Lower-case letter, then letters, digits and dashes, at most 32 characters.
+[[nodiscard]] Status check_organisation_name(std::string_view name);
+
+}  // namespace ufab::jobs

@@ -1,0 +1,111 @@
+#include "jobs/node/job_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "fabric/base/file.h"
+#include "fabric/train/checkpoint.h"
+#include "fabric/train/contributions.h"
+#include "jobs/script/values.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto piece_wait = 20s;
+
+}  // namespace
+
+Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_view name) {
+  const JobFolder folder(home, job);
+  const Error unknown{ErrorCode::not_found, "no file '" + std::string(name) + "' of job " + std::to_string(job)};
+  const auto existing = [&](std::string path) -> Result<std::string> {
+    if (!file_exists(path)) return unknown;
+    return path;
+  };
+  if (name == "spec") return existing(folder.spec());
+  if (name == "script") return existing(folder.script());
+  if (name == "definition") return existing(folder.definition());
+  if (name == "corpus") return existing(folder.corpus());
+  if (name == "output") return existing(folder.output());
+  if (name == "error") return existing(folder.error());
+
+  std::vector<std::uint64_t> numbers;
+  const std::size_t colon = name.find(':');
+  const std::string_view kind = name.substr(0, colon);
+  for (std::string_view rest = colon == std::string_view::npos ? "" : name.substr(colon + 1); !rest.empty();) {
+    const std::size_t end = rest.find(':');
+    const auto number = parse_count(rest.substr(0, end), 0, 1'000'000'000);
+    if (!number || numbers.size() == 2) return unknown;
+    numbers.push_back(*number);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+  }
+  if (numbers.empty()) return unknown;
+  const auto attempt = static_cast<std::uint32_t>(numbers[0]);
+  if (kind == "log" && numbers.size() == 1) return existing(folder.out(attempt) + "/log.jsonl");
+  if (kind == "windows" && numbers.size() == 1) return existing(folder.out(attempt) + "/windows.jsonl");
+  if (kind == "contributions" && numbers.size() == 2) {
+    return existing(contributions_path(folder.out(attempt), numbers[1]));
+  }
+  if (kind == "checkpoint" && numbers.size() == 2) {
+    for (std::uint32_t from = attempt; from >= 1; --from) {
+      std::string path = checkpoint_path(folder.out(from), numbers[1]);
+      if (file_exists(path)) return path;
+    }
+  }
+  return unknown;
+}
+
+Result<Answer> read_job_file(const std::string& path, std::uint64_t offset) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Error{ErrorCode::io, path + ": " + std::strerror(errno)};
+  struct stat info {};
+  Answer answer;
+  answer.body.resize(piece_bytes);
+  ssize_t got = -1;
+  if (::fstat(fd, &info) == 0) got = ::pread(fd, answer.body.data(), piece_bytes, static_cast<off_t>(offset));
+  const int error = errno;
+  ::close(fd);
+  if (got < 0) return Error{ErrorCode::io, path + ": " + std::strerror(error)};
+  answer.body.resize(static_cast<std::size_t>(got));
+  answer.result["size"] = static_cast<std::uint64_t>(info.st_size);
+  return answer;
+}
+
+Status fetch_job_file(const NodeContext& node, const OrgEntry& from, JobId job, const std::string& name,
+                      const std::string& destination, const Digest* digest, std::uint64_t max_bytes) {
+  const std::string part = destination + ".part";
+  UFAB_ASSIGN(AppendFile file, AppendFile::open(part, 0600));
+  for (;;) {
+    const Request request{"job.file", {{"job", job}, {"name", name}, {"offset", file.size()}}, {}};
+    UFAB_ASSIGN(const Answer answer, call_organisation(node, from, request, piece_wait));
+    UFAB_ASSIGN(const std::uint64_t size, json_number(answer.result, "size"));
+    if (size > max_bytes) {
+      return Error{ErrorCode::limit, "file '" + name + "' of " + from.name + " has " + std::to_string(size) + " bytes"};
+    }
+    if (file.size() > size || (answer.body.empty() && file.size() < size)) {
+      UFAB_TRY(file.truncate(0));  // it changed at the other end, or what we kept is another file's
+      return Error{ErrorCode::conflict, "file '" + name + "' of " + from.name + " changed while it was fetched"};
+    }
+    UFAB_TRY(file.append(answer.body));
+    if (file.size() >= size) break;
+  }
+  UFAB_TRY(file.sync());
+  if (digest != nullptr) {
+    UFAB_ASSIGN(const Digest actual, sha256_file(part));
+    if (actual != *digest) {
+      UFAB_TRY(file.truncate(0));
+      return Error{ErrorCode::corrupt, "file '" + name + "' of " + from.name + " is " + actual.str() +
+                                           ", the order names " + digest->str()};
+    }
+  }
+  return rename_durable(part, destination);
+}
+
+}  // namespace ufab::jobs

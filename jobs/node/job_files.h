@@ -1,0 +1,55 @@
+// The files of a job in a home, and how one node fetches them from another.
+//
+//   jobs/N/spec.json  script  definition.toml          from the owner
+//   jobs/N/corpus.h5                                   link to blobs/DIGEST
+//   jobs/N/output     error                            of the present attempt's script, truncated on each
+//   jobs/N/attempt-A/gang.json  bridge.key  out/…      what the trainer reads and writes (fabric/train/)
+//   jobs/N/verify-A-W/…                                a verifier's re-execution
+//   jobs/N/result/…                                    the owner's: final checkpoint and outputs
+//
+// A node hands out a file by its public name (below), never by a path: "spec", "script", "definition", "corpus",
+// "output", "error", "log:A", "windows:A", "contributions:A:W", "checkpoint:A:STEP". A checkpoint asked of attempt A
+// may come from an earlier one that led to it; the receiver checks its digest.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "jobs/node/context.h"
+
+namespace ufab::jobs {
+
+class JobFolder {
+ public:
+  JobFolder(const Home& home, JobId job) : path_(home.job_folder(job)) {}
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::string spec() const { return path_ + "/spec.json"; }
+  [[nodiscard]] std::string script() const { return path_ + "/script"; }
+  [[nodiscard]] std::string definition() const { return path_ + "/definition.toml"; }
+  [[nodiscard]] std::string corpus() const { return path_ + "/corpus.h5"; }
+  [[nodiscard]] std::string output() const { return path_ + "/output"; }
+  [[nodiscard]] std::string error() const { return path_ + "/error"; }
+  [[nodiscard]] std::string result() const { return path_ + "/result"; }
+  [[nodiscard]] std::string attempt(std::uint32_t number) const { return path_ + "/attempt-" + std::to_string(number); }
+  [[nodiscard]] std::string out(std::uint32_t number) const { return attempt(number) + "/out"; }
+  [[nodiscard]] std::string verification(std::uint32_t attempt, std::uint64_t window) const {
+    return path_ + "/verify-" + std::to_string(attempt) + "-" + std::to_string(window);
+  }
+
+ private:
+  std::string path_;
+};
+
+// The path behind a public name; not_found when this node does not have it.
+[[nodiscard]] Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_view name);
+
+// Answers "job.file" {job, name, offset}: at most piece_bytes from there and the whole size.
+inline constexpr std::size_t piece_bytes = 4u << 20;
+[[nodiscard]] Result<Answer> read_job_file(const std::string& path, std::uint64_t offset);
+
+// Fetches a file into `destination` (temporary name, sync, rename), going on where an earlier try stopped.
+// With a digest the file must have it. Files over max_bytes are refused.
+[[nodiscard]] Status fetch_job_file(const NodeContext& node, const OrgEntry& from, JobId job, const std::string& name,
+                                    const std::string& destination, const Digest* digest, std::uint64_t max_bytes);
+
+}  // namespace ufab::jobs

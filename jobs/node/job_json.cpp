@@ -1,0 +1,143 @@
+#include "jobs/node/job_json.h"
+
+#include <boost/json.hpp>
+
+#include "fabric/base/file.h"
+
+namespace ufab::jobs {
+
+namespace json = boost::json;
+
+namespace {
+
+struct SlurmState {
+  const char* name;
+  const char* code;
+};
+
+SlurmState slurm_state(const JobEntry& job) {
+  switch (job.phase) {
+    case JobPhase::ordered:
+    case JobPhase::leasing: return {"PENDING", "PD"};
+    case JobPhase::running: return {"RUNNING", "R"};
+    case JobPhase::validating: return {"COMPLETING", "CG"};
+    case JobPhase::requeue: return {"REQUEUED", "RQ"};
+    case JobPhase::settled: break;
+  }
+  const JobResult result = job.settlement ? job.settlement->result : JobResult::failed;
+  if (result == JobResult::cancelled) return {"CANCELLED", "CA"};
+  if (result == JobResult::failed) return {"FAILED", "F"};
+  if (job.usage && (job.usage->receipt.exit_code != 0 || job.usage->receipt.signal != 0)) return {"FAILED", "F"};
+  return {"COMPLETED", "CD"};
+}
+
+json::object windows_to_json(const JobEntry& job) {
+  std::uint64_t assigned = 0;
+  std::uint64_t good = 0;
+  for (const auto& [number, window] : job.windows) {
+    assigned += window.check == WindowCheck::assigned ? 1 : 0;
+    good += window.check == WindowCheck::good ? 1 : 0;
+  }
+  return {{"total", job.windows_total()}, {"complete", job.windows_complete}, {"assigned", assigned}, {"verified", good}};
+}
+
+}  // namespace
+
+json::object job_to_json(const NodeContext& node, const Gateway& gateway, const JobView& view, bool whole) {
+  const JobEntry& job = view.job;
+  const SlurmState state = slurm_state(job);
+  json::object object{{"schema", "ufab.job/1"},
+                      {"job", job.id},
+                      {"name", job.order.name},
+                      {"kind", job_kind_name(job.order.kind)},
+                      {"owner", view.organisations.at(job.owner).name},
+                      {"state", state.name},
+                      {"code", state.code},
+                      {"phase", job_phase_name(job.phase)},
+                      {"budget_micro", job.order.budget},
+                      {"steps", job.order.steps},
+                      {"attempts", job.attempts.size()},
+                      {"held", gateway.is_held(job.id)},
+                      {"finished", file_exists(JobFolder(node.home, job.id).path() + "/finished")}};
+  std::string reason = job.cancelled ? job.cancelled->reason : gateway.pending_reason(job.id);
+  if (reason.empty() && job.attempts.size() > 1) reason = "requeued";
+  object["reason"] = reason;
+  json::array members;
+  if (!job.attempts.empty()) {
+    const std::vector<MemberProgress> progress = gateway.progress(job.id);
+    for (const MemberEntry& member : job.attempts.back().members) {
+      json::object fields{{"organisation", view.organisations.at(member.share.organisation).name},
+                          {"first_micro_batch", member.share.micro_batch_first},
+                          {"micro_batches", member.share.micro_batch_count},
+                          {"leased", member.leased}};
+      for (const MemberProgress& known : progress) {
+        if (known.organisation != view.organisations.at(member.share.organisation).name) continue;
+        fields["reachable"] = known.reachable;
+        fields["run"] = known.state;
+        fields["result"] = known.result;
+        fields["step"] = known.step;
+        fields["loss"] = known.loss;
+        fields["tokens_per_s"] = known.tokens_per_s;
+      }
+      members.push_back(std::move(fields));
+    }
+  }
+  object["members"] = members;
+  if (job.order.kind == JobKind::training) object["windows"] = windows_to_json(job);
+  if (job.usage) {
+    object["usage"] = json::object{{"provider", view.organisations.at(job.usage->provider).name},
+                                   {"cpu_us", job.usage->receipt.cpu_us},
+                                   {"wall_us", job.usage->receipt.wall_us},
+                                   {"memory_peak_bytes", job.usage->receipt.memory_peak_bytes},
+                                   {"exit_code", job.usage->receipt.exit_code},
+                                   {"signal", job.usage->receipt.signal}};
+  }
+  if (job.settlement) {
+    const Settlement& settlement = *job.settlement;
+    json::array payments;
+    for (const Payment& payment : settlement.payments) {
+      const auto found = view.organisations.find(payment.organisation);
+      payments.push_back(json::object{{"organisation", found == view.organisations.end() ? "?" : found->second.name},
+                                      {"windows", payment.windows},
+                                      {"work_mflop", payment.work_mflop},
+                                      {"cpu_us", payment.cpu_us},
+                                      {"amount_micro", payment.amount}});
+    }
+    object["settlement"] = json::object{{"result", job_result_name(settlement.result)},
+                                        {"verified", settlement.verified},
+                                        {"windows_paid", settlement.windows_paid},
+                                        {"windows_verified", settlement.windows_verified},
+                                        {"final_digest", settlement.final_digest.str()},
+                                        {"payments", payments},
+                                        {"fee_burned_micro", settlement.fee_burned},
+                                        {"fee_treasury_micro", settlement.fee_treasury},
+                                        {"refund_micro", settlement.refund}};
+  }
+  if (!whole) return object;
+  object["script_digest"] = job.order.script_digest.str();
+  object["data_digest"] = job.order.data_content_digest.str();
+  object["folder"] = JobFolder(node.home, job.id).path();
+  return object;
+}
+
+json::object organisation_to_json(const State& state, const OrgEntry& organisation) {
+  json::object object{{"organisation", organisation.name},
+                      {"number", organisation.id},
+                      {"balance_micro", state.balance(organisation.id)},
+                      {"stake_micro", state.stake(organisation.id)},
+                      {"unbonding_micro", state.accounts().balance({AccountKind::unbonding, organisation.id})},
+                      {"score", organisation.score},
+                      {"endpoint", organisation.endpoint}};
+  if (organisation.provider) {
+    const ProviderOffer& offer = organisation.provider->offer;
+    object["provider"] = json::object{{"status", provider_status_name(organisation.provider->status)},
+                                      {"slots", offer.ranks * offer.threads},
+                                      {"memory_mib", offer.memory_bytes >> 20},
+                                      {"mflops", offer.mflops},
+                                      {"price_micro_per_tflop", offer.price_per_tflop},
+                                      {"price_micro_per_cpu_hour", offer.price_per_cpu_hour}};
+  }
+  return object;
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,167 @@
+#include "jobs/node/job_spec.h"
+
+#include <boost/json.hpp>
+
+#include "fabric/base/file.h"
+
+namespace ufab::jobs {
+
+namespace json = boost::json;
+
+namespace {
+
+json::object map_to_json(const std::map<std::string, std::string>& map) {
+  json::object object;
+  for (const auto& [key, value] : map) object[key] = value;
+  return object;
+}
+
+std::map<std::string, std::string> map_from_json(const json::value& value) {
+  std::map<std::string, std::string> map;
+  for (const auto& [key, entry] : value.as_object()) map[std::string(key)] = std::string(entry.as_string());
+  return map;
+}
+
+json::object options_to_json(const SubmitOptions& o) {
+  json::object object{{"output", o.output},
+                      {"error", o.error},
+                      {"input", o.input},
+                      {"working_folder", o.working_folder},
+                      {"comment", o.comment},
+                      {"tasks", o.tasks},
+                      {"cpus_per_task", o.cpus_per_task},
+                      {"memory_limit_mib", o.memory_limit_mib()},
+                      {"requeue", o.requeue},
+                      {"hold", o.hold},
+                      {"append_output", o.append_output},
+                      {"providers_min", o.providers.min},
+                      {"providers_max", o.providers.max},
+                      {"budget_micro", o.budget_micro},
+                      {"max_price_micro", o.max_price_micro},
+                      {"verify_rate_ppm", o.verify.none ? 0U : o.verify.rate_ppm},
+                      {"prefer", json::array(o.prefer.begin(), o.prefer.end())},
+                      {"shares", json::array(o.shares.begin(), o.shares.end())}};
+  if (o.time_limit_minutes) object["time_limit_minutes"] = *o.time_limit_minutes;
+  if (o.signal) {
+    object["signal"] = json::object{{"number", o.signal->number},
+                                    {"seconds_before_end", o.signal->seconds_before_end},
+                                    {"batch_shell_only", o.signal->batch_shell_only}};
+  }
+  return object;
+}
+
+SubmitOptions options_from_json(const json::object& object) {
+  SubmitOptions o;
+  const auto text = [&](const char* key) { return std::string(object.at(key).as_string()); };
+  const auto number = [&](const char* key) { return object.at(key).to_number<std::uint64_t>(); };
+  const auto small = [&](const char* key) { return object.at(key).to_number<std::uint32_t>(); };
+  o.output = text("output");
+  o.error = text("error");
+  o.input = text("input");
+  o.working_folder = text("working_folder");
+  o.comment = text("comment");
+  o.tasks = small("tasks");
+  o.cpus_per_task = small("cpus_per_task");
+  o.memory_mib = number("memory_limit_mib");
+  o.requeue = object.at("requeue").as_bool();
+  o.hold = object.at("hold").as_bool();
+  o.append_output = object.at("append_output").as_bool();
+  o.providers = {small("providers_min"), small("providers_max")};
+  o.budget_micro = number("budget_micro");
+  o.max_price_micro = number("max_price_micro");
+  o.verify.rate_ppm = small("verify_rate_ppm");
+  o.verify.none = o.verify.rate_ppm == 0;
+  for (const json::value& name : object.at("prefer").as_array()) o.prefer.emplace_back(name.as_string());
+  for (const json::value& share : object.at("shares").as_array()) o.shares.push_back(share.to_number<std::uint32_t>());
+  o.time_limit_minutes.reset();
+  if (const json::value* limit = object.if_contains("time_limit_minutes")) {
+    o.time_limit_minutes = limit->to_number<std::uint32_t>();
+  }
+  if (const json::value* signal = object.if_contains("signal")) {
+    const json::object& fields = signal->as_object();
+    o.signal = SignalRequest{fields.at("number").to_number<int>(),
+                             fields.at("seconds_before_end").to_number<std::uint32_t>(),
+                             fields.at("batch_shell_only").as_bool()};
+  }
+  return o;
+}
+
+}  // namespace
+
+json::object job_spec_to_json(const JobSpec& spec, bool for_others) {
+  json::object object{{"schema", "ufab.job-spec/1"},
+                      {"name", spec.name},
+                      {"idempotency_key", spec.idempotency_key},
+                      {"training", spec.training},
+                      {"options", options_to_json(spec.options)},
+                      {"arguments", json::array(spec.arguments.begin(), spec.arguments.end())},
+                      {"submit_folder", spec.submit_folder},
+                      {"exported", map_to_json(spec.exported)},
+                      {"environment", for_others ? json::object{} : map_to_json(spec.environment)},
+                      {"script", spec.script.str()},
+                      {"definition", spec.definition.str()},
+                      {"data", spec.data.str()}};
+  return object;
+}
+
+Result<JobSpec> job_spec_from_json(const json::value& value) {
+  try {
+    const json::object& object = value.as_object();
+    if (object.at("schema").as_string() != "ufab.job-spec/1") {
+      return Error{ErrorCode::invalid, "a job specification of another version"};
+    }
+    JobSpec spec;
+    spec.name = std::string(object.at("name").as_string());
+    spec.idempotency_key = std::string(object.at("idempotency_key").as_string());
+    spec.training = object.at("training").as_bool();
+    spec.options = options_from_json(object.at("options").as_object());
+    spec.options.job_name = spec.name;
+    for (const json::value& word : object.at("arguments").as_array()) spec.arguments.emplace_back(word.as_string());
+    spec.submit_folder = std::string(object.at("submit_folder").as_string());
+    spec.exported = map_from_json(object.at("exported"));
+    spec.environment = map_from_json(object.at("environment"));
+    UFAB_ASSIGN(spec.script, Digest::parse(object.at("script").as_string()));
+    UFAB_ASSIGN(spec.definition, Digest::parse(object.at("definition").as_string()));
+    UFAB_ASSIGN(spec.data, Digest::parse(object.at("data").as_string()));
+    return spec;
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::invalid, std::string("a malformed job specification: ") + error.what()};
+  }
+}
+
+Status save_job_spec(const std::string& path, const JobSpec& spec) {
+  return write_file_atomic(path, as_bytes(json::serialize(job_spec_to_json(spec, false)) + "\n"), 0600);
+}
+
+Result<JobSpec> load_job_spec(const std::string& path) {
+  UFAB_ASSIGN(const std::string text, read_text_file(path, 4u << 20));
+  json::error_code error;
+  const json::value value = json::parse(text, error);
+  if (error) return Error{ErrorCode::corrupt, path + ": not JSON"};
+  auto spec = job_spec_from_json(value);
+  if (!spec) return spec.error().within(path);
+  return spec;
+}
+
+void select_environment(const std::map<std::string, std::string>& variables, JobSpec& spec) {
+  for (const std::string& entry : spec.options.export_names) {
+    if (entry == "NONE") continue;
+    if (entry == "ALL") {
+      for (const auto& [key, value] : variables) {
+        if (!key.starts_with("SLURM_") && !key.starts_with("UFAB_") && !key.starts_with("SBATCH_")) {
+          spec.environment[key] = value;
+        }
+      }
+      continue;
+    }
+    const std::size_t equals = entry.find('=');
+    const std::string name = entry.substr(0, equals);
+    if (equals != std::string::npos) {
+      spec.exported[name] = entry.substr(equals + 1);
+    } else if (const auto found = variables.find(name); found != variables.end()) {
+      spec.exported[name] = found->second;
+    }
+  }
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,290 @@
+#include "jobs/node/methods.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+
+#include "fabric/base/codec.h"
+#include "jobs/node/job_json.h"
+#include "jobs/node/provider_agent.h"
+
+namespace ufab::jobs {
+
+namespace json = boost::json;
+
+namespace {
+
+using Method = Result<Answer> (*)(const MethodContext& context, const Caller& caller, const Request& request);
+
+Result<Answer> chain_blocks(const MethodContext& context, const Caller&, const Request& request) {
+  Ledger& ledger = context.node->chain->ledger();
+  UFAB_ASSIGN(const std::uint64_t from, json_number(request.params, "from"));
+  UFAB_ASSIGN(const std::uint64_t wait_ms, json_number(request.params, "wait_ms"));
+  const Head head = from == 0 ? ledger.head() : ledger.wait_for_block(from - 1, std::min<std::uint64_t>(wait_ms, 5000));
+  Writer writer;
+  const std::uint64_t last = head.height;
+  for (std::uint64_t height = from; height <= last; ++height) {
+    UFAB_ASSIGN(const Bytes block, ledger.block(height));
+    if (!writer.bytes().empty() && writer.bytes().size() + block.size() + 4 > piece_bytes) break;
+    writer.blob(block);
+  }
+  return Answer{{{"head", last}}, writer.take()};
+}
+
+Result<Answer> chain_submit(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const SubmitOutcome outcome, context.node->chain->ledger().submit(request.body));
+  return Answer{{{"id", outcome.id.str()}, {"height", outcome.height}}, {}};
+}
+
+Result<Answer> chain_next_sequence(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::string text, json_text(request.params, "key", 64));
+  UFAB_ASSIGN(const PublicKey key, PublicKey::parse(text));
+  return Answer{{{"sequence", context.node->chain->ledger().next_sequence(key)}}, {}};
+}
+
+// The parties of a job may see its files: owner, members, assigned verifiers, and the chain's validator.
+Result<JobView> job_for(const MethodContext& context, const Caller& caller, const Request& request) {
+  UFAB_ASSIGN(const std::uint64_t number, json_number(request.params, "job"));
+  auto view = view_job(*context.node->chain, number);
+  if (!view) return Error{ErrorCode::not_found, "no job " + std::to_string(number)};
+  if (!caller) return *std::move(view);
+  const bool party = std::any_of(view->organisations.begin(), view->organisations.end(),
+                                 [&](const auto& entry) { return entry.second.key == *caller; });
+  const bool validator = context.node->config.follow && context.node->config.follow->validator == *caller;
+  if (!party && !validator) return Error{ErrorCode::denied, "not a party of job " + std::to_string(number)};
+  return *std::move(view);
+}
+
+Result<Answer> job_file(const MethodContext& context, const Caller& caller, const Request& request) {
+  UFAB_ASSIGN(const JobView view, job_for(context, caller, request));
+  UFAB_ASSIGN(const std::string name, json_text(request.params, "name", 128));
+  UFAB_ASSIGN(const std::uint64_t offset, json_number(request.params, "offset"));
+  const JobFolder folder(context.node->home, view.job.id);
+  if (name == "spec" && caller) {
+    UFAB_ASSIGN(const JobSpec spec, load_job_spec(folder.spec()));
+    const std::string text = json::serialize(job_spec_to_json(spec, true)) + "\n";
+    Answer answer;
+    answer.result["size"] = text.size();
+    if (offset < text.size()) answer.body.assign(text.begin() + static_cast<std::ptrdiff_t>(offset), text.end());
+    return answer;
+  }
+  UFAB_ASSIGN(const std::string path, resolve_job_file(context.node->home, view.job.id, name));
+  return read_job_file(path, offset);
+}
+
+Result<Answer> job_progress(const MethodContext& context, const Caller& caller, const Request& request) {
+  UFAB_ASSIGN(const JobView view, job_for(context, caller, request));
+  UFAB_ASSIGN(const std::uint64_t attempt, json_number(request.params, "attempt"));
+  return local_progress(*context.node, view.job.id, static_cast<std::uint32_t>(attempt));
+}
+
+Result<Answer> node_status(const MethodContext& context, const Caller&, const Request&) {
+  const NodeContext& node = *context.node;
+  const Head head = node.chain->ledger().head();
+  json::object result{{"schema", "ufab.status/1"},
+                      {"organisation", node.config.organisation},
+                      {"key", node.chain->key().public_key().hex()},
+                      {"listen", Endpoint{node.config.listen_host, node.config.listen_port}.str()},
+                      {"validator", node.chain->is_validator()},
+                      {"validator_reachable", node.chain->validator_reachable()},
+                      {"trouble", node.chain->trouble()},
+                      {"chain_id", node.chain->ledger().chain_id().str()},
+                      {"height", head.height},
+                      {"head", head.hash.str()},
+                      {"number", node.chain->self()}};
+  JoinTicket ticket{node.config.listen_host, node.config.listen_port, node.chain->key().public_key(),
+                    node.chain->ledger().chain_id()};
+  if (node.config.follow) ticket = *node.config.follow;
+  result["ticket"] = ticket.str();
+  node.chain->read([&](const State& state) {
+    result["chain_name"] = state.chain_name();
+    result["epoch"] = state.epoch();
+    result["organisations"] = state.organisations().size();
+    result["jobs"] = state.job_last();
+    return 0;
+  });
+  return Answer{std::move(result), {}};
+}
+
+Result<Answer> node_stop(const MethodContext& context, const Caller&, const Request& request) {
+  if (json_flag(request.params, "end_runs")) {
+    const auto names = context.node->batch->list();
+    if (names) {
+      for (const std::string& name : *names) static_cast<void>(context.node->batch->cancel(name));
+    }
+  }
+  context.stop();
+  return Answer{};
+}
+
+Result<Answer> submit(const MethodContext& context, const Caller&, const Request& request) {
+  return context.gateway->submit(request.params, request.body);
+}
+
+Result<Answer> list_jobs(const MethodContext& context, const Caller&, const Request& request) {
+  const bool all = json_flag(request.params, "all");
+  const OrgId self = context.node->chain->self();
+  const auto views = view_jobs(*context.node->chain, [&](const JobEntry& job) {
+    const bool mine = job.owner == self;
+    return (mine || all) && (all || job.phase != JobPhase::settled);
+  });
+  json::array jobs;
+  for (const JobView& view : views) jobs.push_back(job_to_json(*context.node, *context.gateway, view, false));
+  return Answer{{{"schema", "ufab.queue/1"}, {"jobs", jobs}}, {}};
+}
+
+Result<Answer> show_job(const MethodContext& context, const Caller& caller, const Request& request) {
+  UFAB_ASSIGN(const JobView view, job_for(context, caller, request));
+  return Answer{job_to_json(*context.node, *context.gateway, view, true), {}};
+}
+
+Result<Answer> job_output(const MethodContext& context, const Caller& caller, const Request& request) {
+  UFAB_ASSIGN(const JobView view, job_for(context, caller, request));
+  UFAB_ASSIGN(const std::uint64_t offset, json_number(request.params, "offset"));
+  UFAB_ASSIGN(const std::string wanted, json_text(request.params, "provider", 64));
+  if (view.job.attempts.empty()) return Error{ErrorCode::not_found, "the job has not started yet"};
+  for (const MemberEntry& member : view.job.attempts.back().members) {
+    const OrgEntry& organisation = view.organisations.at(member.share.organisation);
+    if (!wanted.empty() && organisation.name != wanted) continue;
+    if (organisation.id == context.node->chain->self()) {
+      UFAB_ASSIGN(const std::string path, resolve_job_file(context.node->home, view.job.id, "output"));
+      return read_job_file(path, offset);
+    }
+    return call_organisation(*context.node, organisation,
+                             {"job.file", {{"job", view.job.id}, {"name", "output"}, {"offset", offset}}, {}},
+                             std::chrono::seconds(10));
+  }
+  return Error{ErrorCode::not_found, "'" + wanted + "' does not run this job"};
+}
+
+Result<std::uint64_t> job_number(const Request& request) { return json_number(request.params, "job"); }
+
+Result<Answer> cancel_job(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::uint64_t job, job_number(request));
+  UFAB_TRY(context.gateway->cancel(job, "cancelled by its owner"));
+  return Answer{};
+}
+Result<Answer> hold_job(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::uint64_t job, job_number(request));
+  UFAB_TRY(context.gateway->set_hold(job, true));
+  return Answer{};
+}
+Result<Answer> release_job(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::uint64_t job, job_number(request));
+  UFAB_TRY(context.gateway->set_hold(job, false));
+  return Answer{};
+}
+Result<Answer> requeue_job(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::uint64_t job, job_number(request));
+  UFAB_TRY(context.gateway->requeue(job));
+  return Answer{};
+}
+
+Result<Answer> account(const MethodContext& context, const Caller&, const Request&) {
+  return context.node->chain->read([&](const State& state) -> Result<Answer> {
+    json::array all;
+    for (const auto& [id, organisation] : state.organisations()) all.push_back(organisation_to_json(state, organisation));
+    return Answer{{{"schema", "ufab.accounts/1"},
+                   {"organisation", context.node->config.organisation},
+                   {"minted_micro", state.accounts().minted()},
+                   {"burned_micro", state.accounts().burned()},
+                   {"treasury_micro", state.accounts().balance({AccountKind::treasury, 0})},
+                   {"stake_min_micro", state.params().stake_min},
+                   {"accounts", all}},
+                  {}};
+  });
+}
+
+// Records that the owner orders directly: the CLI names the kind and the fields, the node signs.
+Result<Answer> file_record(const MethodContext& context, const Caller&, const Request& request) {
+  const json::object& params = request.params;
+  UFAB_ASSIGN(const std::string kind, json_text(params, "kind", 32));
+  RecordBody body;
+  if (kind == "transfer") {
+    UFAB_ASSIGN(const std::string to, json_text(params, "to", 64));
+    UFAB_ASSIGN(const std::uint64_t amount, json_number(params, "amount_micro"));
+    const OrgId id = context.node->chain->read([&](const State& state) {
+      const OrgEntry* entry = state.organisation_by_name(to);
+      return entry == nullptr ? OrgId{0} : entry->id;
+    });
+    if (id == 0) return Error{ErrorCode::not_found, "no organisation '" + to + "' on this chain"};
+    body = Transfer{id, amount, json_text(params, "memo", text_size_max).ok() ? *json_text(params, "memo") : ""};
+  } else if (kind == "stake" || kind == "unstake") {
+    UFAB_ASSIGN(const std::uint64_t amount, json_number(params, "amount_micro"));
+    if (kind == "stake") {
+      body = Stake{amount};
+    } else {
+      body = Unstake{amount};
+    }
+  } else if (kind == "enroll") {
+    ProviderOffer offer;
+    offer.name = context.node->config.organisation;
+    UFAB_ASSIGN(const std::uint64_t slots, json_number(params, "slots"));
+    UFAB_ASSIGN(const std::uint64_t memory_mib, json_number(params, "memory_mib"));
+    UFAB_ASSIGN(offer.mflops, json_number(params, "mflops"));
+    UFAB_ASSIGN(offer.price_per_tflop, json_number(params, "price_micro_per_tflop"));
+    UFAB_ASSIGN(offer.price_per_cpu_hour, json_number(params, "price_micro_per_cpu_hour"));
+    offer.ranks = static_cast<std::uint32_t>(slots);
+    offer.threads = 1;
+    offer.memory_bytes = memory_mib << 20;
+    const bool enrolled = context.node->chain->read([&](const State& state) {
+      const OrgEntry* entry = state.organisation_by_name(offer.name);
+      return entry != nullptr && entry->provider && entry->provider->status != ProviderStatus::left;
+    });
+    if (enrolled) {
+      body = ProviderUpdate{offer};
+    } else {
+      body = ProviderEnrol{offer};
+    }
+  } else if (kind == "drain" || kind == "resume" || kind == "leave") {
+    ProviderActionRecord action;
+    action.action = kind == "drain" ? ProviderAction::drain : kind == "resume" ? ProviderAction::resume : ProviderAction::leave;
+    action.reason = json_text(params, "reason", text_size_max).ok() ? *json_text(params, "reason") : "";
+    body = action;
+  } else {
+    return Error{ErrorCode::invalid, "no record kind '" + kind + "'"};
+  }
+  UFAB_ASSIGN(const SubmittedRecord submitted, context.node->chain->submit(std::move(body)));
+  return Answer{{{"id", submitted.id.str()}, {"height", submitted.height}}, {}};
+}
+
+enum class Access { anyone, party, owner };
+struct Entry {
+  const char* name;
+  Access access;
+  Method method;
+};
+constexpr std::array entries{
+    Entry{"chain.blocks", Access::anyone, chain_blocks},
+    Entry{"chain.submit", Access::anyone, chain_submit},
+    Entry{"chain.next_sequence", Access::anyone, chain_next_sequence},
+    Entry{"job.file", Access::party, job_file},
+    Entry{"job.progress", Access::party, job_progress},
+    Entry{"node.status", Access::owner, node_status},
+    Entry{"node.stop", Access::owner, node_stop},
+    Entry{"submit", Access::owner, submit},
+    Entry{"jobs", Access::owner, list_jobs},
+    Entry{"job", Access::owner, show_job},
+    Entry{"job.output", Access::owner, job_output},
+    Entry{"job.cancel", Access::owner, cancel_job},
+    Entry{"job.hold", Access::owner, hold_job},
+    Entry{"job.release", Access::owner, release_job},
+    Entry{"job.requeue", Access::owner, requeue_job},
+    Entry{"account", Access::owner, account},
+    Entry{"record", Access::owner, file_record},
+};
+
+}  // namespace
+
+Result<Answer> answer_request(const MethodContext& context, const Caller& caller, const Request& request) {
+  for (const Entry& entry : entries) {
+    if (request.method != entry.name) continue;
+    if (caller && entry.access == Access::owner) {
+      return Error{ErrorCode::denied, "only the node's owner may ask " + request.method};
+    }
+    return entry.method(context, caller, request);
+  }
+  return Error{ErrorCode::not_found, "this node does not know '" + request.method + "'"};
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,26 @@
+// What may be asked of a node, and by whom.
+//
+//   anyone with an acceptable key   chain.blocks, chain.submit, chain.next_sequence
+//   parties of the job              job.file, job.progress  (owner, members, verifiers, the chain's validator)
+//   the owner, on the local socket  node.status, node.stop, submit, jobs, job, job.cancel, job.hold, job.release,
+//                                   job.requeue, job.output, account, record, providers
+#pragma once
+
+#include <functional>
+
+#include "jobs/node/context.h"
+#include "jobs/node/gateway.h"
+#include "jobs/rpc/server.h"
+
+namespace ufab::jobs {
+
+struct MethodContext {
+  NodeContext* node = nullptr;
+  Gateway* gateway = nullptr;
+  std::function<void()> stop;
+};
+
+// Thread-safe.
+[[nodiscard]] Result<Answer> answer_request(const MethodContext& context, const Caller& caller, const Request& request);
+
+}  // namespace ufab::jobs

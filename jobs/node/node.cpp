@@ -1,0 +1,133 @@
+#include "jobs/node/node.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include "fabric/base/file.h"
+#include "jobs/batch/local.h"
+#include "jobs/node/methods.h"
+#include "jobs/node/provider_agent.h"
+#include "jobs/node/verifier.h"
+
+namespace ufab::jobs {
+
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto tick_interval = 150ms;
+
+std::atomic<bool> stop_requested{false};
+void on_signal(int) { stop_requested = true; }
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+// stderr is node.log when `ufab up` started the node.
+void log_line(const std::string& line) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char stamp[40];
+  std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::fprintf(stderr, "%s.%03dZ %s\n", stamp, static_cast<int>(ms), line.c_str());
+}
+
+std::string trainer_of(const HomeConfig& config, const std::string& program_folder) {
+  const bool named = config.provider && !config.provider->trainer.empty();
+  return named ? config.provider->trainer : program_folder + "/ufab-train";
+}
+
+// The provider section may change while the node runs (`ufab provider init`); the rest is read once. Only the
+// thread that drives the agents reads the section.
+class ProviderWatch {
+ public:
+  explicit ProviderWatch(NodeContext& node) : node_(node), read_(modified()) {}
+
+  void tick() {
+    const auto time = modified();
+    if (time == read_) return;
+    const auto config = node_.home.load_config();
+    if (!config) return;  // being edited; the next look may find it whole
+    read_ = time;
+    node_.config.provider = config->provider;
+    node_.trainer = trainer_of(*config, node_.program_folder);
+    node_.batch->set_slots(run_slots(*config));
+    node_.log("the provider section was read again");
+  }
+
+ private:
+  [[nodiscard]] std::filesystem::file_time_type modified() const {
+    std::error_code error;
+    return std::filesystem::last_write_time(node_.home.file("config.toml"), error);
+  }
+  NodeContext& node_;
+  std::filesystem::file_time_type read_;
+};
+
+}  // namespace
+
+Status run_node(const Home& home, const NodeOptions& options) {
+  catch_signals();
+  UFAB_ASSIGN(const HomeConfig config, home.load_config());
+  const auto lock = FileLock::acquire(home.file("node.lock"));
+  if (!lock) {
+    if (lock.error().code == ErrorCode::conflict) return Error{ErrorCode::conflict, "the node of this home runs already"};
+    return lock.error();
+  }
+  UFAB_ASSIGN(const std::unique_ptr<Chain> chain, Chain::open(home, config));
+  UFAB_ASSIGN(const Credentials credentials, Credentials::create(chain->key()));
+  PeerPool peers(credentials);
+  const LocalBatchConfig batch_config{home.batch_folder(), options.program, run_slots(config)};
+  UFAB_ASSIGN(const std::unique_ptr<BatchSystem> batch, make_local_batch(batch_config));
+
+  NodeContext node{home, config, chain.get(), &peers, batch.get(), {}, {}, log_line};
+  node.program_folder = std::filesystem::path(options.program).parent_path().string();
+  node.trainer = trainer_of(config, node.program_folder);
+  Gateway gateway(node);
+  ProviderAgent provider(node);
+  Verifier verifier(node);
+  const MethodContext methods{&node, &gateway, [] { stop_requested = true; }};
+
+  auto listener = Listener::bind({config.listen_host, config.listen_port});
+  if (!listener) return listener.error().within("listening on port " + std::to_string(config.listen_port));
+  UFAB_ASSIGN(LocalListener local, LocalListener::bind(home.socket()));
+  chain->start();
+  RpcServer server(
+      credentials, [](const PublicKey& key) { return key.is_acceptable(); },
+      [&](const Caller& caller, const Request& request) { return answer_request(methods, caller, request); });
+  server.serve(*std::move(listener));
+  server.serve(std::move(local));
+  log_line("node of " + config.organisation + " is up, height " + std::to_string(chain->ledger().head().height));
+
+  ProviderWatch watch(node);
+  while (!stop_requested) {
+    watch.tick();
+    batch->tick();
+    provider.tick();
+    gateway.tick();
+    verifier.tick();
+    std::this_thread::sleep_for(tick_interval);
+  }
+  log_line("node of " + config.organisation + " goes down");
+  return {};
+}
+
+}  // namespace ufab::jobs

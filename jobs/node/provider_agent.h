@@ -1,0 +1,45 @@
+// The provider's side of jobs, driven by the ledger alone: every tick compares what the ledger says with what is
+// here and does the next thing. All of it may be repeated, so a node that was killed goes on where it was.
+//
+//   our share in an attempt, not leased yet      → file a lease (fresh bridge key, address)
+//   every member has leased                      → fetch script, definition, corpus; start the script
+//   a window's line in out/windows.jsonl         → file a receipt
+//   another member's receipt with our digests    → countersign
+//   a newer attempt, a cancelled or settled job  → end our run
+//   an ordinary script has ended                 → file its measured use
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "jobs/node/job_files.h"
+#include "jobs/node/job_spec.h"
+
+namespace ufab::jobs {
+
+class ProviderAgent {
+ public:
+  explicit ProviderAgent(NodeContext& node) : node_(node) {}
+  // One pass over every job that concerns this provider. Called by one thread.
+  void tick();
+
+ private:
+  Status advance(const JobView& view);
+  Status file_lease(const JobView& view, const AttemptEntry& attempt, const MemberEntry& member);
+  Status start_run(const JobView& view, const AttemptEntry& attempt);
+  Status fetch_inputs(const JobView& view, const JobFolder& folder);
+  Status fetch_resume_checkpoint(const JobView& view, const AttemptEntry& attempt);
+  Status file_receipts(const JobView& view, const AttemptEntry& attempt);
+  Status countersign(const JobView& view, const AttemptEntry& attempt);
+  Status file_usage(const JobView& view, const AttemptEntry& attempt);
+  void end_other_runs(const JobView& view, std::uint32_t keep_attempt);
+
+  NodeContext& node_;
+  std::map<std::string, std::string> said_;  // last trouble by job, so that it is logged once
+  std::set<std::string> refused_;            // receipts that the ledger refused: never sent again
+};
+
+// Name of a run in the batch system.
+[[nodiscard]] std::string run_name(JobId job, std::uint32_t attempt);
+
+}  // namespace ufab::jobs

@@ -1,0 +1,66 @@
+#include "jobs/node/run_environment.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace ufab::jobs {
+
+std::string short_host_name() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) != 0) return "localhost";
+  const std::string full = name;
+  return full.substr(0, full.find('.'));
+}
+
+std::map<std::string, std::string> run_environment(const NodeContext& node, const JobSpec& spec, JobId job,
+                                                   const AttemptEntry& attempt, bool own_job) {
+  std::map<std::string, std::string> e;
+  if (own_job) e = spec.environment;
+  for (const char* name : {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR"}) {
+    if (e.contains(name)) continue;
+    if (const char* value = std::getenv(name); value != nullptr) e[name] = value;
+  }
+  for (const auto& [name, value] : spec.exported) e[name] = value;
+  if (!e.contains("PATH")) e["PATH"] = "/usr/local/bin:/usr/bin:/bin";
+  e["PATH"] = node.program_folder + ":" + e["PATH"];
+
+  const SubmitOptions& options = spec.options;
+  const JobFolder folder(node.home, job);
+  const std::string number = std::to_string(job);
+  const std::string host = short_host_name();
+  e["SLURM_JOB_ID"] = e["SLURM_JOBID"] = number;
+  e["SLURM_JOB_NAME"] = spec.name;
+  e["SLURM_CLUSTER_NAME"] = node.config.organisation;
+  e["SLURM_NTASKS"] = e["SLURM_NPROCS"] = std::to_string(options.tasks);
+  e["SLURM_TASKS_PER_NODE"] = std::to_string(options.tasks);
+  e["SLURM_CPUS_PER_TASK"] = std::to_string(options.cpus_per_task);
+  e["SLURM_JOB_NUM_NODES"] = e["SLURM_NNODES"] = "1";
+  e["SLURM_JOB_NODELIST"] = e["SLURM_NODELIST"] = host;
+  e["SLURMD_NODENAME"] = host;
+  e["SLURM_SUBMIT_DIR"] = own_job ? spec.submit_folder : folder.path();
+  e["SLURM_SUBMIT_HOST"] = host;
+  e["SLURM_RESTART_COUNT"] = std::to_string(attempt.number - 1);
+  e["SLURM_PROCID"] = e["SLURM_NODEID"] = e["SLURM_LOCALID"] = "0";
+  if (options.memory_mib != 0) e["SLURM_MEM_PER_NODE"] = std::to_string(options.memory_mib);
+
+  // Open MPI takes SLURM_* for a sign that slurmd runs here; under the local batch system none does.
+  for (const char* component : {"OMPI_MCA_ras", "OMPI_MCA_plm", "OMPI_MCA_ess"}) e[component] = "^slurm";
+
+  e["UFAB_JOB_ID"] = number;
+  e["UFAB_ATTEMPT"] = std::to_string(attempt.number);
+  e["UFAB_PROVIDER"] = node.config.organisation;
+  e["UFAB_PROVIDERS"] = std::to_string(attempt.members.size());
+  e["UFAB_RANKS"] = std::to_string(options.tasks);
+  e["UFAB_THREADS"] = std::to_string(options.cpus_per_task);
+  e["UFAB_TRAINER"] = node.trainer;
+  if (spec.training) {
+    e["UFAB_DEFINITION"] = folder.definition();
+    e["UFAB_DATA"] = folder.corpus();
+    e["UFAB_GANG"] = folder.attempt(attempt.number) + "/gang.json";
+    e["UFAB_OUT"] = folder.out(attempt.number);
+  }
+  return e;
+}
+
+}  // namespace ufab::jobs

@@ -1,0 +1,164 @@
+// Random sequences of valid and invalid records: money is conserved, replicas agree, errors leave no trace.
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include "tests/accounting/support/world.h"
+
+namespace ufab::test {
+namespace {
+
+ChainParams quick_params() {
+  ChainParams params = World::small_params();
+  params.epoch_blocks = 7;
+  params.verify_deadline_blocks = 5;
+  params.countersign_deadline_blocks = 5;
+  params.job_retention_blocks = 9;
+  params.unbonding_epochs = 1;
+  return params;
+}
+
+OrgId any_org() {
+  return *rc::gen::inRange<OrgId>(1, 6);
+}
+
+// Mostly sensible amounts, sometimes absurd ones.
+MicroUnc any_amount() {
+  return *rc::gen::weightedOneOf<MicroUnc>(
+      {{6, rc::gen::inRange<MicroUnc>(0, 300 * micro_per_unc)}, {1, rc::gen::arbitrary<MicroUnc>()}});
+}
+
+RecordBody any_body(World& world, OrgId org) {
+  const JobId job = *rc::gen::inRange<JobId>(0, world.state().job_last() + 2);
+  const JobEntry* entry = world.state().job(job);
+  const std::uint64_t window = *rc::gen::inRange<std::uint64_t>(0, 4);
+  switch (*rc::gen::inRange(0, 14)) {
+    case 0: return Transfer{any_org(), any_amount(), "memo"};
+    case 1: return Stake{any_amount()};
+    case 2: return Unstake{any_amount()};
+    case 3: return ProviderActionRecord{static_cast<ProviderAction>(*rc::gen::inRange(0, 2)), "why"};
+    case 4:
+    case 5: {
+      JobOrder order = World::order();
+      order.steps = *rc::gen::inRange<std::uint64_t>(0, 7);
+      order.budget = any_amount();
+      order.verify_rate_ppm = *rc::gen::inRange<std::uint32_t>(0, 1'100'000);
+      return order;
+    }
+    case 6: return Cancel{job, *rc::gen::element(JobResult::cancelled, JobResult::failed), "enough"};
+    case 7:
+      if (entry != nullptr) {
+        const OrgId other = any_org();
+        return JobAttempt{job,
+                          static_cast<std::uint32_t>(entry->attempts.size() + 1),
+                          entry->windows_complete,
+                          {{any_org(), 0, 2}, {other, 2, 4}},
+                          "go"};
+      }
+      return Correction{digest_of("x"), "nothing"};
+    case 8:
+    case 9:
+      if (entry != nullptr && !entry->attempts.empty()) {
+        for (const MemberEntry& member : entry->attempts.back().members) {
+          if (member.share.organisation == org) return world.lease(job, member.share);
+        }
+      }
+      return Stake{1};
+    case 10:
+    case 11:
+      if (entry != nullptr && !entry->attempts.empty() && window < entry->windows_total()) {
+        Receipt receipt = world.receipt(job, org, window);
+        if (*rc::gen::inRange(0, 6) == 0) receipt.end_digest = digest_of("a lie");
+        if (*rc::gen::inRange(0, 6) == 0) receipt.work_flop += 1;
+        return ReceiptBatch::of({receipt});
+      }
+      return Transfer{1, 1, ""};
+    case 12:
+      if (entry != nullptr && entry->windows.contains(window)) {
+        Countersignature body{job, entry->windows.at(window).attempt, {}};
+        for (const MemberReceipt& receipt : entry->windows.at(window).receipts) {
+          if (receipt.filed && receipt.receipt.provider != org) {
+            body.receipts.push_back({window, receipt.receipt.provider, receipt.digest});
+          }
+        }
+        return body;
+      }
+      return Unstake{1};
+    default:
+      if (entry != nullptr && entry->windows.contains(window)) {
+        Vote vote = world.honest_vote(job, window);
+        if (*rc::gen::inRange(0, 2) == 0) {
+          vote.end_digest = digest_of("recomputed");
+          vote.findings[0].bad = true;
+          vote.findings[0].step = window * 2;
+        }
+        return vote;
+      }
+      return Transfer{2, 2, ""};
+  }
+}
+
+// Brings a job through leases, receipts and votes as far as its phase allows, so that runs reach settlement.
+void help_along(World& world) {
+  for (JobId job = 1; job <= world.state().job_last(); ++job) {
+    const JobEntry* entry = world.state().job(job);
+    if (entry == nullptr) continue;
+    if (entry->phase == JobPhase::leasing) {
+      for (const MemberEntry& member : std::vector<MemberEntry>(entry->attempts.back().members)) {
+        (void)world.submit(member.share.organisation, world.lease(job, member.share));
+      }
+    } else if (entry->phase == JobPhase::validating) {
+      for (const std::uint64_t window : world.assigned(job)) {
+        const JobEntry* now = world.state().job(job);
+        if (now == nullptr || !now->windows.contains(window)) break;
+        (void)world.submit(now->windows.at(window).verifier, world.honest_vote(job, window));
+      }
+    }
+  }
+}
+
+TEST(Property, RandomRecordsKeepTheMoneyInvariantAndReplicasEqual) {
+  const bool good = rc::check("money and replicas", [] {
+    World world(quick_params());
+    world.add_organisations();
+    const int count = *rc::gen::inRange(10, 60);
+    for (int i = 0; i < count; ++i) {
+      const OrgId org = any_org();
+      (void)world.submit(org, any_body(world, org));
+      if (*rc::gen::inRange(0, 5) == 0) help_along(world);
+      RC_ASSERT(world.state().accounts().recount());
+    }
+    Chain replica;
+    for (const Bytes& bytes : world.blocks()) {
+      auto block = decode_block(bytes);
+      RC_ASSERT(block.ok());
+      const auto imported = replica.import(std::move(*block));
+      if (!imported.ok()) RC_FAIL(imported.error().message);
+    }
+    RC_ASSERT(replica.state().accounts().all() == world.state().accounts().all());
+    RC_ASSERT(replica.state().jobs().size() == world.state().jobs().size());
+  });
+  EXPECT_TRUE(good);
+}
+
+TEST(Property, ARefusedRecordChangesNothingButItsSignersSequence) {
+  const bool good = rc::check("refusals", [] {
+    World world(quick_params());
+    world.add_organisations();
+    for (int i = 0; i < 30; ++i) {
+      const OrgId org = any_org();
+      const Record record = world.sign(org, any_body(world, org));
+      const auto before = world.state().accounts().all();
+      const JobId last = world.state().job_last();
+      const AppliedBlock made = world.make({record});
+      if (made.outcomes[0].status.ok()) continue;
+      // What the block's own start moved (epochs, deadlines) is not the record's doing.
+      if (made.start_movements.empty()) RC_ASSERT(world.state().accounts().all() == before);
+      RC_ASSERT(world.state().job_last() == last);
+      RC_ASSERT(made.movements.back().empty());
+    }
+  });
+  EXPECT_TRUE(good);
+}
+
+}  // namespace
+}  // namespace ufab::test

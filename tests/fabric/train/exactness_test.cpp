@@ -1,0 +1,248 @@
+// The exactness contract, on the real program: one job, many ways to compute it, one digest.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "fabric/train/window.h"
+#include "kernels/backend.h"
+#include "tests/fabric/support/job.h"
+
+namespace ufab::testing {
+namespace {
+
+using Launch = TestJob::Launch;
+
+// What one rank on one thread computes without interruption.
+std::string reference_digest(const TestJob& job) {
+  const Outcome outcome = job.run("reference", {});
+  EXPECT_EQ(outcome.status, 0) << outcome.errors;
+  return final_digest(outcome);
+}
+
+TEST(ExactnessTest, OneToFiveRanksWithAnySharesAndThreadsReachTheSameDigest) {
+  const TestJob job;
+  const std::string expected = reference_digest(job);
+  ASSERT_FALSE(expected.empty());
+  const std::vector<Launch> launches = {
+      {2, {"--threads", "1"}, {}, UFAB_TRAIN_PROGRAM, {}, {}},
+      {2, {"--threads", "2", "--shares", "speed"}, {}, UFAB_TRAIN_PROGRAM, {}, {}},
+      {3, {"--threads", "1", "--shares", "1:5:2"}, {}, UFAB_TRAIN_PROGRAM, {}, {}},
+      {4, {"--threads", "1"}, {}, UFAB_TRAIN_PROGRAM, {}, {}},
+      {5, {"--threads", "1"}, {}, UFAB_TRAIN_PROGRAM, {}, {}},
+      {1, {"--threads", "2"}, {}, UFAB_TRAIN_PROGRAM, {}, {}},
+  };
+  for (std::size_t i = 0; i < launches.size(); ++i) {
+    const Outcome outcome = job.run(fmt::format("run{}", i), launches[i]);
+    EXPECT_EQ(final_digest(outcome), expected) << i << ": " << outcome.errors;
+  }
+}
+
+TEST(ExactnessTest, EveryKernelBackendReachesTheSameDigest) {
+  const TestJob job;
+  const std::string expected = reference_digest(job);
+  for (const auto kind :
+       {kernels::BackendKind::reference, kernels::BackendKind::avx2, kernels::BackendKind::avx512}) {
+    if (!kernels::backend_available(kind)) continue;
+    const std::string name = kernels::backend_name(kind);
+    const Outcome outcome =
+        job.run(name, {1, {"--threads", "1", "--kernels", name}, {}, UFAB_TRAIN_PROGRAM, {}, {}});
+    EXPECT_EQ(final_digest(outcome), expected) << name << ": " << outcome.errors;
+  }
+}
+
+TEST(ExactnessTest, TwoAndThreeProvidersWithEqualAndLopsidedSharesReachTheSameDigest) {
+  const TestJob job;
+  const std::string expected = reference_digest(job);
+  ASSERT_FALSE(expected.empty());
+  Launch two_ranks;
+  two_ranks.ranks = 2;
+  const auto check = [&](const std::string& prefix, const std::vector<std::uint32_t>& shares,
+                         const std::map<std::size_t, Launch>& launches) {
+    const auto outcomes = job.run_gang(prefix, shares, launches);
+    for (const Outcome& outcome : outcomes) EXPECT_EQ(final_digest(outcome), expected) << outcome.errors;
+  };
+  check("pair", {4, 4}, {{1, two_ranks}});
+  check("triple", {3, 3, 2}, {});
+  check("lopsided", {1, 5, 2}, {{1, two_ranks}});
+}
+
+TEST(ExactnessTest, WindowsOfAllProvidersNameTheSameStatesAndTheirOwnWork) {
+  const TestJob job;
+  const auto outcomes = job.run_gang("p", {3, 5});
+  std::vector<std::vector<WindowClaim>> claims;
+  for (const char* name : {"p0", "p1"}) {
+    auto loaded = load_window_claims(job.path(name));
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message << outcomes[0].errors << outcomes[1].errors;
+    claims.push_back(*loaded);
+    ASSERT_EQ(claims.back().size(), 3U);
+  }
+  for (std::size_t w = 0; w < 3; ++w) {
+    EXPECT_EQ(claims[0][w].window, w);
+    EXPECT_EQ(claims[0][w].first_step, 4 * w + 1);
+    EXPECT_EQ(claims[0][w].end_step, 4 * w + 4);
+    EXPECT_EQ(claims[0][w].start_digest, claims[1][w].start_digest);
+    EXPECT_EQ(claims[0][w].end_digest, claims[1][w].end_digest);
+    EXPECT_NE(claims[0][w].contributions_root, claims[1][w].contributions_root);
+    EXPECT_EQ(claims[0][w].micro_batches, 12U);
+    EXPECT_EQ(claims[1][w].micro_batches, 20U);
+    EXPECT_EQ(claims[0][w].tokens, 12U * 2 * 32);
+    EXPECT_GT(claims[0][w].cpu_us, 0U);
+    if (w > 0) {
+      EXPECT_EQ(claims[0][w].start_digest, claims[0][w - 1].end_digest);
+    }
+  }
+}
+
+TEST(ExactnessTest, OverflowOfTheFixedPointIsRedoneAlikeByEverybody) {
+  // Without clipping and with a huge learning rate the norm jumps by more than the head room; every
+  // partition must redo the same steps with the same exponents.
+  const TestJob job("steps = 8\nwindow = 4\neval_every = 0\ngrad_clip = 0.0\n");
+  const std::string expected = reference_digest(job);
+  ASSERT_FALSE(expected.empty());
+  for (const Outcome& outcome : job.run_gang("p", {2, 6})) EXPECT_EQ(final_digest(outcome), expected);
+}
+
+// Waits until the run has logged `steps` steps.
+void await_steps(const std::string& folder, std::size_t steps) {
+  for (int i = 0; i < 4000 && lines_of(folder + "/log.jsonl").size() < steps; ++i) ::usleep(5000);
+}
+
+void expect_each_step_once(const std::string& folder, std::size_t steps) {
+  const auto lines = lines_of(folder + "/log.jsonl");
+  ASSERT_EQ(lines.size(), steps);
+  for (std::size_t i = 0; i < steps; ++i) {
+    EXPECT_NE(lines[i].find(fmt::format("\"step\":{},", i + 1)), std::string::npos) << lines[i];
+  }
+}
+
+TEST(RecoveryTest, AKilledRankEndsTheRunAndResumeReachesTheSameDigest) {
+  const TestJob job("steps = 120\nwindow = 20\neval_every = 0\n");
+  const std::string expected = reference_digest(job);
+  ASSERT_FALSE(expected.empty());
+  for (const std::size_t victim : {0U, 1U}) {
+    const std::string name = fmt::format("killed{}", victim);
+    Launch launch;
+    launch.ranks = 2;
+    Process process = job.start(name, launch);
+    await_steps(job.path(name), 25 + 30 * victim);
+    const auto ranks = process.children();
+    ASSERT_EQ(ranks.size(), 2U);
+    ::kill(ranks[victim], SIGKILL);
+    EXPECT_NE(process.wait().status, 0);
+    launch.ranks = 3;  // and elsewhere
+    const Outcome outcome = job.run(name, launch);
+    EXPECT_EQ(final_digest(outcome), expected) << outcome.errors;
+    EXPECT_NE(outcome.output.find("resumed at step"), std::string::npos);
+    expect_each_step_once(job.path(name), 120);
+  }
+}
+
+TEST(RecoveryTest, AKilledProviderEndsTheOthersWithStatus75AndAnotherGangResumes) {
+  const TestJob job("steps = 120\nwindow = 20\neval_every = 0\n");
+  const std::string expected = reference_digest(job);
+  for (const std::size_t victim : {0U, 1U}) {  // the hub, a member
+    const std::string prefix = fmt::format("v{}-", victim);
+    const auto files = job.write_gang(prefix, {3, 3, 2});
+    std::vector<Process> processes;
+    for (std::size_t i = 0; i < 3; ++i) {
+      Launch launch;
+      launch.gang = files[i];
+      processes.push_back(job.start(fmt::format("{}{}", prefix, i), launch));
+    }
+    await_steps(job.path(prefix + "2"), 45);
+    processes[victim].signal(SIGKILL);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const Outcome outcome = processes[i].wait(std::chrono::seconds(20));
+      EXPECT_EQ(outcome.status, i == victim ? 128 + SIGKILL : 75) << outcome.errors;
+    }
+    // The same folders, other shares.
+    for (const Outcome& outcome : job.run_gang(prefix, {1, 5, 2})) {
+      EXPECT_EQ(final_digest(outcome), expected) << outcome.errors;
+    }
+    expect_each_step_once(job.path(prefix + "1"), 120);
+  }
+}
+
+TEST(RecoveryTest, ATerminatedRunStopsCleanlyAndResumes) {
+  const TestJob job("steps = 120\nwindow = 20\neval_every = 0\n");
+  const std::string expected = reference_digest(job);
+  Process process = job.start("stopped", {});
+  await_steps(job.path("stopped"), 30);
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait().status, 128 + SIGTERM);
+  EXPECT_EQ(final_digest(job.run("stopped", {})), expected);
+}
+
+TEST(RecoveryTest, AKillAtAnyDurableOperationLosesNothingThatWasClaimed) {
+  const TestJob job("steps = 4\nwindow = 2\neval_every = 0\n");
+  const std::string expected = reference_digest(job);
+  ASSERT_FALSE(expected.empty());
+  int crashes = 0;
+  for (int operation = 1;; ++operation) {
+    const std::string name = fmt::format("crash{}", operation);
+    Launch launch;
+    launch.environment = {{"UFAB_CRASH_AT", std::to_string(operation)}};
+    const Outcome outcome = job.run(name, launch);
+    if (outcome.status == 0) break;
+    ASSERT_EQ(outcome.status, 128 + SIGKILL) << outcome.errors;
+    ++crashes;
+    const auto before = load_window_claims(job.path(name));
+    const Outcome resumed = job.run(name, {});
+    EXPECT_EQ(final_digest(resumed), expected) << "operation " << operation << ": " << resumed.errors;
+    const auto after = load_window_claims(job.path(name));
+    ASSERT_TRUE(after.ok());
+    ASSERT_EQ(after->size(), 2U);
+    if (before.ok() && !before->empty()) {
+      EXPECT_EQ(before->front(), after->front()) << operation;
+    }
+    expect_each_step_once(job.path(name), 4);
+  }
+  EXPECT_GT(crashes, 30);
+}
+
+TEST(RecoveryTest, ADamagedNewestCheckpointIsNamedAndTheOneBeforeIsUsed) {
+  const TestJob job;
+  const std::string expected = reference_digest(job);
+  const std::string newest = job.path("reference") + "/checkpoints/step-00000012.h5";
+  ASSERT_EQ(::truncate(newest.c_str(), 3000), 0);
+  const Outcome outcome = job.run("reference", {});
+  EXPECT_EQ(final_digest(outcome), expected) << outcome.errors;
+  EXPECT_NE(outcome.errors.find("step-00000012.h5: damaged checkpoint"), std::string::npos) << outcome.errors;
+  EXPECT_NE(outcome.output.find("resumed at step 8"), std::string::npos) << outcome.output;
+}
+
+TEST(GangTest, MembersOfDifferentDefinitionsEndWithOneLineThatNamesBoth) {
+  const TestJob job;
+  std::ifstream original(job.definition());
+  std::ofstream(job.path("other.toml")) << original.rdbuf() << "seed = 2\n";
+  Launch other;
+  other.definition = job.path("other.toml");
+  const auto outcomes = job.run_gang("p", {4, 4}, {{1, other}});
+  for (const Outcome& outcome : outcomes) {
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_NE(outcome.errors.find("p0 has definition sha256:"), std::string::npos) << outcome.errors;
+    EXPECT_NE(outcome.errors.find("p1 has sha256:"), std::string::npos) << outcome.errors;
+  }
+}
+
+TEST(GangTest, AMissingMemberIsNamedAfterTheJoinTimeout) {
+  const TestJob job;
+  auto files = job.write_gang("p", {4, 4});
+  auto gang = load_gang(files[0]);
+  ASSERT_TRUE(gang.ok());
+  gang->join_timeout_ms = 300;
+  std::ofstream(files[0]) << gang_json(*gang);
+  Launch launch;
+  launch.gang = files[0];
+  const Outcome outcome = job.run("p0", launch);
+  EXPECT_EQ(outcome.status, 75);
+  EXPECT_NE(outcome.errors.find("not joined in time: p1"), std::string::npos) << outcome.errors;
+}
+
+}  // namespace
+}  // namespace ufab::testing
