@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <thread>
 
 #include "fabric/base/codec.h"
 #include "fabric/train/state.h"
+#include "fabric/train/sum_pack.h"
 
 namespace ufab {
 
@@ -108,8 +110,25 @@ Result<Bytes> expect(Link& link, FrameType type, std::uint64_t id, Deadline dead
   return std::move(frame.payload);
 }
 
-std::span<std::uint8_t> writable_bytes(std::span<std::int64_t> sums) {
-  return {reinterpret_cast<std::uint8_t*>(sums.data()), sums.size_bytes()};
+Status send_chunk(Link& link, std::span<const std::int64_t> chunk, Bytes& buffer, Deadline deadline) {
+  pack_sums(chunk, buffer);
+  return link.send_bytes(buffer, deadline);
+}
+
+Status recv_chunk(Link& link, std::span<std::int64_t> chunk, Bytes& buffer, Deadline deadline) {
+  std::array<std::uint8_t, 1> width{};
+  UFAB_TRY(link.recv_bytes(width, deadline));
+  if (width[0] < 1 || width[0] > 8) {
+    return Error{ErrorCode::invalid, fmt::format("sums of {} bytes each: 1 to 8 are possible", width[0])};
+  }
+  buffer.resize(chunk.size() * width[0]);
+  UFAB_TRY(link.recv_bytes(buffer, deadline));
+  unpack_sums(buffer, width[0], chunk);
+  return {};
+}
+
+ByteView readable_bytes(std::span<const std::int64_t> sums) {
+  return {reinterpret_cast<const std::uint8_t*>(sums.data()), sums.size_bytes()};
 }
 
 template <typename Body>
@@ -154,15 +173,15 @@ class Member final : public Bridge {
       sent = link_->send({kSums, id, encode_report(mine)}, limit());
       if (!sent) return;
       sent = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
-        seen(i, writable_bytes(chunk));
-        return link_->send_bytes(writable_bytes(chunk), limit());
+        seen(i, readable_bytes(chunk));
+        return send_chunk(*link_, chunk, outgoing_, limit());
       });
     });
     Result<Bytes> head = expect(*link_, kSums, id, limit());
     Status received = head ? Status{} : Status{head.error()};
     if (received) {
       received = for_each_chunk(sums, [&](std::uint64_t, std::span<std::int64_t> chunk) {
-        return link_->recv_bytes(writable_bytes(chunk), limit());
+        return recv_chunk(*link_, chunk, incoming_, limit());
       });
     }
     if (!received) link_->interrupt();
@@ -188,6 +207,7 @@ class Member final : public Bridge {
 
   Gang gang_;
   LinkPtr link_;
+  Bytes outgoing_, incoming_;  // one chunk each, of the sending and of the receiving thread
   std::uint64_t exchange_ = 0;
 };
 
@@ -248,10 +268,10 @@ class Hub final : public Bridge {
     scratch_.resize(std::min(sums.size(), kChunkSums));
     streaming_ = true;
     const Status streamed = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
-      seen(i, writable_bytes(chunk));
+      seen(i, readable_bytes(chunk));
       const auto other = std::span(scratch_).first(chunk.size());
       const Status added = for_each_member([&](std::uint32_t, Link& link) -> Status {
-        UFAB_TRY(link.recv_bytes(writable_bytes(other), limit()));
+        UFAB_TRY(recv_chunk(link, other, buffer_, limit()));
         // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
         for (std::size_t k = 0; k < chunk.size(); ++k) {
           chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
@@ -260,8 +280,8 @@ class Hub final : public Bridge {
         return {};
       });
       if (!added) return added;
-      return for_each_member(
-          [&](std::uint32_t, Link& link) { return link.send_bytes(writable_bytes(chunk), limit()); });
+      pack_sums(chunk, buffer_);
+      return for_each_member([&](std::uint32_t, Link& link) { return link.send_bytes(buffer_, limit()); });
     });
     UFAB_TRY(streamed);
     streaming_ = false;
@@ -312,6 +332,7 @@ class Hub final : public Bridge {
   Gang gang_;
   std::vector<LinkPtr> links_;
   std::vector<std::int64_t> scratch_;
+  Bytes buffer_;
   milliseconds patience_{0};
   bool streaming_ = false;
   std::uint64_t exchange_ = 1;  // the hello
