@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
 #include <thread>
 
 #include "fabric/base/codec.h"
@@ -211,6 +212,33 @@ class Member final : public Bridge {
   std::uint64_t exchange_ = 0;
 };
 
+// How many chunks of a total are complete: the hub's receiving thread counts, its sending thread waits.
+class ChunkProgress {
+ public:
+  void advance() {
+    const std::lock_guard lock(mutex_);
+    ++complete_;
+    changed_.notify_one();
+  }
+  void abort() {
+    const std::lock_guard lock(mutex_);
+    aborted_ = true;
+    changed_.notify_one();
+  }
+  // Until chunk `index` is complete; false: it never will be.
+  bool await(std::uint64_t index) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return aborted_ || complete_ > index; });
+    return complete_ > index;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t complete_ = 0;
+  bool aborted_ = false;
+};
+
 class Hub final : public Bridge {
  public:
   // links[i] is member i's; null for the hub itself.
@@ -267,23 +295,19 @@ class Hub final : public Bridge {
     UFAB_TRY(answer_all(kSums, encode_report(total), limit()));
     scratch_.resize(std::min(sums.size(), kChunkSums));
     streaming_ = true;
-    const Status streamed = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
+    ChunkProgress progress;
+    Status sent;
+    std::thread sender([&] { sent = send_totals(sums, progress); });
+    const Status added = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
       seen(i, readable_bytes(chunk));
-      const auto other = std::span(scratch_).first(chunk.size());
-      const Status added = for_each_member([&](std::uint32_t, Link& link) -> Status {
-        UFAB_TRY(recv_chunk(link, other, buffer_, limit()));
-        // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
-        for (std::size_t k = 0; k < chunk.size(); ++k) {
-          chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
-                                               static_cast<std::uint64_t>(other[k]));
-        }
-        return {};
-      });
-      if (!added) return added;
-      pack_sums(chunk, buffer_);
-      return for_each_member([&](std::uint32_t, Link& link) { return link.send_bytes(buffer_, limit()); });
+      const Status status = add_members(chunk);
+      if (status) progress.advance();
+      return status;
     });
-    UFAB_TRY(streamed);
+    if (!added) progress.abort();
+    sender.join();
+    UFAB_TRY(added);
+    UFAB_TRY(sent);
     streaming_ = false;
     return total;
   }
@@ -317,6 +341,25 @@ class Hub final : public Bridge {
       return link.send({type, exchange_, payload}, deadline);
     });
   }
+  Status add_members(std::span<std::int64_t> chunk) {
+    const auto other = std::span(scratch_).first(chunk.size());
+    return for_each_member([&](std::uint32_t, Link& link) -> Status {
+      UFAB_TRY(recv_chunk(link, other, incoming_, limit()));
+      // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
+      for (std::size_t k = 0; k < chunk.size(); ++k) {
+        chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
+                                             static_cast<std::uint64_t>(other[k]));
+      }
+      return {};
+    });
+  }
+  Status send_totals(std::span<std::int64_t> sums, ChunkProgress& progress) {
+    return for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) -> Status {
+      if (!progress.await(i)) return {};
+      pack_sums(chunk, outgoing_);
+      return for_each_member([&](std::uint32_t, Link& link) { return link.send_bytes(outgoing_, limit()); });
+    });
+  }
   // Tells every member that can still be told. Inside a stream of sums a member cannot tell a frame from
   // sums, so there the links just close.
   Error fail(Error error) {
@@ -332,7 +375,7 @@ class Hub final : public Bridge {
   Gang gang_;
   std::vector<LinkPtr> links_;
   std::vector<std::int64_t> scratch_;
-  Bytes buffer_;
+  Bytes outgoing_, incoming_;  // one chunk each, of the sending and of the receiving thread
   milliseconds patience_{0};
   bool streaming_ = false;
   std::uint64_t exchange_ = 1;  // the hello

@@ -189,16 +189,22 @@ int main() {
   {
     BridgePair bridge;
     PlainPair up, down;
-    std::vector<double> ours, peers;
+    std::vector<double> ours, digested, peers;
     for (std::uint64_t round = 1; round <= kRounds; ++round) {
-      auto hub_sums = training_sums(2 * round), member_sums = training_sums(2 * round + 1);
-      Digest hub_leaf, member_leaf;
-      const auto exchange = [&](Bridge& side, std::vector<std::int64_t>& sums, Digest& leaf) {
-        const auto seen = [&](std::uint64_t, ByteView bytes) { leaf = sha256(bytes); };
-        require(side.exchange({round, 0, false, false, false, 0}, sums, seen, {}).ok(), "exchange failed");
-      };
-      ours.push_back(seconds([&] { exchange(*bridge.hub, hub_sums, hub_leaf); },
-                             [&] { exchange(*bridge.member, member_sums, member_leaf); }));
+      for (const bool digests : {false, true}) {
+        auto hub_sums = training_sums(2 * round), member_sums = training_sums(2 * round + 1);
+        const auto exchange = [&](Bridge& side, std::vector<std::int64_t>& sums) {
+          Digest leaf;
+          const auto seen = [&](std::uint64_t, ByteView bytes) {
+            if (digests) leaf = sha256(bytes);
+          };
+          require(side.exchange({round, digests, false, false, false, 0}, sums, seen, {}).ok(),
+                  "exchange failed");
+        };
+        (digests ? digested : ours)
+            .push_back(seconds([&] { exchange(*bridge.hub, hub_sums); },
+                               [&] { exchange(*bridge.member, member_sums); }));
+      }
       Bytes other(kBytes);
       peers.push_back(seconds(
           [&] {
@@ -213,5 +219,6 @@ int main() {
           }));
     }
     report("exchange of sums, both ways, against two plain TLS streams", ours, peers);
+    report("the same with the digests of contributions", digested, peers);
   }
 }
