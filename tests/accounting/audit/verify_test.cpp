@@ -1,6 +1,7 @@
 // What an auditor finds in a log that somebody changed.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -200,6 +201,19 @@ TEST(AuditProve, AProofChecksWithoutTheLogAndShowsAcceptanceOrRefusal) {
   EXPECT_EQ(audit_prove(folder.path("l"), "999/0").error().code, ErrorCode::not_found);
   EXPECT_EQ(audit_prove(folder.path("l"), "job/x").error().code, ErrorCode::usage);
   EXPECT_FALSE(audit_check(*proof, digest_of("another chain")).ok());
+}
+
+TEST(AuditProve, AProofHasItsGoldenBytes) {
+  const World world = small_world();
+  const Folder folder;
+  write_log(folder.path("l"), world.blocks());
+  const auto proof = audit_prove(folder.path("l"), std::to_string(world.blocks().size() - 2) + "/0");
+  ASSERT_TRUE(proof.ok());
+  const std::string path = std::string(UFAB_GOLDEN) + "/proof/transfer.hex";
+  if (std::getenv("UFAB_GOLDEN_WRITE") != nullptr) std::ofstream(path) << to_hex(*proof) << "\n";
+  const auto golden = read_text_file(path, 1 << 20);
+  ASSERT_TRUE(golden.ok()) << golden.error().message;
+  EXPECT_EQ(*golden, to_hex(*proof) + "\n");
 }
 
 TEST(AuditProve, EveryChangedByteOfAProofIsRefused) {

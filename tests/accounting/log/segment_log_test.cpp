@@ -1,0 +1,122 @@
+// The segment log alone: rolling, torn tails, corruption.
+#include "accounting/log/segment_log.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/accounting/support/folder.h"
+
+namespace ufab::test {
+namespace {
+
+Status nothing(std::uint64_t, ByteView) {
+  return {};
+}
+
+Bytes entry(std::size_t n) {
+  return Bytes(10 + n * 7, static_cast<std::uint8_t>(n));
+}
+
+void fill(const std::string& folder, std::size_t count, std::uint64_t segment_size) {
+  auto log = SegmentLog::open(folder, segment_size, 4096, nothing);
+  ASSERT_TRUE(log.ok());
+  for (std::size_t n = log->size(); n < count; ++n) ASSERT_TRUE(log->append(entry(n)).ok());
+}
+
+std::vector<std::string> segments(const std::string& folder) {
+  std::vector<std::string> paths;
+  for (const auto& item : std::filesystem::directory_iterator(folder)) paths.push_back(item.path().string());
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+TEST(SegmentLog, EntriesComeBackInOrderAcrossSegments) {
+  const Folder folder;
+  fill(folder.path("log"), 30, 400);
+  EXPECT_GT(segments(folder.path("log")).size(), 5U);
+  std::vector<Bytes> seen;
+  const auto log = SegmentLog::open(folder.path("log"), 400, 4096, [&](std::uint64_t n, ByteView bytes) {
+    EXPECT_EQ(n, seen.size());
+    seen.emplace_back(bytes.begin(), bytes.end());
+    return Status{};
+  });
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  ASSERT_EQ(seen.size(), 30U);
+  for (std::size_t n = 0; n < 30; ++n) {
+    EXPECT_EQ(seen[n], entry(n));
+    EXPECT_EQ(*log->read(n), entry(n));
+  }
+  EXPECT_EQ(log->read(30).error().code, ErrorCode::not_found);
+}
+
+TEST(SegmentLog, ATornTailIsCutAtEveryLengthAndTheLogGoesOn) {
+  const Folder folder;
+  fill(folder.path("log"), 3, 1 << 20);
+  const std::string path = segments(folder.path("log"))[0];
+  const auto whole = read_file(path, 1 << 20);
+  const std::size_t last_frame = whole->size() - 40 - entry(2).size();
+  for (std::size_t size = 0; size < whole->size(); ++size) {
+    std::filesystem::resize_file(path, size);
+    auto log = SegmentLog::open(folder.path("log"), 1 << 20, 4096, nothing);
+    ASSERT_TRUE(log.ok()) << size << ": " << log.error().message;
+    if (size >= last_frame) {
+      EXPECT_EQ(log->size(), 2U);
+    }
+    ASSERT_TRUE(log->append(entry(9)).ok());
+    const std::uint64_t entries = log->size();
+    log = SegmentLog::open(folder.path("log"), 1 << 20, 4096, nothing);
+    ASSERT_TRUE(log.ok()) << size << ": " << log.error().message;
+    EXPECT_EQ(log->size(), entries);
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(whole->data()), static_cast<std::streamsize>(whole->size()));
+  }
+}
+
+TEST(SegmentLog, ATailOfZerosIsTorn) {
+  const Folder folder;
+  fill(folder.path("log"), 3, 1 << 20);
+  const std::string path = segments(folder.path("log"))[0];
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) + 5000);
+  const auto log = SegmentLog::open(folder.path("log"), 1 << 20, 4096, nothing);
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_EQ(log->size(), 3U);
+}
+
+TEST(SegmentLog, AChangedLengthIsCorruptionAndNotATornTail) {
+  const Folder folder;
+  fill(folder.path("log"), 3, 1 << 20);
+  const std::string path = segments(folder.path("log"))[0];
+  auto bytes = read_file(path, 1 << 20);
+  // The high byte of the second frame's length: it now seems to reach past the end of the file.
+  (*bytes)[52 + 40 + entry(0).size() + 3] = 0x7f;
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes->data()), static_cast<std::streamsize>(bytes->size()));
+  const auto log = SegmentLog::open(folder.path("log"), 1 << 20, 4096, nothing);
+  ASSERT_FALSE(log.ok());
+  EXPECT_EQ(log.error().code, ErrorCode::corrupt);
+  EXPECT_EQ(log.error().message,
+            "0000000000000000.seg: entry 1: the frame's header does not match its checksum");
+}
+
+TEST(SegmentLog, AMissingOrShortenedSegmentInTheMiddleIsCorruption) {
+  const Folder folder;
+  fill(folder.path("log"), 12, 400);
+  const std::vector<std::string> paths = segments(folder.path("log"));
+  std::filesystem::rename(paths[1], folder.path("kept"));
+  EXPECT_EQ(SegmentLog::open(folder.path("log"), 400, 4096, nothing).error().code, ErrorCode::corrupt);
+  std::filesystem::rename(folder.path("kept"), paths[1]);
+  EXPECT_TRUE(SegmentLog::open(folder.path("log"), 400, 4096, nothing).ok());
+  std::filesystem::resize_file(paths[1], std::filesystem::file_size(paths[1]) - 1);
+  EXPECT_EQ(SegmentLog::open(folder.path("log"), 400, 4096, nothing).error().code, ErrorCode::corrupt);
+}
+
+TEST(SegmentLog, Crc32cIsTheOneOfRfc3720) {
+  EXPECT_EQ(crc32c(as_bytes("123456789")), 0xE3069283U);
+  EXPECT_EQ(crc32c(Bytes(32, 0)), 0x8A9136AAU);
+  EXPECT_EQ(crc32c(Bytes(32, 0xff)), 0x62A8AB43U);
+}
+
+}  // namespace
+}  // namespace ufab::test

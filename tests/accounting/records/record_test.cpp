@@ -1,0 +1,146 @@
+// The canonical encoding: golden bytes of every record type, and what the decoder refuses.
+#include "accounting/records/record.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+
+#include "accounting/records/codec.h"
+#include "fabric/base/file.h"
+#include "tests/accounting/support/world.h"
+
+namespace ufab::test {
+namespace {
+
+// Gives every field of a body a value of its own, so that no two fields can be swapped unnoticed.
+class FillVisitor {
+ public:
+  template <class T>
+  void operator()(const char*, T& value) {
+    fill(value);
+  }
+  void operator()(const char* name, std::string& value, std::size_t) { value = name; }
+  template <class T>
+  void operator()(const char*, std::vector<T>& list, std::size_t) {
+    list.resize(2);
+    for (T& item : list) fill(item);
+  }
+  template <class T>
+  requires std::is_enum_v<T>
+  void operator()(const char*, T& value, std::uint8_t last) { value = static_cast<T>(last); }
+
+ private:
+  template <class T>
+  void fill(T& value) {
+    ++counter_;
+    if constexpr (std::is_same_v<T, bool>) {
+      value = true;
+    } else if constexpr (std::is_integral_v<T>) {
+      value = static_cast<T>(counter_);
+    } else if constexpr (requires { value.bytes; }) {
+      value.bytes.fill(static_cast<std::uint8_t>(counter_));
+    } else {
+      T::fields(*this, value);
+    }
+  }
+  std::uint64_t counter_ = 0;
+};
+
+template <std::size_t I = 0>
+void each_type(const std::function<void(RecordBody)>& call) {
+  if constexpr (I < std::variant_size_v<RecordBody>) {
+    std::variant_alternative_t<I, RecordBody> body{};
+    FillVisitor visitor;
+    body.fields(visitor, body);
+    call(body);
+    each_type<I + 1>(call);
+  }
+}
+
+Record filled(RecordBody body) {
+  if (record_type_derived(type_of(body))) return {PublicKey{}, 7, 1'800'000'000'000'000, std::move(body), {}};
+  return sign_record(digest_of("golden chain"), key_of(3), 7, 1'800'000'000'000'000, std::move(body));
+}
+
+TEST(Record, EveryTypeEncodesToItsGoldenBytes) {
+  // UFAB_GOLDEN_WRITE=1 writes the files anew: only for a new version of the format.
+  const bool write = std::getenv("UFAB_GOLDEN_WRITE") != nullptr;
+  std::size_t types = 0;
+  each_type([&](RecordBody body) {
+    const Record record = filled(std::move(body));
+    const std::string path = std::string(UFAB_GOLDEN) + "/" + record_type_name(record.type()) + ".hex";
+    const std::string hex = to_hex(encode_record(record)) + "\n";
+    if (write) std::ofstream(path) << hex;
+    const auto golden = read_text_file(path, 1 << 20);
+    ASSERT_TRUE(golden.ok()) << path;
+    EXPECT_EQ(*golden, hex) << record_type_name(record.type());
+    ++types;
+  });
+  EXPECT_EQ(types, 28U);
+}
+
+TEST(Record, EveryTypeDecodesToWhatWasEncoded) {
+  each_type([](RecordBody body) {
+    const Record record = filled(std::move(body));
+    const Bytes bytes = encode_record(record);
+    const auto decoded = decode_record(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+    EXPECT_EQ(encode_record(*decoded), bytes);
+    EXPECT_EQ(decoded->type(), record.type());
+    if (!record_type_derived(record.type())) {
+      EXPECT_TRUE(verify_record(digest_of("golden chain"), *decoded));
+      // Only a genesis belongs to no chain: it makes one.
+      EXPECT_EQ(verify_record(digest_of("another chain"), *decoded), record.type() == RecordType::genesis);
+    }
+    EXPECT_NE(record_json(record).find(record_type_name(record.type())), std::string::npos);
+  });
+}
+
+TEST(Record, TheDecoderRefusesEveryPrefixAndEveryExtraByte) {
+  each_type([](RecordBody body) {
+    Bytes bytes = encode_record(filled(std::move(body)));
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+      EXPECT_FALSE(decode_record(ByteView(bytes).first(size)).ok()) << size;
+    }
+    bytes.push_back(0);
+    EXPECT_FALSE(decode_record(bytes).ok());
+  });
+}
+
+TEST(Record, WhateverIsDecodedEncodesToTheSameBytes) {
+  // Any single changed byte is either refused or another record with exactly that encoding.
+  each_type([](RecordBody body) {
+    const Bytes bytes = encode_record(filled(std::move(body)));
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      for (const unsigned flip : {0x01U, 0x80U, 0xffU}) {
+        Bytes changed = bytes;
+        changed[i] = static_cast<std::uint8_t>(changed[i] ^ flip);
+        const auto decoded = decode_record(changed);
+        if (decoded.ok()) {
+          EXPECT_EQ(encode_record(*decoded), changed);
+        }
+      }
+    }
+  });
+}
+
+TEST(Record, NamesAndTextsAreChecked) {
+  for (const char* name : {"", "-a", "A", "a b", "a/b", "\xc3\xa4"})
+    EXPECT_FALSE(check_name("name", name).ok());
+  EXPECT_FALSE(check_name("name", std::string(65, 'a')).ok());
+  EXPECT_TRUE(check_name("name", "a.b_c-9").ok());
+  for (const char* endpoint : {"host", ":1", "host:", "host:0", "host:65536", "a b:1", "host:1x"}) {
+    EXPECT_FALSE(check_endpoint("endpoint", endpoint).ok()) << endpoint;
+  }
+  EXPECT_TRUE(check_endpoint("endpoint", "127.0.0.1:7000").ok());
+  EXPECT_TRUE(is_printable_utf8("gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80"));
+  for (const char* text :
+       {"\n", "\x7f", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xc2\x80"}) {
+    EXPECT_FALSE(is_printable_utf8(text));
+  }
+}
+
+}  // namespace
+}  // namespace ufab::test

@@ -1,0 +1,241 @@
+// The ledger against SQLite alone. Ours: receipts in signed batches of 1,000, through the whole of
+// Ledger::submit (signature, rules, Merkle root, state root, log, sync, index). Peer: the same receipts as
+// the same rows into the same table, WAL, synchronous=FULL, one commit per 1,000. Rounds are interleaved.
+// Then the resident memory of a process that holds the ledger of a million receipts.
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "accounting/index/schema.h"
+#include "accounting/ledger.h"
+#include "tests/bench/kernels/support.h"
+
+namespace {
+
+using namespace ufab;
+
+constexpr std::uint64_t batch_size = 1000;
+constexpr std::uint64_t windows_per_job = 10'000;
+constexpr std::uint64_t flop_per_window = flop_per_tflop;
+
+[[noreturn]] void fail(const std::string& what) {
+  std::fprintf(stderr, "bench ledger: %s\n", what.c_str());
+  std::exit(1);
+}
+
+KeyPair key_of(std::uint8_t number) {
+  std::array<std::uint8_t, 32> seed{};
+  seed.fill(number);
+  return KeyPair::from_seed(seed);
+}
+
+// Two organisations: the validator, and a provider that runs its own jobs.
+class Ours {
+ public:
+  explicit Ours(const std::string& folder) : validator_(key_of(1)), provider_(key_of(2)) {
+    LedgerOptions options;
+    options.folder = folder;
+    Genesis genesis{"bench", "chain", "", {}};
+    genesis.params.job_retention_blocks = 1;
+    auto ledger = Ledger::create(options, validator_, genesis);
+    if (!ledger.ok()) fail(ledger.error().message);
+    ledger_ = std::move(*ledger);
+    must(provider_, Organisation{"provider", ""});
+    must(validator_, Transfer{2, 1'000'000 * micro_per_unc, ""});
+    must(provider_, Stake{1000 * micro_per_unc});
+    must(provider_, ProviderEnrol{{"cluster", 1, 1, 0, 1, 1, 1}});
+  }
+
+  void start_job() {
+    JobOrder order;
+    order.name = "bench";
+    order.script_digest = order.definition_digest = sha256("bench");
+    order.steps = windows_per_job;
+    order.window_steps = 1;
+    order.micro_batches = 1;
+    order.flop_per_micro_batch = flop_per_window;
+    order.price_max_per_tflop = 1;
+    order.budget = 2 * windows_per_job;
+    must(provider_, order);
+    ++job_;
+    window_ = 0;
+    must(provider_, JobAttempt{job_, 1, 0, {{2, 0, 1}}, ""});
+    Lease lease;
+    lease.job = job_;
+    lease.attempt = 1;
+    lease.micro_batch_count = 1;
+    lease.ranks = lease.threads = 1;
+    lease.price_per_tflop = 1;
+    lease.bridge_key = key_of(3).public_key();
+    lease.bridge_address = "127.0.0.1:1";
+    must(provider_, lease);
+  }
+
+  // The next batch, signed: the provider's own work, outside the measured time.
+  Record next_batch(std::vector<Receipt>& receipts) {
+    if (job_ == 0 || window_ == windows_per_job) start_job();
+    receipts.clear();
+    for (std::uint64_t i = 0; i < batch_size; ++i, ++window_) {
+      Receipt receipt;
+      receipt.job = job_;
+      receipt.attempt = 1;
+      receipt.provider = 2;
+      receipt.window = window_;
+      receipt.start_digest = end_;
+      Sha256 hash;
+      receipt.end_digest = end_ = hash.update_u64(job_).update_u64(window_).finish();
+      receipt.contribution_root = sha256(ByteView(end_.bytes));
+      receipt.work_flop = flop_per_window;
+      receipt.cpu_us = receipt.wall_us = 1'000'000;
+      receipt.memory_peak_bytes = 1 << 30;
+      receipts.push_back(receipt);
+    }
+    return sign_record(ledger_->chain_id(), provider_, ledger_->next_sequence(provider_.public_key()), 1,
+                       ReceiptBatch::of(receipts));
+  }
+  void submit(const Record& record) {
+    const auto outcome = ledger_->submit(record);
+    if (!outcome.ok()) fail(outcome.error().message);
+  }
+  // A finished job waits for its one sampled window to be re-executed: the validator votes.
+  void vote() {
+    Vote vote;
+    vote.job = job_;
+    vote.attempt = 1;
+    bool waits = false;
+    ledger_->with_state([&](const State& state) {
+      const JobEntry* job = state.job(job_);
+      if (job == nullptr || job->phase != JobPhase::validating) return;
+      for (const auto& [number, window] : job->windows) {
+        if (window.check != WindowCheck::assigned) continue;
+        waits = true;
+        vote.window = number;
+        vote.start_digest = window.receipts[0].receipt.start_digest;
+        vote.end_digest = window.receipts[0].receipt.end_digest;
+      }
+    });
+    if (!waits) return;
+    vote.findings = {{2, false, 0, 0}};
+    must(validator_, vote);
+  }
+  // Small signed records from one caller at a time, in one block each.
+  void transfer() { must(provider_, Transfer{1, 1, ""}); }
+
+ private:
+  void must(const KeyPair& key, RecordBody body) {
+    const auto outcome = ledger_->sign_and_submit(key, std::move(body));
+    if (!outcome.ok()) fail(outcome.error().message);
+  }
+  KeyPair validator_;
+  KeyPair provider_;
+  std::unique_ptr<Ledger> ledger_;
+  JobId job_ = 0;
+  std::uint64_t window_ = 0;
+  Digest end_ = sha256("start");
+};
+
+class SqliteAlone {
+ public:
+  explicit SqliteAlone(const std::string& path) {
+    if (sqlite3_open(path.c_str(), &db_) != SQLITE_OK) fail("sqlite cannot open its file");
+    execute("PRAGMA journal_mode=WAL");
+    execute("PRAGMA synchronous=FULL");
+    execute(index_schema);
+    sqlite3_prepare_v2(db_, "INSERT INTO receipt VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)", -1, &insert_, nullptr);
+  }
+  ~SqliteAlone() {
+    sqlite3_finalize(insert_);
+    sqlite3_close(db_);
+  }
+  SqliteAlone(const SqliteAlone&) = delete;
+  SqliteAlone& operator=(const SqliteAlone&) = delete;
+
+  void insert(const std::vector<Receipt>& receipts) {
+    execute("BEGIN");
+    for (const Receipt& r : receipts) {
+      int column = 1;
+      const auto number = [&](std::uint64_t value) {
+        sqlite3_bind_int64(insert_, column++, static_cast<sqlite3_int64>(value));
+      };
+      const auto blob = [&](const Digest& d) {
+        sqlite3_bind_blob(insert_, column++, d.bytes.data(), 32, SQLITE_STATIC);
+      };
+      for (const std::uint64_t value :
+           {r.job, std::uint64_t{r.attempt}, r.window, std::uint64_t{r.provider}}) {
+        number(value);
+      }
+      for (const Digest& digest : {r.start_digest, r.end_digest, r.contribution_root}) blob(digest);
+      for (const std::uint64_t value : {r.work_flop, r.cpu_us, r.wall_us, r.memory_peak_bytes}) number(value);
+      number(1);
+      number(0);
+      if (sqlite3_step(insert_) != SQLITE_DONE) fail("sqlite cannot insert");
+      sqlite3_reset(insert_);
+    }
+    execute("COMMIT");
+  }
+
+ private:
+  void execute(const char* sql) {
+    if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(sqlite3_errmsg(db_));
+  }
+  sqlite3* db_ = nullptr;
+  sqlite3_stmt* insert_ = nullptr;
+};
+
+double resident_mib() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  double kib = 0;
+  while (status >> word) {
+    if (word == "VmRSS:") status >> kib;
+  }
+  return kib / 1024;
+}
+
+}  // namespace
+
+int main() {
+  std::string folder = (std::filesystem::temp_directory_path() / "ufab-bench-ledger-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) fail("no temporary folder");
+  {
+    Ours ours(folder + "/ledger");
+    std::vector<Receipt> receipts;
+    std::vector<double> our_times, peer_times;
+    const auto round = [&](SqliteAlone* peer) {
+      const Record record = ours.next_batch(receipts);
+      const double mine = bench::time_once([&] { ours.submit(record); });
+      ours.vote();
+      if (peer == nullptr) return;
+      our_times.push_back(mine);
+      peer_times.push_back(bench::time_once([&] { peer->insert(receipts); }));
+    };
+    {
+      SqliteAlone peer(folder + "/peer.sqlite");
+      for (int i = 0; i < 300; ++i) round(&peer);
+    }
+    double our_sum = 0, peer_sum = 0;
+    for (const double time : our_times) our_sum += time;
+    for (const double time : peer_times) peer_sum += time;
+    const double receipts_timed = static_cast<double>(our_times.size() * batch_size);
+    bench::print({"ledger", "receipts verified, synced per 1000, indexed vs SQLite", "receipt/s",
+                  receipts_timed / our_sum, receipts_timed / peer_sum, peer_sum / our_sum, 1.0});
+    const double single = bench::time_once([&] {
+      for (int i = 0; i < 500; ++i) ours.transfer();
+    });
+    bench::print({"ledger", "signed records, one caller, one block and sync each", "record/s", 500 / single,
+                  -1, 0, 0});
+    while (our_times.size() * batch_size < 1'000'000) {
+      round(nullptr);
+      our_times.push_back(0);
+    }
+    bench::print(
+        {"ledger", "resident memory with a million receipts", "MiB", resident_mib(), -1, 0, 150, true});
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  return 0;
+}
