@@ -1,4 +1,5 @@
-// Contributions from a hostile provider: decoded ones encode to the very same bytes, anything else is an error.
+// Contributions from a hostile provider: decoded ones encode to the very same bytes, anything else is an
+// error.
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>

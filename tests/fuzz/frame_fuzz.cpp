@@ -15,7 +15,8 @@ class MemoryLink final : public Link {
   explicit MemoryLink(ByteView bytes) : bytes_(bytes) {}
   Status send_bytes(ByteView, Deadline) override { return {}; }
   Status recv_bytes(std::span<std::uint8_t> into, Deadline) override {
-    if (closed_ || into.size() > bytes_.size()) return Error{ErrorCode::unavailable, "the peer closed the link"};
+    if (closed_ || into.size() > bytes_.size())
+      return Error{ErrorCode::unavailable, "the peer closed the link"};
     std::copy_n(bytes_.begin(), into.size(), into.begin());
     bytes_ = bytes_.subspan(into.size());
     return {};
@@ -41,8 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto frame = link.recv(kMax, {});
     if (!frame.ok()) return frame.error().message.empty() ? std::abort(), 1 : 0;
     if (frame->payload.size() > kMax) std::abort();
-    const auto header = encode_frame_header(
-        {frame->type, frame->id, static_cast<std::uint32_t>(frame->payload.size())});
+    const auto header =
+        encode_frame_header({frame->type, frame->id, static_cast<std::uint32_t>(frame->payload.size())});
     if (!std::equal(header.begin(), header.end(), input.begin() + static_cast<std::ptrdiff_t>(position))) {
       std::abort();
     }

@@ -38,7 +38,9 @@ void mutate(Bytes& bytes, std::mt19937_64& random) {
     const std::size_t at = bytes.empty() ? 0 : random() % bytes.size();
     switch (random() % 5) {
       case 0: bytes.resize(at); break;
-      case 1: bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random())); break;
+      case 1:
+        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random()));
+        break;
       case 2: bytes.resize(bytes.size() + random() % 64, 0xFF); break;
       default:
         if (!bytes.empty()) bytes[at] ^= static_cast<std::uint8_t>(1U << random() % 8);

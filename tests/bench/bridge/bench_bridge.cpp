@@ -1,8 +1,11 @@
-// Bridge throughput against a plain TLS stream: the same bytes, cipher and loopback, in one process, interleaved.
+// Bridge throughput against a plain TLS stream: the same bytes, cipher and loopback, in one process,
+// interleaved.
 //   link      one way: Link::send_bytes / recv_bytes against one asio::ssl::stream
-//   exchange  both ways: one exchange of integer sums between hub and member, with adding and SHA-256 of every
+//   exchange  both ways: one exchange of integer sums between hub and member, with adding and SHA-256 of
+//   every
 //             chunk as in training, against two asio::ssl::streams that carry the same bytes, one each way
-// MB/s count the bytes of one direction; medians of kRounds rounds.
+// The streams carry the sums as eight-byte integers; the bridge packs them (fabric/train/sum_pack.h).
+// MB/s count eight-byte integers of one direction; medians of kRounds rounds.
 #include <fmt/format.h>
 #include <openssl/x509.h>
 
@@ -16,6 +19,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -113,8 +117,8 @@ struct BridgePair {
       const KeyPair key = KeyPair::generate();
       require(key.save(fmt::format("{}/{}", folder, i)).ok(), "cannot save a key");
       holders.push_back(*Listener::bind({"127.0.0.1", 0}));
-      gang.members.push_back({fmt::format("m{}", i), key.public_key(), "127.0.0.1",
-                              holders.back().endpoint().port, i, 1});
+      gang.members.push_back(
+          {fmt::format("m{}", i), key.public_key(), "127.0.0.1", holders.back().endpoint().port, i, 1});
     }
     holders.clear();
     const auto join = [&](std::uint32_t self) {
@@ -131,6 +135,14 @@ struct BridgePair {
     std::filesystem::remove_all(folder);
   }
 };
+
+// Sums as training makes them: a norm just below 2^48 over 16.8 M values leaves each below 2^38 or so.
+std::vector<std::int64_t> training_sums(std::uint64_t seed) {
+  std::vector<std::int64_t> sums(kBytes / 8);
+  std::mt19937_64 random(seed);
+  for (auto& sum : sums) sum = static_cast<std::int64_t>(random()) >> 25;
+  return sums;
+}
 
 double seconds(const std::function<void()>& one, const std::function<void()>& two) {
   const auto begin = std::chrono::steady_clock::now();
@@ -151,10 +163,11 @@ void report(const char* name, std::vector<double> ours, std::vector<double> peer
   const double our_rate = megabytes / median(std::move(ours));
   const double peer_rate = megabytes / median(std::move(peers));
   const double ratio = our_rate / peer_rate;
-  fmt::print(R"({{"group":"bridge","name":"{}","ours":{:.0f},"peer":{:.0f},"unit":"MB/s","ratio":{:.3f},"aim":{},)"
-             R"("met":{}}})"
-             "\n",
-             name, our_rate, peer_rate, ratio, aim, ratio >= aim);
+  fmt::print(
+      R"({{"group":"bridge","name":"{}","ours":{:.0f},"peer":{:.0f},"unit":"MB/s","ratio":{:.3f},"aim":{},)"
+      R"("met":{}}})"
+      "\n",
+      name, our_rate, peer_rate, ratio, aim, ratio >= aim);
 }
 
 }  // namespace
@@ -166,8 +179,9 @@ int main() {
     PlainPair plain;
     std::vector<double> ours, peers;
     for (int round = 0; round < kRounds; ++round) {
-      ours.push_back(seconds([&] { require(link.client->send_bytes(outgoing, later()).ok(), "send failed"); },
-                             [&] { require(link.server->recv_bytes(incoming, later()).ok(), "recv failed"); }));
+      ours.push_back(
+          seconds([&] { require(link.client->send_bytes(outgoing, later()).ok(), "send failed"); },
+                  [&] { require(link.server->recv_bytes(incoming, later()).ok(), "recv failed"); }));
       peers.push_back(seconds([&] { plain.send(outgoing); }, [&] { plain.recv(incoming); }));
     }
     report("TLS link, one way, against a plain TLS stream", ours, peers);
@@ -175,16 +189,22 @@ int main() {
   {
     BridgePair bridge;
     PlainPair up, down;
-    std::vector<std::int64_t> hub_sums(kBytes / 8, 1), member_sums(kBytes / 8, 2);
-    std::vector<double> ours, peers;
+    std::vector<double> ours, digested, peers;
     for (std::uint64_t round = 1; round <= kRounds; ++round) {
-      Digest hub_leaf, member_leaf;
-      const auto exchange = [&](Bridge& side, std::vector<std::int64_t>& sums, Digest& leaf) {
-        const auto seen = [&](std::uint64_t, ByteView bytes) { leaf = sha256(bytes); };
-        require(side.exchange({round, 0, false, false, false, 0}, sums, seen, {}).ok(), "exchange failed");
-      };
-      ours.push_back(seconds([&] { exchange(*bridge.hub, hub_sums, hub_leaf); },
-                             [&] { exchange(*bridge.member, member_sums, member_leaf); }));
+      for (const bool digests : {false, true}) {
+        auto hub_sums = training_sums(2 * round), member_sums = training_sums(2 * round + 1);
+        const auto exchange = [&](Bridge& side, std::vector<std::int64_t>& sums) {
+          Digest leaf;
+          const auto seen = [&](std::uint64_t, ByteView bytes) {
+            if (digests) leaf = sha256(bytes);
+          };
+          require(side.exchange({round, digests, false, false, false, 0}, sums, seen, {}).ok(),
+                  "exchange failed");
+        };
+        (digests ? digested : ours)
+            .push_back(seconds([&] { exchange(*bridge.hub, hub_sums); },
+                               [&] { exchange(*bridge.member, member_sums); }));
+      }
       Bytes other(kBytes);
       peers.push_back(seconds(
           [&] {
@@ -199,5 +219,6 @@ int main() {
           }));
     }
     report("exchange of sums, both ways, against two plain TLS streams", ours, peers);
+    report("the same with the digests of contributions", digested, peers);
   }
 }

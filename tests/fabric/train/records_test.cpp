@@ -6,6 +6,7 @@
 #include "fabric/train/contributions.h"
 #include "fabric/train/gang.h"
 #include "fabric/train/state.h"
+#include "fabric/train/sum_pack.h"
 #include "fabric/train/window.h"
 #include "tests/fabric/support/process.h"
 
@@ -151,6 +152,34 @@ TEST(GangTest, EachBadInputIsOneLine) {
     EXPECT_NE(gang.error().message.find(expected), std::string::npos) << gang.error().message;
     EXPECT_EQ(gang.error().message.find('\n'), std::string::npos);
   }
+}
+
+TEST(SumPackTest, AnySumsComeBackAndTakeTheFewestBytes) {
+  EXPECT_TRUE(rc::check("unpack(pack(sums)) == sums", [] {
+    const int bits = *rc::gen::inRange(1, 65);
+    auto sums = *rc::gen::nonEmpty<std::vector<std::int64_t>>();
+    for (auto& sum : sums) sum >>= 64 - bits;
+    Bytes bytes;
+    pack_sums(sums, bytes);
+    const int width = bytes[0];
+    RC_ASSERT(bytes.size() == 1 + sums.size() * static_cast<std::size_t>(width));
+    RC_ASSERT(width <= (bits + 7) / 8);
+    std::vector<std::int64_t> back(sums.size());
+    unpack_sums(ByteView(bytes).subspan(1), width, back);
+    RC_ASSERT(back == sums);
+  }));
+}
+
+TEST(SumPackTest, WidthsChangeExactlyWhereTheSignBitNeedsIt) {
+  for (int width = 1; width < 8; ++width) {
+    const std::int64_t top = std::int64_t{1} << (8 * width - 1);
+    EXPECT_EQ(pack_width(std::vector<std::int64_t>{top - 1, -top}), width);
+    EXPECT_EQ(pack_width(std::vector<std::int64_t>{top}), width + 1);
+    EXPECT_EQ(pack_width(std::vector<std::int64_t>{-top - 1}), width + 1);
+  }
+  Bytes bytes;
+  pack_sums(std::vector<std::int64_t>{-2, 300}, bytes);
+  EXPECT_EQ(to_hex(bytes), "02feff2c01");
 }
 
 TEST(StateDigestTest, EveryPartOfTheStateAndNothingElseDecidesIt) {
