@@ -27,7 +27,16 @@ enum LayerTensor {
 constexpr std::size_t kWte = 0, kWpe = 1, kFirstLayer = 2;
 
 // The head's logits exist for a block of rows at a time: at most this many bytes, but at least one row.
-constexpr std::size_t kLogitsBytes = std::size_t{64} << 20;
+constexpr std::size_t kLogitsBytes = std::size_t{32} << 20;
+
+// Rows of a block: as even as multiples of 8 allow.
+int logits_block(int rows, int vocab) {
+  const std::size_t row_bytes = static_cast<std::size_t>(vocab) * sizeof(float);
+  const int most = static_cast<int>(std::clamp<std::size_t>(kLogitsBytes / row_bytes, 1, 1 << 20));
+  const int blocks = (rows + most - 1) / most;
+  const int even = (rows + blocks - 1) / blocks;
+  return std::min({rows, most, (even + 7) / 8 * 8});
+}
 
 struct ArenaFree {
   void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
@@ -59,9 +68,7 @@ struct Gpt2::State {
     UFAB_KERNELS_ASSERT(batch >= 1 && seq >= 1 && seq <= config.context);
     rows = batch * seq;
     width = config.width;
-    const std::size_t row_bytes = static_cast<std::size_t>(config.vocab_size) * sizeof(float);
-    logits_rows = static_cast<int>(
-        std::clamp<std::size_t>(kLogitsBytes / row_bytes, 1, static_cast<std::size_t>(rows)));
+    logits_rows = logits_block(rows, config.vocab_size);
     layers.resize(training ? static_cast<std::size_t>(config.layers) : 1);
     plan(nullptr, training);
     arena.reset(static_cast<float*>(::operator new (arena_floats * sizeof(float), std::align_val_t{64})));
@@ -93,19 +100,26 @@ struct Gpt2::State {
     last = take(r * c);
     lnf_mean = take(r);
     lnf_rstd = take(r);
-    normal = take(r * c);
     normal_f = take(r * c);
-    narrow = take(r * c);
-    wide = take(r * 4 * c);
-    logits = take(static_cast<std::size_t>(logits_rows) * v);
     losses = take(r);
     if (training) {
-      dresidual = take(r * c);
       dnarrow = take(r * c);
-      dwide = take(r * 4 * c);
-      dweight = take(std::max(4 * c * c, static_cast<std::size_t>(config.context) * c));
       dwte = take(v * c);
     }
+    // The logits live only inside head(), the rest only outside: they share their memory.
+    const std::size_t shared = used;
+    logits = take(static_cast<std::size_t>(logits_rows) * v);
+    const std::size_t after_logits = used;
+    used = shared;
+    normal = take(r * c);
+    narrow = take(r * c);
+    wide = take(r * 4 * c);
+    if (training) {
+      dresidual = take(r * c);
+      dwide = take(r * 4 * c);
+      dweight = take(std::max(4 * c * c, static_cast<std::size_t>(config.context) * c));
+    }
+    used = std::max(used, after_logits);
     arena_floats = used;
   }
 

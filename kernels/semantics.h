@@ -14,7 +14,7 @@
 // layer norm      mean = lanesum(x) / C; var = lanesum of fma(d, d, .) with d = x - mean, / C;
 //                 rstd = 1 / sqrt(var + 1e-5); n = (x - mean) * rstd; y = fma(n, gamma, beta)
 //   input grad    g = dy * gamma; a = lanesum(g) / C; c = lanesum of fma(g, n, .) / C;
-//                 dx += rstd * fma(-n, c, g - a)
+//                 dx += rstd * fma(-n, c, g - a); the residual stream's gradient starts from +0
 //   parameters    dgamma[c] = fma chain over rows of dy * n; dbeta[c] = chain of additions over rows
 // gelu            gelu() and gelu_gradient() of kernels/math.h; the gradient is multiplied by dy
 // attention       scale = 1 / sqrt(head width). Keys in tiles of 64, ascending; per query i only keys j <= i:

@@ -328,7 +328,8 @@ struct UsageReceipt {
 };
 [[nodiscard]] Digest usage_receipt_digest(const UsageReceipt& receipt);
 
-// What a verifier found out about one member. step and micro_batch name the first difference; zero when ok.
+// What a verifier found out about one member. step (1, 2, …) and micro_batch name the first difference; zero
+// when ok. Where no single step is at fault (a false claim about the window), step is the window's first.
 struct MemberFinding {
   OrgId organisation = 0;
   bool bad = false;

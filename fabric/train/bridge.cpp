@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <condition_variable>
 #include <thread>
 
 #include "fabric/base/codec.h"
 #include "fabric/train/state.h"
+#include "fabric/train/sum_pack.h"
 
 namespace ufab {
 
@@ -108,8 +111,25 @@ Result<Bytes> expect(Link& link, FrameType type, std::uint64_t id, Deadline dead
   return std::move(frame.payload);
 }
 
-std::span<std::uint8_t> writable_bytes(std::span<std::int64_t> sums) {
-  return {reinterpret_cast<std::uint8_t*>(sums.data()), sums.size_bytes()};
+Status send_chunk(Link& link, std::span<const std::int64_t> chunk, Bytes& buffer, Deadline deadline) {
+  pack_sums(chunk, buffer);
+  return link.send_bytes(buffer, deadline);
+}
+
+Status recv_chunk(Link& link, std::span<std::int64_t> chunk, Bytes& buffer, Deadline deadline) {
+  std::array<std::uint8_t, 1> width{};
+  UFAB_TRY(link.recv_bytes(width, deadline));
+  if (width[0] < 1 || width[0] > 8) {
+    return Error{ErrorCode::invalid, fmt::format("sums of {} bytes each: 1 to 8 are possible", width[0])};
+  }
+  buffer.resize(chunk.size() * width[0]);
+  UFAB_TRY(link.recv_bytes(buffer, deadline));
+  unpack_sums(buffer, width[0], chunk);
+  return {};
+}
+
+ByteView readable_bytes(std::span<const std::int64_t> sums) {
+  return {reinterpret_cast<const std::uint8_t*>(sums.data()), sums.size_bytes()};
 }
 
 template <typename Body>
@@ -154,15 +174,15 @@ class Member final : public Bridge {
       sent = link_->send({kSums, id, encode_report(mine)}, limit());
       if (!sent) return;
       sent = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
-        seen(i, writable_bytes(chunk));
-        return link_->send_bytes(writable_bytes(chunk), limit());
+        seen(i, readable_bytes(chunk));
+        return send_chunk(*link_, chunk, outgoing_, limit());
       });
     });
     Result<Bytes> head = expect(*link_, kSums, id, limit());
     Status received = head ? Status{} : Status{head.error()};
     if (received) {
       received = for_each_chunk(sums, [&](std::uint64_t, std::span<std::int64_t> chunk) {
-        return link_->recv_bytes(writable_bytes(chunk), limit());
+        return recv_chunk(*link_, chunk, incoming_, limit());
       });
     }
     if (!received) link_->interrupt();
@@ -188,7 +208,35 @@ class Member final : public Bridge {
 
   Gang gang_;
   LinkPtr link_;
+  Bytes outgoing_, incoming_;  // one chunk each, of the sending and of the receiving thread
   std::uint64_t exchange_ = 0;
+};
+
+// How many chunks of a total are complete: the hub's receiving thread counts, its sending thread waits.
+class ChunkProgress {
+ public:
+  void advance() {
+    const std::lock_guard lock(mutex_);
+    ++complete_;
+    changed_.notify_one();
+  }
+  void abort() {
+    const std::lock_guard lock(mutex_);
+    aborted_ = true;
+    changed_.notify_one();
+  }
+  // Until chunk `index` is complete; false: it never will be.
+  bool await(std::uint64_t index) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return aborted_ || complete_ > index; });
+    return complete_ > index;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t complete_ = 0;
+  bool aborted_ = false;
 };
 
 class Hub final : public Bridge {
@@ -247,23 +295,19 @@ class Hub final : public Bridge {
     UFAB_TRY(answer_all(kSums, encode_report(total), limit()));
     scratch_.resize(std::min(sums.size(), kChunkSums));
     streaming_ = true;
-    const Status streamed = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
-      seen(i, writable_bytes(chunk));
-      const auto other = std::span(scratch_).first(chunk.size());
-      const Status added = for_each_member([&](std::uint32_t, Link& link) -> Status {
-        UFAB_TRY(link.recv_bytes(writable_bytes(other), limit()));
-        // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
-        for (std::size_t k = 0; k < chunk.size(); ++k) {
-          chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
-                                               static_cast<std::uint64_t>(other[k]));
-        }
-        return {};
-      });
-      if (!added) return added;
-      return for_each_member(
-          [&](std::uint32_t, Link& link) { return link.send_bytes(writable_bytes(chunk), limit()); });
+    ChunkProgress progress;
+    Status sent;
+    std::thread sender([&] { sent = send_totals(sums, progress); });
+    const Status added = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
+      seen(i, readable_bytes(chunk));
+      const Status status = add_members(chunk);
+      if (status) progress.advance();
+      return status;
     });
-    UFAB_TRY(streamed);
+    if (!added) progress.abort();
+    sender.join();
+    UFAB_TRY(added);
+    UFAB_TRY(sent);
     streaming_ = false;
     return total;
   }
@@ -297,6 +341,25 @@ class Hub final : public Bridge {
       return link.send({type, exchange_, payload}, deadline);
     });
   }
+  Status add_members(std::span<std::int64_t> chunk) {
+    const auto other = std::span(scratch_).first(chunk.size());
+    return for_each_member([&](std::uint32_t, Link& link) -> Status {
+      UFAB_TRY(recv_chunk(link, other, incoming_, limit()));
+      // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
+      for (std::size_t k = 0; k < chunk.size(); ++k) {
+        chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
+                                             static_cast<std::uint64_t>(other[k]));
+      }
+      return {};
+    });
+  }
+  Status send_totals(std::span<std::int64_t> sums, ChunkProgress& progress) {
+    return for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) -> Status {
+      if (!progress.await(i)) return {};
+      pack_sums(chunk, outgoing_);
+      return for_each_member([&](std::uint32_t, Link& link) { return link.send_bytes(outgoing_, limit()); });
+    });
+  }
   // Tells every member that can still be told. Inside a stream of sums a member cannot tell a frame from
   // sums, so there the links just close.
   Error fail(Error error) {
@@ -312,6 +375,7 @@ class Hub final : public Bridge {
   Gang gang_;
   std::vector<LinkPtr> links_;
   std::vector<std::int64_t> scratch_;
+  Bytes outgoing_, incoming_;  // one chunk each, of the sending and of the receiving thread
   milliseconds patience_{0};
   bool streaming_ = false;
   std::uint64_t exchange_ = 1;  // the hello

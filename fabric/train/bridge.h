@@ -8,11 +8,11 @@
 //        answered by the same type with an empty payload once every member has said hello
 //   type 2 step    u64: the newest step that the member can start from; answered by the lowest of all
 //   type 3 state   u64 step, 32 bytes state digest; answered empty when all are equal
-//   type 4 sums    StepReport (u64 step, u32 attempt, u8 flags, u64 loss), then raw: the member's sums, i64
-//   little-endian;
-//        answered by the combined report, then raw: the total's. Both directions stream in chunks of 1 MiB at
-//        once: the hub sends a chunk's total as soon as it has every member's, so a member sends and receives
-//        at once.
+//   type 4 sums    StepReport (u64 step, u32 attempt, u8 flags, u64 loss), then raw: the member's sums in
+//   chunks of
+//                  131072 values (1 MiB in memory), each packed as fabric/train/sum_pack.h says; answered by
+//                  the combined report, then raw: the total's chunks. Both directions stream at once: the hub
+//                  sends a chunk's total as soon as it has every member's.
 //   type 9 failure u8 1 when another try may help, text of one line; whoever gets it ends with this line
 // A peer that closes its link, sends anything else, or is silent for longer than the timeout ends the
 // exchange with one Error (unavailable or timeout when another try may help, invalid otherwise).

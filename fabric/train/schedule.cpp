@@ -78,9 +78,11 @@ std::uint64_t eval_start(const JobDefinition& d, const Split& split, std::uint64
                          std::uint64_t sequence) {
   const auto total = static_cast<std::uint64_t>(d.eval_batches * d.micro_batch);
   const std::uint64_t index = batch * static_cast<std::uint64_t>(d.micro_batch) + sequence;
-  const std::uint64_t last = split.eval_tokens - static_cast<std::uint64_t>(d.seq_len) - 1;
-  return split.train_tokens +
-         (total <= 1 ? 0 : last / (total - 1) * index + last % (total - 1) * index / (total - 1));
+  const std::uint64_t begin = split.eval_tokens == 0 ? 0 : split.train_tokens;
+  const std::uint64_t part = split.eval_tokens == 0 ? split.train_tokens : split.eval_tokens;
+  const std::uint64_t last = part - static_cast<std::uint64_t>(d.seq_len) - 1;
+  if (total <= 1) return begin;
+  return begin + last / (total - 1) * index + last % (total - 1) * index / (total - 1);
 }
 
 int next_exponent(double gradient_norm, std::int64_t micro_batches) {

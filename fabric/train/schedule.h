@@ -31,8 +31,8 @@ struct Split {
 [[nodiscard]] std::uint64_t sample_start(const JobDefinition& definition, const Split& split,
                                          std::uint64_t step, std::uint64_t micro_batch,
                                          std::uint64_t sequence);
-// First token of an evaluation's sequence, evenly spaced over the evaluation part: every evaluation of a job
-// reads the same ones.
+// First token of an evaluation's sequence, evenly spaced over the evaluation part (over the train part when
+// nothing is held out): every evaluation of a job reads the same ones.
 [[nodiscard]] std::uint64_t eval_start(const JobDefinition& definition, const Split& split,
                                        std::uint64_t batch, std::uint64_t sequence);
 

@@ -20,7 +20,7 @@ constexpr auto lease_patience = 20s;
 constexpr auto avoid_duration = 120s;  // then a silent provider is asked again
 constexpr auto member_patience = 30s;
 constexpr auto end_patience = 3s;      // between a run's end and the judgement over it: receipts travel
-constexpr auto receipt_patience = 60s; // after all runs ended well
+constexpr auto receipt_patience = 10s; // after all runs ended well
 constexpr auto ask_interval = 700ms;
 constexpr auto ask_wait = 5s;
 constexpr std::uint32_t max_attempts = 10;
@@ -479,7 +479,7 @@ Status Gateway::drive_running(const JobView& view, Watch& watch) {
   const auto waited = Clock::now() - *watch.ended_since;
   if (all_well && passing.empty()) {
     if (waited < receipt_patience) return {};
-    return fail(view, "the script ended without training every window");
+    return blame_missing_receipts(view, watch);
   }
   if (waited < end_patience) return {};
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(JobFolder(node_.home, job.id).spec()));
@@ -490,6 +490,30 @@ Status Gateway::drive_running(const JobView& view, Watch& watch) {
     watches_[job.id].avoid = watch.avoid;
   }
   return plan_attempt(view, passing);
+}
+
+// Every run ended well, and still a window is not complete: a member's receipts are missing or were refused.
+Status Gateway::blame_missing_receipts(const JobView& view, Watch& watch) {
+  const JobEntry& job = view.job;
+  const AttemptEntry& attempt = job.attempts.back();
+  const auto open = job.windows.find(job.windows_complete);
+  std::string missing;
+  for (std::size_t i = 0; i < attempt.members.size(); ++i) {
+    const bool filed = open != job.windows.end() && open->second.attempt == attempt.number &&
+                       i < open->second.receipts.size() && open->second.receipts[i].filed;
+    if (filed) continue;
+    const std::string& name = view.organisations.at(attempt.members[i].share.organisation).name;
+    watch.avoid[name] = Clock::now();
+    missing += (missing.empty() ? "" : ", ") + name;
+  }
+  if (missing.empty() || attempt.members.size() == 1) {
+    return fail(view, "the script ended without training every window");
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    watches_[job.id].avoid = watch.avoid;
+  }
+  return plan_attempt(view, "no valid receipt from " + missing);
 }
 
 Status Gateway::countersign_usage(const JobView& view) {

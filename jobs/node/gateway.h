@@ -71,6 +71,7 @@ class Gateway {
   void adopt_outbox();
   Status drive(const JobView& view);
   Status drive_running(const JobView& view, Watch& watch);
+  Status blame_missing_receipts(const JobView& view, Watch& watch);
   Status plan_attempt(const JobView& view, const std::string& reason);
   Status fail(const JobView& view, const std::string& reason);
   Status finish(const JobView& view);

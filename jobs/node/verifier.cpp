@@ -169,7 +169,9 @@ Status Verifier::vote(const JobView& view, const WindowEntry& window, const std:
     MemberFinding finding;
     finding.organisation = member.share.organisation;
     finding.bad = !found->ok;
-    finding.step = found->first_bad_step.value_or(0);
+    if (finding.bad) {
+      finding.step = found->first_bad_step.value_or(window.window * view.job.order.window_steps + 1);
+    }
     finding.micro_batch = found->micro_batch.value_or(0);
     vote.findings.push_back(finding);
   }

@@ -291,7 +291,9 @@ class CpuBackend final : public Backend {
         run_part(part, worker);
       });
     } else {
-      run_ranges(whole.columns, table_.tile_columns, pieces, [&](int from, int count, int worker) {
+      // Some pieces a thread, none of them small: a thread that the machine holds up delays less.
+      const int finer = pieces == 1 ? 1 : std::clamp(whole.columns / 384, pieces, 4 * pieces);
+      run_ranges(whole.columns, table_.tile_columns, finer, [&](int from, int count, int worker) {
         MatmulRange part = whole;
         part.b += from * whole.b_column;
         part.c += from;

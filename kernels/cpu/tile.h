@@ -44,6 +44,13 @@ template <int kRows, int kVectors, bool kColumnMajorA, Triangle kTriangle>
     const float* last = row + 16 * (kVectors - 1);
     sum[r][kVectors - 1] = whole ? F16::load(last) : F16::load_n(last, args.last);
   };
+  if (args.start != Start::load) {  // c is not read: have its lines here by the time they are written
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) __builtin_prefetch(args.c + r * args.ldc + 16 * v, 1);
+    }
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     if (args.start == Start::load) {

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "fabric/data/corpus.h"
 #include "fabric/train/window.h"
 #include "kernels/backend.h"
 #include "tests/fabric/support/job.h"
@@ -214,6 +215,19 @@ TEST(RecoveryTest, ADamagedNewestCheckpointIsNamedAndTheOneBeforeIsUsed) {
   EXPECT_EQ(final_digest(outcome), expected) << outcome.errors;
   EXPECT_NE(outcome.errors.find("step-00000012.h5: damaged checkpoint"), std::string::npos) << outcome.errors;
   EXPECT_NE(outcome.output.find("resumed at step 8"), std::string::npos) << outcome.output;
+}
+
+TEST(ExampleTest, TinyTrainsInUnderTenSecondsOnOneRankAndItsLossFalls) {
+  const TestJob job;
+  Launch launch;
+  launch.definition = UFAB_EXAMPLES "/tiny.toml";
+  launch.options = {"--data", job.corpus()};
+  const auto begin = std::chrono::steady_clock::now();
+  const Outcome outcome = job.run("tiny", launch);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  ASSERT_FALSE(final_digest(outcome).empty()) << outcome.errors;
+  const double loss = std::stod(outcome.output.substr(outcome.output.rfind("loss ") + 5));
+  EXPECT_LT(loss, Corpus::load(job.corpus())->info().unigram_entropy * 0.8);
 }
 
 TEST(GangTest, MembersOfDifferentDefinitionsEndWithOneLineThatNamesBoth) {

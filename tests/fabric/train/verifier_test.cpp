@@ -98,9 +98,14 @@ TEST_F(VerifierTest, AStepFromStaleParametersIsFound) {
   EXPECT_EQ(verdict.members[1].micro_batch, 3U);
 }
 
-TEST_F(VerifierTest, FalseDigestsInAClaimAreFound) {
+TEST_F(VerifierTest, AStaleEndDigestInAClaimIsFound) {
   train("end_digest");
   expect_only_p1_bad(verify(1, 1), "end_digest");
+}
+
+TEST_F(VerifierTest, AFalseStartDigestInAClaimIsFound) {
+  train("start_digest");
+  expect_only_p1_bad(verify(1, 1), "start_digest");
 }
 
 TEST_F(VerifierTest, InflatedWorkInAClaimIsFound) {

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Bad input gets one clear line and the right exit status, in each place that takes input, and leaves nothing behind.
+source "$(dirname "$0")/lib.sh"
+start_federation alpha
+training_files 4 2
+
+# refuse STATUS "part of the line" COMMAND…
+refuse() {
+  local wanted=$1 part=$2 status=0
+  shift 2
+  "$@" >stdout 2>stderr || status=$?
+  expect "exit status of: $*" equal "$status" "$wanted"
+  expect "one line on stderr of: $*" equal "$(wc -l <stderr)" 1
+  expect "its text, of: $*" contains "$(cat stderr)" "$part"
+}
+# Command line.
+refuse 2 "no verb 'frobnicate'" ufab alpha frobnicate
+refuse 2 "this version has no \`ufab top\`" ufab alpha top
+refuse 2 "usage: ufab show JOB" ufab alpha show
+refuse 2 "'seven' is no job number" ufab alpha show seven
+refuse 1 "no job 99" ufab alpha show 99
+refuse 2 "amount 'x'" ufab alpha account transfer alpha x
+refuse 1 "no organisation 'nobody'" ufab alpha account transfer nobody 1
+refuse 1 "is no home yet" ufab nowhere status
+refuse 1 "is a home already" ufab alpha init --solo
+refuse 2 "not a join ticket" ufab fresh init --org fresh --join rubbish
+expect "a refused init leaves no home" [ ! -e "$state/fresh" ]
+refuse 2 "is no organisation's name" ufab fresh init --org 'Bad Name' --solo
+# Script.
+printf '#!/bin/sh\n#SBATCH --no-such=1\n' >bad.sh
+refuse 1 "bad.sh: line 2: unknown option --no-such" ufab alpha submit bad.sh
+printf 'echo\n' >noshebang.sh
+refuse 1 "line 1: not a batch script" ufab alpha submit noshebang.sh
+refuse 2 "missing.sh" ufab alpha submit missing.sh
+refuse 2 "unknown option --bogus" ufab alpha submit --bogus train.sh
+# Job definition.
+sed 's/layers = 1/layers = 1\nlayerz = 2/' tiny.toml >bad.toml
+refuse 1 "layerz" ufab alpha submit --train=bad.toml train.sh
+sed 's/steps = 4/steps = "four"/' tiny.toml >bad.toml
+refuse 1 "steps" ufab alpha submit --train=bad.toml train.sh
+sed 's/heads = 2/heads = 3/' tiny.toml >bad.toml
+refuse 1 "heads" ufab alpha submit --train=bad.toml train.sh
+refuse 1 "absent.toml" ufab alpha submit --train=absent.toml train.sh
+# Corpus.
+head -c 1000 corpus.h5 >cut.h5
+refuse 1 "cut.h5" ufab alpha submit --data=cut.h5 train.sh
+cp corpus.h5 flipped.h5
+printf '\x55' | dd of=flipped.h5 bs=1 seek=$(($(stat -c %s flipped.h5) / 2)) conv=notrunc status=none
+refuse 1 "flipped.h5" ufab alpha submit --data=flipped.h5 train.sh
+refuse 1 "no-such.txt" "$BIN/ufab" data pack no-such.txt -o x.h5
+# Checkpoint.
+checkpoint=$(ls "$state"/reference/checkpoints/*.h5 | tail -n 1)
+cp "$checkpoint" bad-checkpoint.h5
+printf '\x55' | dd of=bad-checkpoint.h5 bs=1 seek=$(($(stat -c %s bad-checkpoint.h5) / 2)) conv=notrunc status=none
+refuse 1 "bad-checkpoint.h5" "$BIN/ufab" model sample bad-checkpoint.h5 --corpus corpus.h5 --tokens 4
+# Proof.
+printf 'rubbish' >bad.proof
+refuse 1 "bad.proof" "$BIN/ufab" audit check bad.proof
+refuse 1 "" ufab alpha audit prove 1/99 -o x.proof
+# Network: garbage at both doors leaves the node up.
+port=$(ufab alpha status | sed -nE 's/^listens on *127.0.0.1:([0-9]+)$/\1/p')
+head -c 4096 /dev/urandom >"/dev/tcp/127.0.0.1/$port" || true
+printf 'GET / HTTP/1.0\r\n\r\n' >"/dev/tcp/127.0.0.1/$port" || true
+ufab alpha status >/dev/null
+# A node that is down.
+ufab alpha down >/dev/null
+refuse 3 "ufab up" ufab alpha queue
+expect "nothing was ordered" contains "$(ufab chain status)" " 0 jobs"
+echo "bad input: every line as expected"

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Ordinary batch scripts: run, named, cancelled, held, retried once only, and paid by measured use.
+source "$(dirname "$0")/lib.sh"
+start_federation alpha beta
+
+cat >ok.sh <<'EOF'
+#!/bin/bash
+#SBATCH -J nice-name -o %x-%j.out --time=5
+echo "hello $1 from job $SLURM_JOB_ID, $SLURM_NTASKS task"
+for i in $(seq 200000); do :; done
+EOF
+printf '#!/bin/sh\n#SBATCH -o fail-%%j.out -e fail-%%j.err\necho out; echo err >&2; exit 7\n' >fail.sh
+printf '#!/bin/sh\nsleep 60\n' >slow.sh
+
+out=$(ufab alpha submit ok.sh world)
+expect "sbatch's line is printed" contains "$out" "Submitted batch job 1"
+ufab alpha wait -q 1
+expect "output lands where the script says" equal "$(cat nice-name-1.out)" "hello world from job 1, 1 task"
+expect "measured use is on the ledger" [ "$(job_field alpha 1 cpu_us)" -gt 0 ]
+expect "the provider was paid" contains "$(ufab alpha show 1)" "settled: done"
+
+status=0; ufab alpha submit --wait --quiet fail.sh || status=$?
+expect "--wait gives the job's failure" equal "$status" 1
+expect "exit code is recorded" equal "$(job_field alpha 2 exit_code)" 7
+expect "outputs are apart" equal "$(cat fail-2.out)-$(cat fail-2.err)" "out-err"
+expect "sacct shows it" contains "$(ufab alpha sacct -j 2 -p)" "2|fail.sh|alpha|FAILED|7:0|"
+
+job=$(ufab alpha submit --parsable slow.sh)
+is_running() { [ "$(job_field alpha "$job" run)" = running ]; }
+wait_until 15 is_running
+ufab alpha cancel "$job" >/dev/null
+status=0; ufab alpha wait -q "$job" || status=$?
+expect "a cancelled job is no success" equal "$status" 1
+expect "its state is Slurm's" equal "$(job_field alpha "$job" code)" CA
+
+job=$(ufab alpha submit --parsable -H ok.sh)
+sleep 1.5
+expect "a held job waits" equal "$(job_field alpha "$job" phase)" ordered
+ufab alpha release "$job" >/dev/null
+ufab alpha wait -q "$job"
+
+first=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
+again=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
+expect "one key submits once" equal "$first" "$again"
+ufab alpha wait -q "$first"
+
+status=0; ufab alpha submit --budget=0.000001 ok.sh 2>err || status=$?
+expect "a budget that is too small is refused" equal "$status" 1
+expect "with both figures" contains "$(cat err)" "raise --budget"
+status=0; ufab alpha submit --test-only ok.sh >offer || status=$?
+expect "--test-only prices and stops" equal "$status-$(grep -c Submitted offer || true)" "0-0"
+
+ufab alpha audit verify >/dev/null
+ufab beta audit verify >/dev/null
+echo "batch scripts: all as expected"

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# A provider that cheats is named, is not paid, loses stake where it lied about a result, and the model is right.
+# gamma runs a trainer that cheats as UFAB_CHEAT says (tests/fabric/train/dishonest_train.cpp).
+source "$(dirname "$0")/lib.sh"
+: "${DISHONEST:?the cheating trainer}"
+start_federation alpha beta gamma
+training_files 60 20
+printf '[data]\ncorpus = "%s"\n' "$PWD/corpus.h5" >>tiny.toml
+ufab gamma provider init --slots 2 --memory 2048 --trainer "$DISHONEST" >/dev/null
+sleep 0.5
+stake_of() { ufab chain account balance --all | awk -v o="$1" '$1 == o {print $4}'; }
+
+# cheat HOW "what the ledger says" SLASHED
+cheat() {
+  local how=$1 says=$2 slashed=$3 job audit before
+  before=$(stake_of gamma)
+  job=$(ufab alpha submit --parsable --providers=3 --export="UFAB_CHEAT=$how" train.sh)
+  ufab alpha wait -q "$job"
+  audit=$(ufab beta audit job "$job")
+  expect "the ledger says why ($how)" contains "$(tr -s ' \n' ' ' <<<"$audit")" "$says"
+  expect "the model is right all the same ($how)" equal "$(cat "$state/alpha/jobs/$job/output" | final_digest)" "$reference"
+  expect "the job is settled ($how)" contains "$(ufab alpha show "$job")" "settled: done, 3 windows paid"
+  expect "honest providers are paid ($how)" [ "$(ufab alpha show "$job" | grep -cE '^  (alpha|beta) ')" -eq 2 ]
+  if ufab alpha show "$job" | grep -E '^  gamma ' | grep -qv ' 0 UNC' && [ "$slashed" = yes ] && [[ $how != *:25:* ]]; then
+    fail "gamma was paid after $how"
+  fi
+  if [ "$slashed" = yes ]; then
+    expect "stake is slashed ($how)" [ "$(stake_of gamma | cut -d. -f1)" -lt "$(cut -d. -f1 <<<"$before")" ]
+    ufab gamma account stake 100 >/dev/null
+  fi
+}
+cheat gradient:5:6 "gamma bad at step 5 micro-batch 6" yes
+cheat hidden:5:7 "gamma bad at step 5" yes
+cheat stale:5 "gamma bad at step 5" yes
+cheat work "refus" no
+cheat end_digest "gamma bad" yes
+for name in alpha beta gamma chain; do ufab $name audit verify >/dev/null; done
+echo "dishonest: every cheat is named, unpaid, and without effect on the model"
