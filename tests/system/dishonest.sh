@@ -29,10 +29,10 @@ cheat() {
     ufab gamma account stake 100 >/dev/null
   fi
 }
-cheat gradient:5:6 "gamma bad at step 5 micro-batch 6" yes
-cheat hidden:5:7 "gamma bad at step 5" yes
-cheat stale:5 "gamma bad at step 5" yes
+cheat gradient:5:6 "gamma wrong at step 5 micro-batch 6" yes
+cheat hidden:5:7 "gamma wrong at step 5" yes
+cheat stale:5 "gamma wrong at step 5" yes
 cheat work "refus" no
-cheat end_digest "gamma bad" yes
+cheat end_digest "gamma wrong" yes
 for name in alpha beta gamma chain; do ufab $name audit verify >/dev/null; done
 echo "dishonest: every cheat is named, unpaid, and without effect on the model"

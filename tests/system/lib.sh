@@ -41,7 +41,7 @@ fail() {
 expect() { # expect "what should hold" CONDITION…
   local what=$1
   shift
-  "$@" || fail "$what ($*)"
+  "$@" || fail "$what"
 }
 equal() { [ "$1" = "$2" ] || { echo "  '$1' is not '$2'" >&2; return 1; }; }
 contains() { grep -qF -- "$2" <<<"$1" || { echo "  '$2' is not in: $1" >&2; return 1; }; }

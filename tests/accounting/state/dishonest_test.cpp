@@ -83,7 +83,7 @@ TEST_F(Dishonest, AWindowThatNobodyCountersignsIsNotPaid) {
   EXPECT_EQ(world.job(job).windows_complete, 1U);
 }
 
-// The verifier names beta, first wrong at step 4, micro-batch 2.
+// The verifier names beta, first wrong at step 5, micro-batch 2.
 TEST_F(Dishonest, AWrongGradientIsConvictedSlashedAndComputedAgainElsewhere) {
   for (std::uint64_t window = 1; window < 5; ++window) world.file_window(job, window);
   ASSERT_EQ(world.assigned(job), (std::vector<std::uint64_t>{0, 1, 2, 3, 4}));
@@ -94,14 +94,14 @@ TEST_F(Dishonest, AWrongGradientIsConvictedSlashedAndComputedAgainElsewhere) {
   EXPECT_EQ(world.refused(verifier, vote),
             "vote of " + world.state().organisation(verifier)->name +
                 " on window 2 of job 1: the digests differ, but it blames nobody");
-  vote.findings[1] = {beta, true, 4, 2};
+  vote.findings[1] = {beta, true, 5, 2};
   const MicroUnc alpha_before = world.state().balance(alpha);
   const MicroUnc gamma_before = world.state().balance(gamma);
   world.must(verifier, vote);
   const Verdict verdict = world.all<Verdict>().back();
   EXPECT_FALSE(verdict.good);
   EXPECT_EQ(verdict.windows_void, 3U);
-  EXPECT_EQ(verdict.findings[1].step, 4U);
+  EXPECT_EQ(verdict.findings[1].step, 5U);
   EXPECT_EQ(verdict.findings[1].micro_batch, 2U);
   const Slash slash = world.all<Slash>().back();
   EXPECT_EQ(slash.organisation, beta);
