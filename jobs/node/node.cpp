@@ -6,11 +6,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <mutex>
-#include <thread>
 
 #include "fabric/base/file.h"
 #include "jobs/batch/local.h"
@@ -49,6 +49,26 @@ void log_line(const std::string& line) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::fprintf(stderr, "%s.%03dZ %s\n", stamp, static_cast<int>(ms), line.c_str());
 }
+
+// Ends the pause between two passes of the agents early: they act on what the ledger says, so a new block is news.
+class Wakeup {
+ public:
+  void notify() {
+    const std::lock_guard lock(mutex_);
+    news_ = true;
+    condition_.notify_one();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    condition_.wait_for(lock, tick_interval, [&] { return news_; });
+    news_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  bool news_ = false;
+};
 
 std::string trainer_of(const HomeConfig& config, const std::string& program_folder) {
   const bool named = config.provider && !config.provider->trainer.empty();
@@ -92,7 +112,9 @@ Status run_node(const Home& home, const NodeOptions& options) {
     if (lock.error().code == ErrorCode::conflict) return Error{ErrorCode::conflict, "the node of this home runs already"};
     return lock.error();
   }
+  Wakeup wakeup;  // outlives the chain, which calls it
   UFAB_ASSIGN(const std::unique_ptr<Chain> chain, Chain::open(home, config));
+  chain->ledger().on_block([&wakeup](const Head&) { wakeup.notify(); });
   UFAB_ASSIGN(const Credentials credentials, Credentials::create(chain->key()));
   PeerPool peers(credentials);
   const LocalBatchConfig batch_config{home.batch_folder(), options.program, run_slots(config)};
@@ -124,7 +146,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     provider.tick();
     gateway.tick();
     verifier.tick();
-    std::this_thread::sleep_for(tick_interval);
+    wakeup.wait();
   }
   log_line("node of " + config.organisation + " goes down");
   return {};
