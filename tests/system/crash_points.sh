@@ -21,7 +21,11 @@ crashes=0
 while [ "$limit" -eq 0 ] || [ $point -le "$limit" ]; do
   UFAB_CRASH_AT=$point ufab solo up >/dev/null 2>&1 || true
   acknowledged=$(ufab solo submit --parsable --idempotency-key="point-$point" once.sh 2>/dev/null) || acknowledged=
-  if [ -n "$acknowledged" ]; then timeout 20 "$BIN/ufab" --home "$state/solo" wait -q "$acknowledged" 2>/dev/null || true; fi
+  # Until the job has ended or the node has died.
+  while [ -n "$acknowledged" ] && shown=$(ufab solo show "$acknowledged" --json 2>/dev/null); do
+    if [ "$(field finished <<<"$shown")" = true ]; then break; fi
+    sleep 0.05
+  done
   died=yes
   if ufab solo status >/dev/null 2>&1; then died=no; fi
   if [ $died = yes ]; then

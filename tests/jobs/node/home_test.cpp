@@ -1,0 +1,75 @@
+#include "jobs/node/home.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "fabric/base/file.h"
+
+namespace ufab::jobs {
+namespace {
+
+class HomeTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "ufab-home-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string folder_;
+};
+
+TEST(JoinTicket, IsReadBackExactly) {
+  const JoinTicket ticket{"127.0.0.1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
+  const JoinTicket again = JoinTicket::parse(ticket.str()).value();
+  EXPECT_EQ(again.host, ticket.host);
+  EXPECT_EQ(again.port, ticket.port);
+  EXPECT_EQ(again.validator, ticket.validator);
+  EXPECT_EQ(again.genesis, ticket.genesis);
+}
+
+TEST(JoinTicket, EveryTruncationIsRefused) {
+  const std::string text = JoinTicket{"host", 1, KeyPair::generate().public_key(), sha256("genesis")}.str();
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    EXPECT_FALSE(JoinTicket::parse(text.substr(0, size)).ok()) << size;
+  }
+}
+
+TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
+  const Home home(folder_);
+  HomeConfig config;
+  config.organisation = "alpha";
+  config.listen_port = 4711;
+  config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
+  config.provider = ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train"};
+  ASSERT_TRUE(home.save_config(config).ok());
+  const HomeConfig again = home.load_config().value();
+  EXPECT_EQ(again.organisation, "alpha");
+  EXPECT_EQ(again.listen_port, 4711);
+  EXPECT_EQ(again.follow->str(), config.follow->str());
+  EXPECT_EQ(again.provider->slots, 3U);
+  EXPECT_EQ(again.provider->memory_mib, 4096U);
+  EXPECT_EQ(again.provider->price_micro_per_tflop, 7U);
+  EXPECT_EQ(again.provider->price_micro_per_cpu_hour, 8U);
+  EXPECT_EQ(again.provider->trainer, "/opt/ufab-train");
+}
+
+TEST_F(HomeTest, AMalformedConfigurationNamesFileAndLine) {
+  const Home home(folder_);
+  ASSERT_TRUE(
+      write_file_atomic(home.file("config.toml"), as_bytes("organisation = \"alpha\"\nlisten = [\n")).ok());
+  const auto config = home.load_config();
+  ASSERT_FALSE(config.ok());
+  EXPECT_TRUE(config.error().message.starts_with(home.file("config.toml") + ":")) << config.error().message;
+}
+
+TEST(OrganisationName, OneFormIsAccepted) {
+  for (const char* good : {"a", "alpha", "a1-b"}) EXPECT_TRUE(check_organisation_name(good).ok()) << good;
+  for (const char* bad : {"", "Alpha", "1a", "-a", "a_b", "a b", "abcdefghijklmnopqrstuvwxyz0123456"}) {
+    EXPECT_FALSE(check_organisation_name(bad).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace ufab::jobs

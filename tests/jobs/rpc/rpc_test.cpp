@@ -1,0 +1,102 @@
+// Messages, and a real server asked over a real socket and a real TLS port.
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+#include "jobs/rpc/client.h"
+#include "jobs/rpc/server.h"
+
+namespace ufab::jobs {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Message, RequestsAnswersAndErrorsAreReadBackExactly) {
+  const Request request{"job.file", {{"job", 7}, {"name", "spec"}}, {1, 2, 3}};
+  const Request again = decode_request(encode_request(request)).value();
+  EXPECT_EQ(again.method, request.method);
+  EXPECT_EQ(again.params, request.params);
+  EXPECT_EQ(again.body, request.body);
+  const Error error = decode_error(encode_error({ErrorCode::conflict, "one line"}));
+  EXPECT_EQ(error.code, ErrorCode::conflict);
+  EXPECT_EQ(error.message, "one line");
+}
+
+TEST(Message, EveryTruncationIsRefused) {
+  const Bytes bytes = encode_request({"status", {{"a", 1}}, {9}});
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_request(ByteView(bytes).first(size)).ok()) << size;
+  }
+}
+
+class RpcTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "ufab-rpc-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+    auto listener = Listener::bind({"127.0.0.1", 0});
+    ASSERT_TRUE(listener.ok());
+    endpoint_ = listener->endpoint();
+    server_ = std::make_unique<RpcServer>(
+        Credentials::create(server_key_).value(), [](const PublicKey& key) { return key.is_acceptable(); },
+        [](const Caller& caller, const Request& request) -> Result<Answer> {
+          if (request.method == "fail") return Error{ErrorCode::denied, "no"};
+          return Answer{{{"caller", caller ? caller->hex() : "owner"}}, request.body};
+        });
+    server_->serve(*std::move(listener));
+    server_->serve(LocalListener::bind(folder_ + "/sock").value());
+  }
+  void TearDown() override {
+    server_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::string folder_;
+  KeyPair server_key_ = KeyPair::generate();
+  KeyPair client_key_ = KeyPair::generate();
+  Endpoint endpoint_;
+  std::unique_ptr<RpcServer> server_;
+};
+
+TEST_F(RpcTest, TheOwnerIsKnownByTheSocketAndOthersByTheirKey) {
+  auto local = RpcClient::connect_home(folder_ + "/sock");
+  ASSERT_TRUE(local.ok()) << local.error().message;
+  EXPECT_EQ(local->call({"who", {}, {5}}, 5s)->result.at("caller").as_string(), "owner");
+  PeerPool pool(Credentials::create(client_key_).value());
+  const auto answer = pool.call(endpoint_, server_key_.public_key(), {"who", {}, {5}}, 5s);
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(answer->result.at("caller").as_string(), client_key_.public_key().hex());
+  EXPECT_EQ(answer->body, Bytes{5});
+}
+
+TEST_F(RpcTest, AnErrorOfTheHandlerArrivesAsItIsAndTheLinkGoesOn) {
+  PeerPool pool(Credentials::create(client_key_).value());
+  const auto refused = pool.call(endpoint_, server_key_.public_key(), {"fail", {}, {}}, 5s);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  EXPECT_TRUE(pool.call(endpoint_, server_key_.public_key(), {"who", {}, {}}, 5s).ok());
+}
+
+TEST_F(RpcTest, AServerWithAnotherKeyIsNotSpokenTo) {
+  PeerPool pool(Credentials::create(client_key_).value());
+  const auto answer = pool.call(endpoint_, client_key_.public_key(), {"who", {}, {}}, 5s);
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, ErrorCode::denied);
+}
+
+TEST_F(RpcTest, APoolFindsARestartedServerAgain) {
+  PeerPool pool(Credentials::create(client_key_).value());
+  ASSERT_TRUE(pool.call(endpoint_, server_key_.public_key(), {"who", {}, {}}, 5s).ok());
+  server_.reset();
+  EXPECT_EQ(pool.call(endpoint_, server_key_.public_key(), {"who", {}, {}}, 2s).error().exit_status(), 3);
+  server_ = std::make_unique<RpcServer>(
+      Credentials::create(server_key_).value(), [](const PublicKey&) { return true; },
+      [](const Caller&, const Request&) -> Result<Answer> { return Answer{}; });
+  server_->serve(Listener::bind(endpoint_).value());
+  EXPECT_TRUE(pool.call(endpoint_, server_key_.public_key(), {"who", {}, {}}, 5s).ok());
+}
+
+}  // namespace
+}  // namespace ufab::jobs
