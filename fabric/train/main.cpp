@@ -24,6 +24,7 @@ extern "C" void on_stop(int signal) {
 
 struct CommandLine {
   std::string job, data, out = "ufab-out", gang, shares, kernels = "automatic", resume, start, claims;
+  std::string progress = "auto";
   std::vector<std::string> settings;
   int threads = 0;
   std::uint64_t keep = 0, window = 0;
@@ -103,7 +104,12 @@ Result<int> run_training(const Group& group, CommandLine& line) {
   options.threads = line.threads;
   options.backend = setup.backend;
   options.keep = line.keep;
-  options.progress = group.leader() && !line.quiet;
+  const auto progress = progress_style_from_name(line.quiet ? "none" : line.progress);
+  if (!progress) {
+    return Error{ErrorCode::usage,
+                 fmt::format("--progress {}: auto, line, lines or none is wanted", line.progress)};
+  }
+  options.progress = *progress;
   UFAB_ASSIGN(const TrainResult result, train(group, options, {}, stop_signal));
   if (result.stopped) {
     if (group.leader()) fmt::print(stderr, "ufab-train: stopped after step {}\n", result.step);
@@ -156,7 +162,9 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--kernels", line.kernels, "automatic, reference, avx2 or avx512")->capture_default_str();
   app.add_option("--resume", line.resume, "latest (default), none, or a checkpoint");
   app.add_option("--keep", line.keep, "newest checkpoints to keep; 0: all");
-  app.add_flag("--quiet", line.quiet, "no progress lines");
+  app.add_option("--progress", line.progress, "auto, line (redrawn), lines (for files) or none")
+      ->capture_default_str();
+  app.add_flag("--quiet", line.quiet, "as --progress none");
   auto* verify = app.add_option("--verify", line.window, "re-execute this window and compare");
   app.add_option("--start", line.start, "checkpoint at the window's start (--verify)")->needs(verify);
   app.add_option("--claims", line.claims, "folder with one sub-folder per member (--verify)")->needs(verify);

@@ -45,12 +45,14 @@ Result<RunLog> RunLog::open(const std::string& folder, std::uint64_t resumed_ste
 
 Status RunLog::step(const StepLog& line) {
   const std::string eval = line.eval_loss ? fmt::format(R"("eval_loss":{:.6f},)", *line.eval_loss) : "";
+  const std::string redone = line.redone > 0 ? fmt::format(R"(,"redone":{})", line.redone) : "";
   const double rate = line.wall_ms > 0 ? static_cast<double>(line.tokens) / line.wall_ms * 1000 : 0;
   return steps_.append(as_bytes(fmt::format(
       R"({{"schema":"ufab.train.step/1","step":{},"loss":{:.6f},{}"lr":{:.9g},"grad_norm":{:.6g},"tokens":{},)"
-      R"("tokens_per_s":{:.1f},"wall_ms":{:.3f}}})"
+      R"("tokens_per_s":{:.1f},"wall_ms":{:.3f}{}}})"
       "\n",
-      line.step, line.loss, eval, line.learning_rate, line.grad_norm, line.tokens, rate, line.wall_ms)));
+      line.step, line.loss, eval, line.learning_rate, line.grad_norm, line.tokens, rate, line.wall_ms,
+      redone)));
 }
 
 Status RunLog::window(const WindowClaim& claim) {

@@ -13,7 +13,6 @@
 
 #include "fabric/train/bridge.h"
 #include "fabric/train/checkpoint.h"
-#include "fabric/train/progress.h"
 #include "fabric/train/run_log.h"
 
 namespace ufab {
@@ -61,7 +60,7 @@ class Trainer {
   Status gather(int exponent, std::uint32_t attempt, StepReport& report);
   Status exchange_with_gang(StepReport& report);
   double evaluate();
-  Status finish_step(double loss, double norm, Clock::time_point begin);
+  Status finish_step(StepLog line, Clock::time_point begin);
   void begin_window();
   Status end_window();
   Status save();
@@ -259,8 +258,9 @@ Status Trainer::step() {
   if (hooks_.before_step) hooks_.before_step(state_);
   StepReport report;
   int exponent = state_.exponent;
-  for (std::uint32_t attempt = 0;; ++attempt, exponent -= kOverflowStep) {
-    UFAB_TRY(gather(exponent, attempt, report));
+  std::uint32_t redone = 0;
+  for (;; ++redone, exponent -= kOverflowStep) {
+    UFAB_TRY(gather(exponent, redone, report));
     if (hashing_.valid() && (report.stop || report.overflow || report.non_finite)) hashing_.get();
     if (report.stop) {
       stopped_ = stop_ != 0 || options_.gang.members.size() < 2;
@@ -275,7 +275,7 @@ Status Trainer::step() {
                                report.step)};
     }
     if (!report.overflow) break;
-    if (attempt + 1 == kOverflowTries) {
+    if (redone + 1 == kOverflowTries) {
       return Error{ErrorCode::invalid,
                    fmt::format("step {}: gradients outgrow every fixed-point scale; a lower "
                                "learning rate may help",
@@ -287,7 +287,12 @@ Status Trainer::step() {
   const double norm = engine_->apply(state_, exponent, sums_);
   if (hashing_.valid()) hashing_.get();
   if (group_.leader()) contributions_.steps.push_back({sum_digest(sum_leaves_), fingerprints_});
-  return finish_step(loss, norm, begin);
+  StepLog line;
+  line.step = state_.step;
+  line.loss = loss;
+  line.grad_norm = norm;
+  line.redone = redone;
+  return finish_step(line, begin);
 }
 
 double Trainer::evaluate() {
@@ -297,15 +302,11 @@ double Trainer::evaluate() {
   return static_cast<double>(sum[0]) * kLossUnit / static_cast<double>(definition_.eval_batches);
 }
 
-Status Trainer::finish_step(double loss, double norm, Clock::time_point begin) {
-  StepLog line;
-  line.step = state_.step;
-  line.loss = loss;
+Status Trainer::finish_step(StepLog line, Clock::time_point begin) {
   if (definition_.eval_every > 0 && line.step % static_cast<std::uint64_t>(definition_.eval_every) == 0) {
     line.eval_loss = evaluate();
   }
   line.learning_rate = learning_rate_at(definition_, state_.step);
-  line.grad_norm = norm;
   line.tokens = definition_.tokens_per_step();
   line.wall_ms = static_cast<double>(micros_since(begin)) / 1000;
   Status status;
@@ -396,7 +397,8 @@ Result<TrainResult> Trainer::run() {
     auto log = RunLog::open(options_.out, state_.step);
     if (log.ok()) log_ = std::move(*log);
     if (!log.ok()) status = log.error();
-    if (options_.progress && state_.step > 0) fmt::print("resumed at step {}\n", state_.step);
+    if (options_.progress != ProgressStyle::none && state_.step > 0)
+      fmt::print("resumed at step {}\n", state_.step);
     progress_.emplace(options_.progress, state_.step, steps());
   }
   UFAB_TRY(group_.agree(status));

@@ -17,6 +17,7 @@
 #include "fabric/train/engine.h"
 #include "fabric/train/gang.h"
 #include "fabric/train/group.h"
+#include "fabric/train/progress.h"
 #include "fabric/train/window.h"
 
 namespace ufab {
@@ -31,8 +32,8 @@ struct TrainOptions {
   bool measure_shares = false;        // weights from a short measurement at the start
   int threads = 0;                    // per rank; 0: cores / ranks on this machine
   kernels::BackendKind backend = kernels::BackendKind::automatic;
-  std::uint64_t keep = 0;  // newest checkpoints to keep; 0: all
-  bool progress = true;    // lines on stdout
+  std::uint64_t keep = 0;                             // newest checkpoints to keep; 0: all
+  ProgressStyle progress = ProgressStyle::automatic;  // of the leader
 };
 
 // Where a test may put dishonesty or a fault. Empty in the product.

@@ -1,6 +1,7 @@
 // train: inside a batch script, becomes mpirun (or srun) with ufab-train on this job's ranks.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -77,6 +78,10 @@ VerbResult verb_train(const Invocation&, Words words) {
     if (!gang.empty()) command.insert(command.end(), {"--gang", gang});
     if (!out.empty()) command.insert(command.end(), {"--out", out});
   }
+  // mpirun hides from the trainer that its lines go to a file. The words after -- may still say otherwise.
+  const bool styled = std::any_of(rest.begin(), rest.end(),
+                                  [](const std::string& word) { return word.starts_with("--progress"); });
+  if (whole && !styled && ::isatty(STDOUT_FILENO) != 1) command.insert(command.end(), {"--progress", "lines"});
   command.insert(command.end(), {"--threads", threads});
   command.insert(command.end(), rest.begin(), rest.end());
 

@@ -1,13 +1,12 @@
-// Runs a fuzz target without libFuzzer: over seeds made by the target's own encoders and many mutations of
-// them, always the same ones. usage: PROGRAM frame|contributions RUNS
+// Runs a fuzz target without libFuzzer, so that every test run exercises it: each seed as it is, then
+// mutations of them by a fixed generator. A seed named *.hex is hexadecimal, any other is taken as it is.
+// usage: replay EXECUTIONS SEED…
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <random>
-#include <vector>
 
-#include "fabric/net/frame.h"
-#include "fabric/train/contributions.h"
+#include "fabric/base/file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -15,35 +14,33 @@ namespace {
 
 using namespace ufab;
 
-std::vector<Bytes> seeds(const char* target) {
-  if (std::strcmp(target, "contributions") == 0) {
-    const Contributions filled{3, 301, 2, 2, {{sha256("a"), {1, 2}}, {sha256("b"), {3, 4}}}};
-    return {encode_contributions({}), encode_contributions(filled)};
-  }
-  std::vector<Bytes> frames;
-  for (const std::uint32_t length : {0U, 1U, 100U, 4096U, 4097U}) {
-    const auto header = encode_frame_header({7, 99, length});
-    Bytes bytes(header.begin(), header.end());
-    bytes.resize(bytes.size() + length, 5);
-    frames.push_back(bytes);
-    bytes.insert(bytes.end(), header.begin(), header.end());
-    frames.push_back(bytes);
-  }
-  return frames;
+Result<Bytes> read_seed(const std::string& path) {
+  UFAB_ASSIGN(std::string text, read_text_file(path, 1 << 22));
+  if (!path.ends_with(".hex")) return Bytes(text.begin(), text.end());
+  if (text.ends_with('\n')) text.pop_back();
+  return from_hex(text);
 }
 
-void mutate(Bytes& bytes, std::mt19937_64& random) {
-  const std::uint64_t changes = 1 + random() % 4;
-  for (std::uint64_t i = 0; i < changes; ++i) {
-    const std::size_t at = bytes.empty() ? 0 : random() % bytes.size();
-    switch (random() % 5) {
-      case 0: bytes.resize(at); break;
-      case 1:
-        bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), static_cast<std::uint8_t>(random()));
+void mutate(Bytes& input, std::mt19937_64& random) {
+  for (std::uint64_t change = random() % 4 + 1; change > 0; --change) {
+    const std::size_t at = input.empty() ? 0 : random() % input.size();
+    const auto here = input.begin() + static_cast<std::ptrdiff_t>(at);
+    switch (random() % 6) {
+      case 0: input.resize(at); break;
+      case 1: input.insert(here, static_cast<std::uint8_t>(random())); break;
+      case 2: input.resize(input.size() + random() % 64, 0xFF); break;
+      case 3: {  // a piece again, elsewhere
+        const Bytes piece(
+            here, input.begin() + static_cast<std::ptrdiff_t>(std::min(input.size(), at + random() % 32)));
+        input.insert(input.begin() + static_cast<std::ptrdiff_t>(random() % (input.size() + 1)),
+                     piece.begin(), piece.end());
         break;
-      case 2: bytes.resize(bytes.size() + random() % 64, 0xFF); break;
+      }
+      case 4:
+        if (!input.empty()) *here = static_cast<std::uint8_t>(random());
+        break;
       default:
-        if (!bytes.empty()) bytes[at] ^= static_cast<std::uint8_t>(1U << random() % 8);
+        if (!input.empty()) *here ^= static_cast<std::uint8_t>(1U << random() % 8);
     }
   }
 }
@@ -51,18 +48,26 @@ void mutate(Bytes& bytes, std::mt19937_64& random) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: %s frame|contributions RUNS\n", argv[0]);
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: %s EXECUTIONS SEED...\n", argv[0]);
     return 2;
   }
-  const auto inputs = seeds(argv[1]);
-  std::mt19937_64 random(1);
-  for (const Bytes& seed : inputs) LLVMFuzzerTestOneInput(seed.data(), seed.size());
-  const long runs = std::atol(argv[2]);
-  for (long run = 0; run < runs; ++run) {
-    Bytes bytes = inputs[random() % inputs.size()];
-    mutate(bytes, random);
-    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+  std::vector<Bytes> seeds;
+  for (int i = 2; i < argc; ++i) {
+    const auto seed = read_seed(argv[i]);
+    if (!seed.ok()) {
+      std::fprintf(stderr, "%s: %s\n", argv[i], seed.error().message.c_str());
+      return 1;
+    }
+    (void)LLVMFuzzerTestOneInput(seed->data(), seed->size());
+    seeds.push_back(*seed);
   }
-  std::printf("%ld runs\n", runs);
+  const std::uint64_t executions = std::strtoull(argv[1], nullptr, 10);
+  std::mt19937_64 random(1);
+  for (std::uint64_t n = 0; n < executions; ++n) {
+    Bytes input = seeds[random() % seeds.size()];
+    mutate(input, random);
+    (void)LLVMFuzzerTestOneInput(input.data(), input.size());
+  }
+  return 0;
 }

@@ -159,7 +159,7 @@ void compare_124m(const std::string& self, const std::string& folder) {
   std::optional<Measurement> fused, sums, peer;
   for (int round = 0; round < kRounds; ++round) {
     merge(fused, measure_process({self, "--run", "124m", threads, "6", "fused", batch, seq}));
-    merge(peer, measure_process({folder + "/bench_train_torch", threads, "3", batch, seq}));
+    merge(peer, measure_process({folder + "/peer/bench_train_torch", threads, "3", batch, seq}));
     merge(sums, measure_process({self, "--run", "124m", threads, "6", "sums", batch, seq}));
   }
   if (!peer) std::fprintf(stderr, "bench train: libtorch's program is absent or failed; no ratios\n");

@@ -1,7 +1,8 @@
 // A trainer that cheats in one way, to show that the verifier notices. The way comes in UFAB_CHEAT:
-//   gradient:STEP:MB      adds to the sum after micro-batch MB of STEP, claims the fingerprint of what it
-//   sent hidden:STEP:MB        the same, but claims the honest fingerprint stale:STEP            computes
-//   STEP from parameters of the step before end_digest, start_digest, work     a false field in every claim
+//   gradient:STEP:MB   adds to the sum after micro-batch MB of STEP, claims the fingerprint of what it sent
+//   hidden:STEP:MB     the same, but claims the honest fingerprint
+//   stale:STEP         computes STEP from parameters of the step before
+//   end_digest, start_digest, work    a false field in every claim
 #include <fmt/format.h>
 #include <mpi.h>
 
@@ -60,7 +61,7 @@ int main(int argc, char** argv) {
   options.out = option(argc, argv, "--out");
   options.gang = load_gang(option(argc, argv, "--gang")).value();
   options.threads = 1;
-  options.progress = false;
+  options.progress = ProgressStyle::none;
   const volatile std::sig_atomic_t stop = 0;
   const auto result =
       train(Group(MPI_COMM_WORLD), options, cheating_hooks(cheat == nullptr ? "" : cheat), stop);

@@ -34,7 +34,7 @@ class MemoryLink final : public Link {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::size_t kMax = 4096;
+  constexpr std::size_t kMax = 64;
   const ByteView input(data, size);
   MemoryLink link(input);
   std::size_t position = 0;
