@@ -38,16 +38,15 @@ class JobCollector {
 
   void visit(const AppliedBlock& applied) {
     const BlockHeader& header = applied.block.header;
+    // Deadlines and epochs come before the block's records.
+    if (touches_escrow(applied.start_movements)) add_movements(applied.start_movements);
     for (std::size_t i = 0; i < applied.records.size(); ++i) {
       const Record& record = applied.records[i];
       const bool order = is_order(record, applied, i);
       if (order) found_ = true;
       if (!order && !concerns(record)) continue;
-      const std::string refusal = refusal_of(applied, i);
-      add(header, i, record, applied.movements[i], refusal);
+      add(header, i, record, applied.movements[i], refusal_of(applied, i));
     }
-    const bool settled_at_start = !applied.start_movements.empty() && touches_escrow(applied.start_movements);
-    if (settled_at_start) add_movements(applied.start_movements);
   }
 
   [[nodiscard]] bool found() const { return found_; }
@@ -56,6 +55,8 @@ class JobCollector {
     std::string text = fmt::format("Job {} on chain {} ({})\n\n", job_, chain_.state().chain_name(),
                                    chain_.state().chain_id().str());
     text += lines_;
+    if (!refusals_text_.empty())
+      text += "\nRefused records (they stand on the ledger, without effect)\n" + refusals_text_;
     text += "\nMovements (micro-UNC)\n" + movements_text_;
     text += "\nRewards of the epochs in which this job's work counted\n";
     text += rewards_text_.empty()
@@ -75,15 +76,8 @@ class JobCollector {
  private:
   // Orders are numbered as they are accepted.
   bool is_order(const Record& record, const AppliedBlock& applied, std::size_t position) {
-    if (record.type() != RecordType::job_order || !refusal_of(applied, position).empty()) return false;
+    if (record.type() != RecordType::job_order || refusal_of(applied, position) != nullptr) return false;
     return ++orders_ == job_;
-  }
-
-  static std::string refusal_of(const AppliedBlock& applied, std::size_t position) {
-    if (position + 1 >= applied.records.size()) return "";
-    const auto* refusal = std::get_if<Refusal>(&applied.records[position + 1].body);
-    if (refusal == nullptr || refusal->record != record_id(applied.block.records[position])) return "";
-    return refusal->reason;
   }
 
   bool concerns(const Record& record) {
@@ -128,11 +122,12 @@ class JobCollector {
   }
 
   void add(const BlockHeader& header, std::size_t position, const Record& record,
-           const std::vector<Movement>& movements, const std::string& refusal) {
+           const std::vector<Movement>& movements, const Refusal* refusal) {
     json::object item = json::parse(record_json(record)).as_object();
     item["height"] = header.height;
     item["position"] = position;
-    if (!refusal.empty()) item["refused"] = refusal;
+    item["block_time_us"] = header.time_us;
+    if (refusal != nullptr) item["refused"] = refusal->reason;
     if (const auto* reward = std::get_if<Reward>(&record.body)) {
       add_reward(*reward);
       rewards_.push_back(std::move(item));
@@ -143,8 +138,14 @@ class JobCollector {
     const std::string place = fmt::format("{}/{}", header.height, position);
     const std::string who = signer == 0 ? "(rules)" : name(signer);
     add_line(fmt::format("{:>8}  {:<16} {:<12} {}", place, record_type_name(record.type()), who,
-                         summary(record.body)));
-    if (!refusal.empty()) add_line(fmt::format("{:>8}  REFUSED: {}", "", refusal));
+                         summary(record.body)),
+             lines_);
+    if (refusal != nullptr) {
+      add_line(fmt::format("{:>8}  refused: {}", "", refusal->reason), lines_);
+      add_line(
+          fmt::format("{:>8}  {} of {}: {}", place, record_type_name(record.type()), who, refusal->reason),
+          refusals_text_);
+    }
     add_movements(movements);
     if (const auto* settlement = std::get_if<Settlement>(&record.body)) {
       // The epoch that the block counts for: begin_block has already begun it if it was due.
@@ -154,14 +155,14 @@ class JobCollector {
   }
 
   // Wraps at spaces so that no line is wider than the limit.
-  void add_line(std::string line) {
+  static void add_line(std::string line, std::string& to) {
     while (line.size() > line_width_max) {
       std::size_t cut = line.rfind(' ', line_width_max);
       if (cut == std::string::npos || cut < 40) cut = line_width_max;
-      lines_ += line.substr(0, cut) + "\n";
+      to += line.substr(0, cut) + "\n";
       line = std::string(40, ' ') + line.substr(line[cut] == ' ' ? cut + 1 : cut);
     }
-    lines_ += line + "\n";
+    to += line + "\n";
   }
 
   void add_reward(const Reward& r) {
@@ -272,6 +273,7 @@ class JobCollector {
   std::optional<std::uint64_t> settled_epoch_;
   std::set<OrgId> paid_;
   std::string lines_;
+  std::string refusals_text_;
   std::string movements_text_;
   std::string rewards_text_;
   json::array records_;

@@ -71,10 +71,7 @@ class Collector {
   void visit(const AppliedBlock& applied) {
     records_ += applied.records.size();
     for (std::size_t i = 0; i < applied.records.size(); ++i) {
-      const Refusal* refusal =
-          i + 1 < applied.records.size() ? std::get_if<Refusal>(&applied.records[i + 1].body) : nullptr;
-      if (refusal != nullptr && refusal->record != record_id(applied.block.records[i])) refusal = nullptr;
-      visit(applied.records[i], applied.block.header, i, refusal);
+      visit(applied.records[i], applied.block.header, i, refusal_of(applied, i));
     }
   }
 

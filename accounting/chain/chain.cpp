@@ -32,6 +32,11 @@ void add_derived(AppliedBlock& to, const std::vector<Record>& derived) {
 
 }  // namespace
 
+const Refusal* refusal_of(const AppliedBlock& applied, std::size_t position) {
+  if (position + 1 >= applied.records.size()) return nullptr;
+  return std::get_if<Refusal>(&applied.records[position + 1].body);
+}
+
 void Chain::seal(AppliedBlock& made, const KeyPair& key, std::uint64_t height, std::uint64_t time_us) {
   BlockHeader& header = made.block.header;
   header.chain_id = state_.chain_id();

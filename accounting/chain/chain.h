@@ -28,6 +28,9 @@ struct AppliedBlock {
   std::vector<RecordOutcome> outcomes;  // made blocks only: of each submitted record
 };
 
+// The refusal of the record at `position`, which follows it directly; none if the record was accepted.
+[[nodiscard]] const Refusal* refusal_of(const AppliedBlock& applied, std::size_t position);
+
 // Whether the caller has checked signatures already: at the door, or when the log was written.
 enum class Signatures : bool { check, checked };
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include <map>
+#include <unordered_map>
 
 #include "accounting/index/schema.h"
 
@@ -81,7 +81,7 @@ struct Index::Impl {
   std::optional<std::uint64_t> height;
   std::uint64_t job_last = 0;
   std::uint64_t org_last = 0;
-  std::map<std::string, std::unique_ptr<Statement>, std::less<>> statements;
+  std::unordered_map<const char*, std::unique_ptr<Statement>> statements;  // by the literal's address
   bool failed = false;
 
   ~Impl() {
@@ -98,10 +98,9 @@ struct Index::Impl {
     return {};
   }
   Statement& statement(const char* sql) {
-    auto found = statements.find(std::string_view(sql));
-    if (found == statements.end())
-      found = statements.emplace(sql, std::make_unique<Statement>(db, sql)).first;
-    return *found->second;
+    std::unique_ptr<Statement>& found = statements[sql];
+    if (found == nullptr) found = std::make_unique<Statement>(db, sql);
+    return *found;
   }
   // Runs an INSERT or UPDATE; a failure is remembered until the end of the block.
   template <class... Values>

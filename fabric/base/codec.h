@@ -3,6 +3,7 @@
 // over its bound, a flag other than 0 or 1, and (finish()) bytes left over.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@ namespace ufab {
 
 class Writer {
  public:
+  // How many bytes will follow, so that they are allocated once.
+  void reserve(std::size_t size) { bytes_.reserve(bytes_.size() + size); }
   void u8(std::uint8_t value) { bytes_.push_back(value); }
   void u16(std::uint16_t value) { fixed(value, 2); }
   void u32(std::uint32_t value) { fixed(value, 4); }
@@ -28,8 +31,10 @@ class Writer {
   [[nodiscard]] Bytes take() { return std::move(bytes_); }
 
  private:
-  void fixed(std::uint64_t value, int width) {
-    for (int i = 0; i < width; ++i) bytes_.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+  void fixed(std::uint64_t value, std::size_t width) {
+    std::array<std::uint8_t, 8> bytes;
+    for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(value >> (8 * i));
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.begin() + width);
   }
   Bytes bytes_;
 };

@@ -21,8 +21,9 @@ class AuditedJob : public ::testing::Test {
     for (std::uint64_t window = 0; window < 5; ++window) world.file_window(job, window);
     EXPECT_NE(world.refused(beta, ReceiptBatch::of({world.receipt(job, beta, 0)})), "");
     Vote vote = world.honest_vote(job, 2);
+    EXPECT_NE(world.refused(alpha, vote), "");
     vote.end_digest = digest_of("right");
-    vote.findings[1] = {beta, true, 4, 2};
+    vote.findings[1] = {beta, true, 5, 2};
     world.must(world.job(job).windows.at(2).verifier, vote);
     world.vote_all_good(job);
     world.attempt(alpha, job, {{alpha, 0, 3}, {gamma, 3, 3}});
@@ -42,8 +43,9 @@ TEST_F(AuditedJob, TheTextShowsEveryStepOfItsLifeAndHowRewardsCame) {
   ASSERT_TRUE(audit.ok()) << audit.error().message;
   for (const char* what :
        {"job_order        alpha", "attempt 1 from window 0, micro-batches alpha:1 beta:3 gamma:2", "lease",
-        "receipt_batch    beta", "countersignature gamma", "REFUSED: receipt for window 0 of job 1 by beta",
-        "BAD: window 2 re-executed", "beta wrong at step 4", "beta loses 40 UNC", "settlement",
+        "receipt_batch    beta", "countersignature gamma", "refused: receipt for window 0 of job 1 by beta",
+        "Refused records", "receipt_batch of beta: receipt for window 0 of job 1 by beta:", "vote of alpha: ",
+        "BAD: window 2 re-executed", "beta wrong at step 5", "beta loses 40 UNC", "settlement",
         "escrow:1 -> balance:gamma", "reward = 95 UNC of emission x"}) {
     EXPECT_NE(audit->text.find(what), std::string::npos) << what << "\n" << audit->text;
   }
@@ -67,7 +69,7 @@ TEST_F(AuditedJob, TheReportIsOneSelfContainedPage) {
   for (const char* outside : {"http:", "https:", "<script", "src=", "url("}) {
     EXPECT_EQ(page->find(outside), std::string::npos) << outside;
   }
-  for (const char* what : {"Training loss", "Money flow", "Timeline", "re-executed, equal", "wrong at step 4",
+  for (const char* what : {"Training loss", "Money flow", "Timeline", "re-executed, equal", "wrong at step 5",
                            "prefers-color-scheme:dark", "role=\"img\"", "95 UNC"}) {
     EXPECT_NE(page->find(what), std::string::npos) << what;
   }
