@@ -1,8 +1,16 @@
 #include "fabric/base/codec.h"
 
+#include <array>
 #include <limits>
 
 namespace ufab {
+
+// Out of line: inlined, GCC 12 sees overflows in it that cannot be.
+void Writer::fixed(std::uint64_t value, std::size_t width) {
+  std::array<std::uint8_t, 8> bytes;
+  for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(value >> (8 * i));
+  bytes_.insert(bytes_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(width));
+}
 
 void Writer::blob(ByteView bytes) {
   UFAB_ASSERT(bytes.size() <= std::numeric_limits<std::uint32_t>::max());

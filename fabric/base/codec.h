@@ -3,7 +3,6 @@
 // over its bound, a flag other than 0 or 1, and (finish()) bytes left over.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,11 +30,7 @@ class Writer {
   [[nodiscard]] Bytes take() { return std::move(bytes_); }
 
  private:
-  void fixed(std::uint64_t value, std::size_t width) {
-    std::array<std::uint8_t, 8> bytes;
-    for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(value >> (8 * i));
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.begin() + width);
-  }
+  void fixed(std::uint64_t value, std::size_t width);
   Bytes bytes_;
 };
 
