@@ -114,7 +114,7 @@ class Backend {
 // Exact inverse of backend_name; nullopt for any other text.
 [[nodiscard]] std::optional<BackendKind> backend_from_name(std::string_view name);
 // automatic: the fastest available. nullptr when this processor lacks `kind`, or when threads is not in
-// 1..kMaxThreads. The calling thread works too: threads - 1 more are started, and sleep between operators.
+// 1..kMaxThreads. The calling thread works too: threads - 1 more are started, and soon sleep between calls.
 inline constexpr int kMaxThreads = 256;
 [[nodiscard]] std::unique_ptr<Backend> make_backend(BackendKind kind, int threads);
 

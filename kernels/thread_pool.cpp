@@ -1,8 +1,19 @@
 #include "kernels/thread_pool.h"
 
 namespace ufab::kernels {
+namespace {
 
-ThreadPool::ThreadPool(int threads) {
+// Tells the processor that this is a waiting loop.
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads)
+    : spins_(static_cast<unsigned>(threads) <= std::thread::hardware_concurrency()) {
   threads_.reserve(static_cast<std::size_t>(threads - 1));
   for (int worker = 1; worker < threads; ++worker) {
     threads_.emplace_back([this, worker] { work(worker); });
@@ -23,18 +34,27 @@ void ThreadPool::run(int tasks, const Task& task) {
     for (int index = 0; index < tasks; ++index) task(index, 0);
     return;
   }
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     task_ = &task;
     tasks_ = tasks;
     next_.store(0, std::memory_order_relaxed);
-    busy_ = static_cast<int>(threads_.size());
+    open_ = true;
     ++round_;
+    wake = asleep_ > 0;
   }
-  start_.notify_all();
+  if (wake) start_.notify_all();
   take_tasks(0);
+  {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+  const auto all_left = [this] { return joined_ == 0; };
+  spin_until(all_left);
+  if (all_left()) return;
   std::unique_lock lock(mutex_);
-  done_.wait(lock, [this] { return busy_ == 0; });
+  done_.wait(lock, all_left);
 }
 
 void ThreadPool::take_tasks(int worker) {
@@ -44,18 +64,34 @@ void ThreadPool::take_tasks(int worker) {
   }
 }
 
+template <class Done>
+void ThreadPool::spin_until(const Done& done) const {
+  if (!spins_) return;
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  while (!done() && std::chrono::steady_clock::now() < end) relax();
+}
+
 void ThreadPool::work(int worker) {
   std::uint64_t seen = 0;
+  const auto called = [&] { return stopping_ || round_ != seen; };
   for (;;) {
+    spin_until(called);
     {
       std::unique_lock lock(mutex_);
-      start_.wait(lock, [&] { return stopping_ || round_ != seen; });
+      if (!called()) {
+        ++asleep_;
+        start_.wait(lock, called);
+        --asleep_;
+      }
       if (stopping_) return;
       seen = round_;
+      if (!open_) continue;
+      ++joined_;
     }
     take_tasks(worker);
+    // Under the mutex, or a caller about to sleep would miss it.
     const std::lock_guard lock(mutex_);
-    if (--busy_ == 0) done_.notify_one();
+    if (--joined_ == 0) done_.notify_one();
   }
 }
 

@@ -1,7 +1,14 @@
-// A fixed set of threads that run numbered tasks. The threads sleep on a condition variable between calls.
+// A fixed set of threads that run numbered tasks.
+//
+// A small model's operators take tens of microseconds, and waking a sleeping thread can take longer than
+// that. So a thread out of tasks looks for the next call for kSpin before it sleeps on a condition variable
+// (not at all where the pool has more threads than the machine has cores), and a call waits only for threads
+// that joined it in time: one that wakes late finds it closed, so that a busy machine costs nothing but
+// speed.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -28,16 +35,25 @@ class ThreadPool {
   [[nodiscard]] int threads() const { return static_cast<int>(threads_.size()) + 1; }
 
  private:
+  static constexpr std::chrono::microseconds kSpin{50};
+
   void work(int worker);
   void take_tasks(int worker);
+  // Looks at `done` until it holds or kSpin has passed.
+  template <class Done>
+  void spin_until(const Done& done) const;
 
   std::vector<std::thread> threads_;
+  const bool spins_;
   std::mutex mutex_;
   std::condition_variable start_, done_;
-  std::uint64_t round_ = 0;  // guarded by mutex_, as are busy_ and stopping_
-  int busy_ = 0;
-  bool stopping_ = false;
-  const Task* task_ = nullptr;  // written before a round starts, read during it
+  // Written under mutex_; the atomics are also read without it, by those that spin.
+  std::atomic<std::uint64_t> round_{0};
+  std::atomic<int> joined_{0};  // threads at work on the round, beside the caller
+  std::atomic<bool> stopping_{false};
+  bool open_ = false;           // the round can be joined
+  int asleep_ = 0;              // threads on start_
+  const Task* task_ = nullptr;  // written before a round opens, read by those who joined it
   int tasks_ = 0;
   std::atomic<int> next_{0};
 };

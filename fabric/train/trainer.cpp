@@ -59,6 +59,7 @@ class Trainer {
   // Sums of all providers in sums_, or what prevents it. `report` in: this rank's; out: everybody's.
   Status gather(int exponent, std::uint32_t attempt, StepReport& report);
   Status exchange_with_gang(StepReport& report);
+  void start_hashing();
   double evaluate();
   Status finish_step(StepLog line, Clock::time_point begin);
   void begin_window();
@@ -91,7 +92,7 @@ class Trainer {
   StateDigests digests_;  // of state_ at the last window's end
   std::vector<std::int64_t> sums_;
   std::vector<Digest> sum_leaves_;
-  std::future<void> hashing_;
+  std::vector<std::future<void>> hashing_;   // of sums_ into sum_leaves_, beside the optimizer
   std::vector<std::uint64_t> fingerprints_;  // of the provider's micro-batches, this step
   std::uint64_t slowest_step_us_ = 0;
   bool stopped_ = false;
@@ -222,6 +223,17 @@ Status Trainer::exchange_with_gang(StepReport& report) {
   return {};
 }
 
+// As many threads as the rank computes with: SHA-256 would otherwise take longer than all else that can be
+// done meanwhile. Clearing hashing_ waits for them (the destructor of a std::async future does).
+void Trainer::start_hashing() {
+  const auto threads = static_cast<std::uint64_t>(backend_->threads());
+  for (std::uint64_t first = 0; first < std::min<std::uint64_t>(threads, sum_leaves_.size()); ++first) {
+    hashing_.push_back(std::async(std::launch::async, [this, first, threads] {
+      hash_chunks(sum_bytes(sums_), first, threads, sum_leaves_);
+    }));
+  }
+}
+
 Status Trainer::gather(int exponent, std::uint32_t attempt, StepReport& report) {
   std::fill(sums_.begin(), sums_.end(), 0);
   const MicroBatchRange whole = provider_range();
@@ -248,7 +260,7 @@ Status Trainer::gather(int exponent, std::uint32_t attempt, StepReport& report) 
   }
   group_.sum_everywhere(std::span<std::int64_t>(sums_));
   if (group_.leader()) {
-    hashing_ = std::async(std::launch::async, [this] { hash_chunks(sum_bytes(sums_), 0, 1, sum_leaves_); });
+    start_hashing();
   }
   return {};
 }
@@ -258,10 +270,16 @@ Status Trainer::step() {
   if (hooks_.before_step) hooks_.before_step(state_);
   StepReport report;
   int exponent = state_.exponent;
+<<<<<<< HEAD
   std::uint32_t redone = 0;
   for (;; ++redone, exponent -= kOverflowStep) {
     UFAB_TRY(gather(exponent, redone, report));
     if (hashing_.valid() && (report.stop || report.overflow || report.non_finite)) hashing_.get();
+=======
+  for (std::uint32_t attempt = 0;; ++attempt, exponent -= kOverflowStep) {
+    UFAB_TRY(gather(exponent, attempt, report));
+    if (report.stop || report.overflow || report.non_finite) hashing_.clear();  // sums_ will change
+>>>>>>> kernels
     if (report.stop) {
       stopped_ = stop_ != 0 || options_.gang.members.size() < 2;
       if (stopped_) return {};
@@ -285,7 +303,7 @@ Status Trainer::step() {
   const double loss = static_cast<double>(static_cast<std::int64_t>(report.loss)) * kLossUnit /
                       static_cast<double>(definition_.micro_batches);
   const double norm = engine_->apply(state_, exponent, sums_);
-  if (hashing_.valid()) hashing_.get();
+  hashing_.clear();
   if (group_.leader()) contributions_.steps.push_back({sum_digest(sum_leaves_), fingerprints_});
   StepLog line;
   line.step = state_.step;
