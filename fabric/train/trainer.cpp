@@ -270,16 +270,10 @@ Status Trainer::step() {
   if (hooks_.before_step) hooks_.before_step(state_);
   StepReport report;
   int exponent = state_.exponent;
-<<<<<<< HEAD
   std::uint32_t redone = 0;
   for (;; ++redone, exponent -= kOverflowStep) {
     UFAB_TRY(gather(exponent, redone, report));
-    if (hashing_.valid() && (report.stop || report.overflow || report.non_finite)) hashing_.get();
-=======
-  for (std::uint32_t attempt = 0;; ++attempt, exponent -= kOverflowStep) {
-    UFAB_TRY(gather(exponent, attempt, report));
     if (report.stop || report.overflow || report.non_finite) hashing_.clear();  // sums_ will change
->>>>>>> kernels
     if (report.stop) {
       stopped_ = stop_ != 0 || options_.gang.members.size() < 2;
       if (stopped_) return {};
