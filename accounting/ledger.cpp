@@ -344,7 +344,7 @@ Result<SubmitOutcome> Ledger::submit(ByteView encoded_record) {
   if (!impl_->key) return not_the_producer();
   UFAB_ASSIGN(Record record, decode_record(encoded_record));
   // At the door, in the caller's thread: the signature, and whether it is an old acquaintance.
-  if (!verify_record(chain_id(), record)) {
+  if (!verify_record(chain_id(), record, encoded_record)) {
     return Error{ErrorCode::invalid, fmt::format("{}: the signature is wrong", describe_record(record))};
   }
   bool used = false;

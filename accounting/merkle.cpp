@@ -44,9 +44,7 @@ void add_subproof(std::span<const Digest> leaves, std::size_t old_size, bool who
 
 Digest leaf_hash(ByteView data) {
   const std::uint8_t prefix = 0x00;
-  Sha256 hash;
-  hash.update({&prefix, 1}).update(data);
-  return hash.finish();
+  return sha256({&prefix, 1}, data);
 }
 
 Digest node_hash(const Digest& left, const Digest& right) {

@@ -173,7 +173,7 @@ std::string bars_chart(const std::string& title, const std::vector<Bar>& bars) {
 }
 
 std::string flow_chart(const std::string& source, const std::vector<Slice>& targets) {
-  constexpr std::uint64_t gap = 200, label_height = 400, usable = 2000, left = 1500, right = 4700;
+  constexpr std::uint64_t gap = 200, label_height = 400, usable = 2000, left = 2200, right = 4900;
   std::uint64_t total = 0;
   for (const Slice& slice : targets) total += slice.value;
   if (total == 0) return "";

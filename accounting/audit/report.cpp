@@ -44,7 +44,7 @@ svg .area{fill:var(--accent);opacity:.09}svg .eval{fill:var(--c2);stroke:var(--c
 svg .flow{opacity:.38}svg .mark{stroke:var(--card);stroke-width:1.5}svg .ink{fill:var(--ink)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:8px 12px 8px 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right}footer{color:var(--soft);font-size:.85rem;margin-top:28px}
+th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right;padding-right:24px}footer{color:var(--soft);font-size:.85rem;margin-top:28px}
 @media print{body{background:#fff}section,.tile{break-inside:avoid}}
 )css";
 
@@ -179,10 +179,12 @@ class Collector {
   std::uint64_t records_ = 0;
 };
 
-// "30000100.5 UNC" with a thin space every three digits of the whole part.
-std::string grouped(const std::string& amount) {
+// "30 000 100.5": an amount without its unit, with a thin space every three digits of the whole part.
+std::string grouped(MicroUnc micro) {
+  std::string amount = format_amount(micro);
+  amount.resize(amount.find(' '));
   std::string text;
-  const std::size_t digits = std::min(amount.find('.'), amount.find(' '));
+  const std::size_t digits = std::min(amount.find('.'), amount.size());
   for (std::size_t i = 0; i < amount.size(); ++i) {
     if (i > 0 && i < digits && (digits - i) % 3 == 0) text += "\u2009";
     text += amount[i];
@@ -272,8 +274,8 @@ class Page {
     html += tile(std::to_string(records_), "records");
     html += tile(std::to_string(state_.organisations().size()), "organisations");
     html += tile(std::to_string(state_.job_last()), "jobs");
-    html += tile(grouped(format_amount(accounts.minted())), "minted");
-    html += tile(grouped(format_amount(accounts.burned())), "burned");
+    html += tile(grouped(accounts.minted()), "UNC minted");
+    html += tile(grouped(accounts.burned()), "UNC burned");
     return html + "</div>\n";
   }
 

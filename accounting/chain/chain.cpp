@@ -88,7 +88,8 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
       continue;
     }
     outcome.status = state_.admissible(record);
-    if (outcome.status.ok() && signatures == Signatures::check && !verify_record(state_.chain_id(), record)) {
+    if (outcome.status.ok() && signatures == Signatures::check &&
+        !verify_record(state_.chain_id(), record, encoding)) {
       outcome.status =
           Error{ErrorCode::invalid, fmt::format("{}: the signature is wrong", describe_record(record))};
     }
@@ -180,7 +181,7 @@ Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
     auto record = decode_record(block.records[i]);
     if (!record.ok()) return in_block(height, i, "?", record.error().message);
     if (signatures == Signatures::check && !record_type_derived(record->type()) &&
-        !verify_record(state_.chain_id(), *record)) {
+        !verify_record(state_.chain_id(), *record, block.records[i])) {
       return in_block(height, i, record_type_name(record->type()), "the signature is wrong");
     }
     done.records.push_back(std::move(record).value());

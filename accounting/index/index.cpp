@@ -83,6 +83,7 @@ struct Index::Impl {
   std::uint64_t org_last = 0;
   std::unordered_map<const char*, std::unique_ptr<Statement>> statements;  // by the literal's address
   bool failed = false;
+  std::size_t rows_waiting = 0;
 
   ~Impl() {
     if (in_transaction) sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr);
@@ -106,6 +107,7 @@ struct Index::Impl {
   template <class... Values>
   void put(const char* sql, const Values&... values) {
     if (statement(sql).run(values...) != SQLITE_DONE) failed = true;
+    ++rows_waiting;
   }
   [[nodiscard]] std::uint64_t number(const char* sql) {
     Statement& query = statement(sql);
@@ -294,7 +296,12 @@ Status Index::flush() {
   if (!impl_->in_transaction) return {};
   UFAB_TRY(impl_->execute("COMMIT"));
   impl_->in_transaction = false;
+  impl_->rows_waiting = 0;
   return {};
+}
+
+std::size_t Index::rows_waiting() const {
+  return impl_->rows_waiting;
 }
 
 Result<std::optional<RecordPlace>> Index::find_record(const RecordId& id) const {

@@ -41,7 +41,9 @@ class Index {
 
   // Height of the last block in it; empty for a new index.
   [[nodiscard]] std::optional<std::uint64_t> height() const;
-  // The next block. `block_movements` are those of begin_block.
+  // Rows written since the last flush.
+  [[nodiscard]] std::size_t rows_waiting() const;
+  // The next block. `start_movements` are those of begin_block.
   [[nodiscard]] Status add(const BlockHeader& header, const Digest& hash,
                            const std::vector<IndexedRecord>& records,
                            const std::vector<Movement>& start_movements);

@@ -7,7 +7,7 @@ namespace ufab {
 namespace {
 
 constexpr std::size_t queue_max = 64;
-constexpr std::size_t batch_records = 4096;
+constexpr std::size_t batch_rows = 16384;
 constexpr std::chrono::milliseconds batch_time{250};
 
 }  // namespace
@@ -62,11 +62,11 @@ Result<std::optional<RecordPlace>> IndexWriter::find_record(const RecordId& id) 
 }
 
 void IndexWriter::run() {
-  std::size_t pending = 0;  // records added since the last commit
+  bool pending = false;  // something was written since the last commit
   std::unique_lock guard(mutex_);
   for (;;) {
     const auto ready = [&] { return stopping_ || !queue_.empty(); };
-    if (pending == 0) {
+    if (!pending) {
       changed_.wait(guard, ready);
     } else {
       changed_.wait_for(guard, batch_time, ready);
@@ -82,11 +82,11 @@ void IndexWriter::run() {
     Status status;
     if (item.block != nullptr) {
       status = add_to_index(*index_, item);
-      pending += item.block->records.size() + 1;
+      pending = true;
     }
-    if (status.ok() && (item.block == nullptr || pending >= batch_records)) {
+    if (status.ok() && (item.block == nullptr || index_->rows_waiting() >= batch_rows)) {
       status = index_->flush();
-      pending = 0;
+      pending = false;
     }
     guard.lock();
     writing_ = false;

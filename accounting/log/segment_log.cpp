@@ -23,8 +23,7 @@ std::string segment_name(std::uint64_t first) {
 }
 
 Digest next_chain(const Digest& chain, ByteView payload) {
-  Sha256 hash;
-  return hash.update(chain.view()).update(payload).finish();
+  return sha256(chain.view(), payload);
 }
 
 using SegmentHead = std::array<std::uint8_t, segment_head_size>;

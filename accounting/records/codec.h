@@ -3,6 +3,7 @@
 // printable UTF-8 are refused.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -73,6 +74,7 @@ class DecodeVisitor {
   void operator()(const char*, std::vector<T>& list, std::size_t count_max) {
     // Every element of every list takes at least four bytes.
     const std::uint32_t count = reader_.count(count_max, 4);
+    list.reserve(std::min<std::size_t>(count, 1024));  // no more on the word of a hostile count
     for (std::uint32_t i = 0; i < count && !reader_.failed(); ++i) get(list.emplace_back());
   }
   template <class T>

@@ -84,12 +84,20 @@ RecordId record_id(const Record& record) {
   return sha256(encode_record(record));
 }
 
+namespace {
+
+Digest signing_digest_of(const Digest& chain_id, ByteView unsigned_encoding) {
+  Sha256 hash;
+  hash.update("ufab record 1\n").update(chain_id.view()).update(unsigned_encoding);
+  return hash.finish();
+}
+
+}  // namespace
+
 Digest signing_digest(const Digest& chain_id, const Record& record) {
   Writer writer;
   encode_unsigned(record, writer);
-  Sha256 hash;
-  hash.update("ufab record 1\n").update(chain_id.view()).update(writer.bytes());
-  return hash.finish();
+  return signing_digest_of(chain_id, writer.bytes());
 }
 
 Record sign_record(const Digest& chain_id, const KeyPair& key, std::uint64_t sequence, std::uint64_t time_us,
@@ -101,9 +109,14 @@ Record sign_record(const Digest& chain_id, const KeyPair& key, std::uint64_t seq
 }
 
 bool verify_record(const Digest& chain_id, const Record& record) {
+  return verify_record(chain_id, record, encode_record(record));
+}
+
+bool verify_record(const Digest& chain_id, const Record& record, ByteView encoding) {
   if (record_type_derived(record.type())) return false;
   const Digest chain = record.type() == RecordType::genesis ? Digest{} : chain_id;
-  return verify(record.signer, signing_digest(chain, record).view(), record.signature);
+  const ByteView signed_part = encoding.first(encoding.size() - record.signature.bytes.size());
+  return verify(record.signer, signing_digest_of(chain, signed_part).view(), record.signature);
 }
 
 Digest key_change_digest(const Digest& chain_id, const PublicKey& from, const PublicKey& to) {

@@ -45,6 +45,8 @@ struct Record {
 [[nodiscard]] Record sign_record(const Digest& chain_id, const KeyPair& key, std::uint64_t sequence,
                                  std::uint64_t time_us, RecordBody body);
 [[nodiscard]] bool verify_record(const Digest& chain_id, const Record& record);
+// The same, without encoding again. Precondition: `encoding` is what `record` was decoded from.
+[[nodiscard]] bool verify_record(const Digest& chain_id, const Record& record, ByteView encoding);
 // What a new key signs to prove its possession (KeyChange::proof).
 [[nodiscard]] Digest key_change_digest(const Digest& chain_id, const PublicKey& from, const PublicKey& to);
 

@@ -45,11 +45,14 @@ class Sha256 {
   [[nodiscard]] Digest finish();
 
  private:
+  friend Digest sha256(ByteView first, ByteView second);
   struct State;
   std::unique_ptr<State> state_;
 };
 
 [[nodiscard]] Digest sha256(ByteView bytes);
+// Of the two joined together.
+[[nodiscard]] Digest sha256(ByteView first, ByteView second);
 [[nodiscard]] inline Digest sha256(std::string_view text) {
   return sha256(as_bytes(text));
 }

@@ -139,7 +139,7 @@ TEST_F(Dishonest, ADifferentDigestIsADisputeThatIsJudgedAtOnce) {
   ASSERT_EQ(world.job(job).phase, JobPhase::validating);
   EXPECT_TRUE(world.all<Validation>().back().disputed);
   Vote vote = world.honest_vote(job, 1);
-  vote.findings[1] = {beta, true, 2, 1};
+  vote.findings[1] = {beta, true, 3, 1};
   world.must(world.job(job).windows.at(1).verifier, vote);
   EXPECT_EQ(world.job(job).phase, JobPhase::requeue);
   EXPECT_EQ(world.job(job).windows_complete, 1U);
