@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <optional>
@@ -161,7 +162,7 @@ Status apply_override(const std::string& key, const std::string& value, JobDefin
       const toml::table table = toml::parse(fmt::format("value = {}", value));
       wrong = table.size() == 1 ? assign(definition, *field, *table.get("value"))
                                 : fmt::format("{} must be a number", key);
-    } catch (const toml::parse_error&) {
+    } catch (const std::exception&) {  // toml::parse_error, or see fabric/base/toml_config.h
       wrong = fmt::format("{} must be a number, not '{}'", key, value);
     }
   }
@@ -177,8 +178,10 @@ kernels::Gpt2Config JobDefinition::model(std::uint32_t vocab_size) const {
           static_cast<int>(heads), static_cast<int>(width)};
 }
 
-Result<JobDefinition> parse_definition(std::string_view text, const std::string& name,
-                                       const DefinitionOverrides& overrides) {
+namespace {
+
+Result<JobDefinition> read_definition(std::string_view text, const std::string& name,
+                                      const DefinitionOverrides& overrides) {
   JobDefinition definition;
   std::vector<std::string> seen;
   try {
@@ -186,6 +189,8 @@ Result<JobDefinition> parse_definition(std::string_view text, const std::string&
   } catch (const toml::parse_error& error) {
     return Error{ErrorCode::invalid,
                  fmt::format("{}: {}", place(name, error.source()), std::string(error.description()))};
+  } catch (const std::logic_error& error) {  // fabric/base/toml_config.h
+    return Error{ErrorCode::invalid, fmt::format("{}: not TOML: {}", name, error.what())};
   }
   if (!definition.corpus.empty()) {
     const auto folder = std::filesystem::path(name).parent_path();
@@ -200,6 +205,19 @@ Result<JobDefinition> parse_definition(std::string_view text, const std::string&
   if (const auto wrong = check(definition))
     return Error{ErrorCode::invalid, fmt::format("{}: {}", name, *wrong)};
   return definition;
+}
+
+}  // namespace
+
+Result<JobDefinition> parse_definition(std::string_view text, const std::string& name,
+                                       const DefinitionOverrides& overrides) {
+  auto definition = read_definition(text, name, overrides);
+  if (definition.ok()) return definition;
+  // Messages quote keys and text of the input, which may hold line ends.
+  Error error = definition.error();
+  std::replace_if(
+      error.message.begin(), error.message.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return error;
 }
 
 Result<JobDefinition> load_definition(const std::string& path, const DefinitionOverrides& overrides) {

@@ -41,6 +41,9 @@ TEST(DefinitionTest, EachBadInputIsOneLineThatNamesItsPlace) {
   } cases[] = {
       {kModel + "[train]\nsteps = 10\nstep_size = 1\n",
        "job.toml:8: unknown key 'train.step_size'; known here: steps"},
+      {"a.b/c = 1\n", "job.toml"},
+      {"train.steps = t\n\n", "job.toml:1"},
+      {"\"a\\nb\" = 1\n", "job.toml:1: unknown key 'a?b'"},
       {"speed = 1\n" + kModel, "job.toml:1: unknown key 'speed'"},
       {"[network]\nx = 1\n", "unknown key 'network'"},
       {kModel + "[train]\nsteps = \"ten\"\n", "job.toml:7: train.steps must be a whole number"},

@@ -3,6 +3,7 @@
 //   hidden:STEP:MB     the same, but claims the honest fingerprint
 //   stale:STEP         computes STEP from parameters of the step before
 //   end_digest, start_digest, work    a false field in every claim
+//   exponent:STEP      no cheat: every rank begins STEP at a scale that its gradients outgrow
 #include <fmt/format.h>
 #include <mpi.h>
 
@@ -32,6 +33,10 @@ TrainHooks cheating_hooks(const std::string& cheat) {
     hooks.before_step = [=, old = std::vector<float>()](TrainState& state) mutable {
       if (state.step + 2 == step) old = state.params;
       if (state.step + 1 == step) state.params = old;
+    };
+  } else if (std::sscanf(cheat.c_str(), "exponent:%llu", &step) == 1) {
+    hooks.before_step = [=](TrainState& state) {
+      if (state.step + 1 == step) state.exponent += 24;
     };
   } else {
     hooks.before_claim = [=](WindowClaim& claim) {
