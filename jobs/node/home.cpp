@@ -122,6 +122,8 @@ Result<HomeConfig> Home::load_config() const {
     std::ostringstream line;
     line << path << ":" << error.source().begin.line << ": " << error.description();
     return Error{ErrorCode::invalid, line.str()};
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::invalid, path + ": " + error.what()};
   }
 }
 
