@@ -133,8 +133,8 @@ std::vector<LossPoint> read_losses(const Home& home, std::uint64_t job) {
       const json::value* step = fields.if_contains("step");
       if (step == nullptr || !step->is_int64()) continue;
       const auto number = static_cast<std::uint64_t>(step->get_int64());
-      if (const json::value* loss = fields.if_contains("loss")) points[{number, false}] = json::serialize(*loss);
-      if (const json::value* loss = fields.if_contains("eval_loss")) points[{number, true}] = json::serialize(*loss);
+      if (const json::value* loss = fields.if_contains("loss")) points[{number, false}] = json_decimal(*loss);
+      if (const json::value* loss = fields.if_contains("eval_loss")) points[{number, true}] = json_decimal(*loss);
     }
   }
   // Many steps: every k-th suffices for a picture.

@@ -633,7 +633,7 @@ Answer local_progress(const NodeContext& node, JobId job, std::uint32_t attempt)
   if (parse_error || !line.is_object()) return answer;
   const json::object& fields = line.get_object();
   if (const json::value* step = fields.if_contains("step")) answer.result["step"] = *step;
-  if (const json::value* loss = fields.if_contains("loss")) answer.result["loss"] = json::serialize(*loss);
+  if (const json::value* loss = fields.if_contains("loss")) answer.result["loss"] = json_decimal(*loss);
   if (const json::value* speed = fields.if_contains("tokens_per_s"); speed != nullptr && speed->is_number()) {
     answer.result["tokens_per_s"] = static_cast<std::uint64_t>(std::max(0.0, speed->to_number<double>()));
   }

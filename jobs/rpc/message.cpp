@@ -2,6 +2,7 @@
 
 #include <array>
 #include <boost/json.hpp>
+#include <cstdio>
 
 #include "fabric/base/codec.h"
 
@@ -95,6 +96,13 @@ Result<std::uint64_t> json_number(const json::object& object, std::string_view k
     return static_cast<std::uint64_t>(value->get_int64());
   }
   return Error{ErrorCode::invalid, "field '" + std::string(key) + "' is missing or no whole number"};
+}
+
+std::string json_decimal(const json::value& number) {
+  if (!number.is_number()) return {};
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.6f", number.to_number<double>());
+  return text.data();
 }
 
 bool json_flag(const json::object& object, std::string_view key) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 #include <string>
 
 #include "fabric/base/bytes.h"
@@ -44,6 +45,8 @@ struct Answer {
 [[nodiscard]] Result<std::string> json_text(const boost::json::object& object, std::string_view key,
                                             std::size_t max_size = 65536);
 [[nodiscard]] Result<std::uint64_t> json_number(const boost::json::object& object, std::string_view key);
+// A JSON number as people write it, six decimals, without an exponent (Boost.JSON prints 2.5 as 2.5E0).
+[[nodiscard]] std::string json_decimal(const boost::json::value& number);
 [[nodiscard]] bool json_flag(const boost::json::object& object, std::string_view key);  // absent: false
 
 }  // namespace ufab::jobs
