@@ -266,7 +266,7 @@ class Page {
                       done.result == JobResult::done ? "good" : "bad", job_result_name(done.result),
                       done.verified ? "good" : "bad", done.verified ? "re-executed, equal" : "not verified");
       if (!done.final_digest.is_zero()) {
-        html += fmt::format("<p>Final parameters <code>{}</code></p>", done.final_digest.str());
+        html += fmt::format("<p>Final state <code>{}</code></p>", done.final_digest.str());
       }
     }
     html += "</header>\n<div class=\"tiles\">";

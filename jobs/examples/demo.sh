@@ -83,7 +83,7 @@ ufab alpha wait 1
 
 say "what was re-executed by somebody who took no part, and what it came to"
 for _ in $(seq 60); do # rewards come with the end of the epoch
-  if ufab alpha audit job 1 | grep -qi 'reward'; then break; fi
+  if ! ufab alpha audit job 1 | grep -q 'none yet'; then break; fi
   sleep 0.5
 done
 ufab alpha audit job 1

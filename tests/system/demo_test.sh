@@ -17,6 +17,7 @@ final=$(sed -nE 's/.*final digest .* loss ([0-9.]+).*/\1/p' "$state/work/train-g
 awk -v a="$final" -v b="$unigram" 'BEGIN {exit !(a > 0 && a < 0.85 * b)}' || fail "loss $final is not clearly below $unigram"
 grep -q '1 re-executed with equal digests' "$state.out" || fail "no window was re-executed"
 grep -q 'svg' "$state/report.html" || fail "the report has no picture"
+grep -q 'none yet' "$state.out" && fail "the job's epoch brought no reward"
 for home in alpha beta gamma; do
   "$BIN/ufab" --home "$state/$home" audit verify >/dev/null || fail "audit of $home after everything has stopped"
 done
