@@ -31,10 +31,12 @@ std::string objection(const BrokerRequest& request, const ProviderCapacity& prov
   if (!provider.accepts_work) return "accepts no work now";
   if (provider.speed_mflops == 0) return "has no measured speed";
   if (provider.slots < request.slots) {
-    return "has " + std::to_string(provider.slots) + " processors, the job needs " + std::to_string(request.slots);
+    return "has " + std::to_string(provider.slots) + " processors, the job needs " +
+           std::to_string(request.slots);
   }
   if (provider.memory_mib < request.memory_mib) {
-    return "has " + std::to_string(provider.memory_mib) + " MiB, the job needs " + std::to_string(request.memory_mib);
+    return "has " + std::to_string(provider.memory_mib) + " MiB, the job needs " +
+           std::to_string(request.memory_mib);
   }
   if (request.max_price_micro != 0 && price_of(request, provider) > request.max_price_micro) {
     return "is above the maximum price";
@@ -72,13 +74,15 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     return !why.empty();
   });
   if (providers.size() < request.providers_min) {
-    return Error{ErrorCode::conflict, "the job needs " + std::to_string(request.providers_min) + " providers and " +
-                                          std::to_string(providers.size()) + " can take it" + objections};
+    return Error{ErrorCode::conflict, "the job needs " + std::to_string(request.providers_min) +
+                                          " providers and " + std::to_string(providers.size()) +
+                                          " can take it" + objections};
   }
   std::sort(providers.begin(), providers.end(), [&](const ProviderCapacity& a, const ProviderCapacity& b) {
     const auto key = [&](const ProviderCapacity& p) {
       return std::tuple(preference(request, p.organisation), price_of(request, p),
-                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops, std::string_view(p.organisation));
+                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops,
+                        std::string_view(p.organisation));
     };
     return key(a) < key(b);
   });
@@ -97,7 +101,8 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
   if (request.micro_batches < providers.size()) {
     if (request.micro_batches < request.providers_min) {
       return Error{ErrorCode::invalid, "a step has " + std::to_string(request.micro_batches) +
-                                           " micro-batches, fewer than the " + std::to_string(request.providers_min) +
+                                           " micro-batches, fewer than the " +
+                                           std::to_string(request.providers_min) +
                                            " providers; raise micro_batches or lower --providers"};
     }
     providers.resize(request.micro_batches);
@@ -111,8 +116,10 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
   for (std::size_t i = 0; i < providers.size(); ++i) {
     const Wide work = Wide{request.flop_per_micro_batch} * shares[i] * request.steps;
     OfferMember member{providers[i].organisation, first, shares[i], 0};
-    UFAB_ASSIGN(member.cost_micro, rounded_up(work * providers[i].price_micro_per_tflop, flop_per_tflop, "the price"));
-    UFAB_ASSIGN(const std::uint64_t seconds, rounded_up(work, Wide{providers[i].speed_mflops} * 1'000'000, "the time"));
+    UFAB_ASSIGN(member.cost_micro,
+                rounded_up(work * providers[i].price_micro_per_tflop, flop_per_tflop, "the price"));
+    UFAB_ASSIGN(const std::uint64_t seconds,
+                rounded_up(work, Wide{providers[i].speed_mflops} * 1'000'000, "the time"));
     offer.expected_s = std::max(offer.expected_s, seconds);
     if (member.cost_micro > std::numeric_limits<std::uint64_t>::max() - offer.cost_micro) {
       return Error{ErrorCode::limit, "the price is too large to express"};

@@ -12,7 +12,8 @@ struct CommandLine::State {
   std::string about;
 };
 
-CommandLine::CommandLine(const std::string& usage, const std::string& about) : state_(std::make_unique<State>()) {
+CommandLine::CommandLine(const std::string& usage, const std::string& about)
+    : state_(std::make_unique<State>()) {
   state_->usage = usage;
   state_->about = about;
   state_->app.set_help_flag("-h,--help", "show this text");

@@ -1,5 +1,5 @@
-// One verb's command line: options, flags and positionals with their help, read by CLI11 (kept behind this header,
-// because it is slow to compile). Not thread-safe.
+// One verb's command line: options, flags and positionals with their help, read by CLI11 (kept behind this
+// header, because it is slow to compile). Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ class CommandLine {
   void flag(const std::string& names, bool& target, const std::string& help);
   void required(const std::string& name, std::string& target, const std::string& help);
   void optional(const std::string& name, std::string& target, const std::string& help);
-  void list(const std::string& name, std::vector<std::string>& target, const std::string& help, bool at_least_one);
+  void list(const std::string& name, std::vector<std::string>& target, const std::string& help,
+            bool at_least_one);
 
   enum class Outcome { go_on, help_shown };
   // ErrorCode::usage when the words do not fit.

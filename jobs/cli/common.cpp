@@ -7,15 +7,18 @@
 
 namespace ufab::jobs {
 
-Result<Answer> ask_node(const Invocation& invocation, const std::string& method, boost::json::object params, Bytes body,
-                        int timeout_s) {
+Result<Answer> ask_node(const Invocation& invocation, const std::string& method, boost::json::object params,
+                        Bytes body, int timeout_s) {
   UFAB_ASSIGN(const Home home, invocation.home());
-  if (!home.exists()) return Error{ErrorCode::not_found, home.path() + " is no home yet; `ufab init` makes one"};
+  if (!home.exists())
+    return Error{ErrorCode::not_found, home.path() + " is no home yet; `ufab init` makes one"};
   UFAB_ASSIGN(RpcClient client, RpcClient::connect_home(home.socket()));
   return client.call({method, std::move(params), std::move(body)}, std::chrono::seconds(timeout_s));
 }
 
-void print_json(const boost::json::object& object) { std::puts(boost::json::serialize(object).c_str()); }
+void print_json(const boost::json::object& object) {
+  std::puts(boost::json::serialize(object).c_str());
+}
 
 Result<std::uint64_t> parse_job_number(const std::string& text) {
   const auto number = parse_count(text, 1, 1'000'000'000'000);
@@ -27,7 +30,8 @@ std::string format_duration(std::uint64_t seconds) {
   char text[48];
   if (seconds >= 3600) {
     std::snprintf(text, sizeof text, "%llu:%02llu:%02llu", static_cast<unsigned long long>(seconds / 3600),
-                  static_cast<unsigned long long>(seconds / 60 % 60), static_cast<unsigned long long>(seconds % 60));
+                  static_cast<unsigned long long>(seconds / 60 % 60),
+                  static_cast<unsigned long long>(seconds % 60));
   } else {
     std::snprintf(text, sizeof text, "%llu:%02llu", static_cast<unsigned long long>(seconds / 60),
                   static_cast<unsigned long long>(seconds % 60));

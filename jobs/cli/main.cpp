@@ -20,7 +20,8 @@ constexpr Verb verbs[] = {
     {"up", verb_up, "start the node of this home"},
     {"down", verb_down, "stop it; running jobs go on unless --jobs"},
     {"status", verb_status, "the node, its chain, the ticket for others to join"},
-    {"provider", verb_provider, "offer this machine: init, check, bench, enroll, status, drain, resume, leave"},
+    {"provider", verb_provider,
+     "offer this machine: init, check, bench, enroll, status, drain, resume, leave"},
     {"submit", verb_submit, "submit a batch script, as sbatch does"},
     {"queue", verb_queue, "jobs that have not ended"},
     {"show", verb_show, "everything about one job"},
@@ -41,10 +42,13 @@ constexpr Verb verbs[] = {
 constexpr const char* absent[] = {"top", "sim"};
 
 void print_help() {
-  std::puts("usage: ufab [--home DIR] VERB …\n\n"
-            "One batch job trained by several organisations, the same to the last bit whoever computed it.\n");
+  std::puts(
+      "usage: ufab [--home DIR] VERB …\n\n"
+      "One batch job trained by several organisations, the same to the last bit whoever computed it.\n");
   for (const Verb& verb : verbs) std::printf("  %-10s %s\n", verb.name, verb.help);
-  std::puts("\nThe home is --home, $UFAB_HOME or ~/.ufab. Exit status: 0 done, 1 failed, 2 usage, 3 node unreachable.");
+  std::puts(
+      "\nThe home is --home, $UFAB_HOME or ~/.ufab. Exit status: 0 done, 1 failed, 2 usage, 3 node "
+      "unreachable.");
 }
 
 int run(const std::vector<std::string>& words) {
@@ -77,7 +81,8 @@ int run(const std::vector<std::string>& words) {
     for (std::size_t i = 0; i + 1 < rest.size(); ++i) {
       if (rest[i] != "--home") continue;
       invocation.home_option = rest[i + 1];
-      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i), rest.begin() + static_cast<std::ptrdiff_t>(i) + 2);
+      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i),
+                 rest.begin() + static_cast<std::ptrdiff_t>(i) + 2);
       break;
     }
   }
@@ -101,4 +106,6 @@ int run(const std::vector<std::string>& words) {
 
 }  // namespace ufab::jobs
 
-int main(int argc, char** argv) { return ufab::jobs::run({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+  return ufab::jobs::run({argv + 1, argv + argc});
+}

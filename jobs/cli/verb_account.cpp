@@ -26,7 +26,8 @@ Result<std::uint64_t> amount_argument(const std::string& text) {
 VerbResult balance(const Invocation& invocation, Words words) {
   bool as_json = false;
   bool all = false;
-  CommandLine line("account balance [--all] [--json]", "Balance, stake and unbonding money of this organisation.");
+  CommandLine line("account balance [--all] [--json]",
+                   "Balance, stake and unbonding money of this organisation.");
   line.flag("--all", all, "of every organisation");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -46,8 +47,10 @@ VerbResult balance(const Invocation& invocation, Words words) {
                 static_cast<unsigned long long>(account.at("score").to_number<std::uint64_t>()));
   }
   if (all) {
-    std::printf("%-16s %20s   (minted %s, burned %s)\n", "treasury", amount_of(answer.result, "treasury_micro").c_str(),
-                amount_of(answer.result, "minted_micro").c_str(), amount_of(answer.result, "burned_micro").c_str());
+    std::printf("%-16s %20s   (minted %s, burned %s)\n", "treasury",
+                amount_of(answer.result, "treasury_micro").c_str(),
+                amount_of(answer.result, "minted_micro").c_str(),
+                amount_of(answer.result, "burned_micro").c_str());
   }
   return 0;
 }
@@ -63,14 +66,16 @@ VerbResult transfer(const Invocation& invocation, Words words) {
   std::string to;
   std::string amount;
   std::string memo;
-  CommandLine line("account transfer ORGANISATION AMOUNT [--memo TEXT]", "Moves UNC to another organisation.");
+  CommandLine line("account transfer ORGANISATION AMOUNT [--memo TEXT]",
+                   "Moves UNC to another organisation.");
   line.required("to", to, "who receives it");
   line.required("amount", amount, "UNC, for example 12.5");
   line.text("--memo", memo, "kept on the ledger");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const std::uint64_t micro, amount_argument(amount));
-  return file_money_record(invocation, {{"kind", "transfer"}, {"to", to}, {"amount_micro", micro}, {"memo", memo}},
+  return file_money_record(invocation,
+                           {{"kind", "transfer"}, {"to", to}, {"amount_micro", micro}, {"memo", memo}},
                            format_amount(micro) + " to " + to);
 }
 
@@ -83,7 +88,8 @@ VerbResult stake(const Invocation& invocation, const std::string& kind, Words wo
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const std::uint64_t micro, amount_argument(amount));
-  return file_money_record(invocation, {{"kind", kind}, {"amount_micro", micro}}, format_amount(micro) + " " + kind + "d");
+  return file_money_record(invocation, {{"kind", kind}, {"amount_micro", micro}},
+                           format_amount(micro) + " " + kind + "d");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// account history: the movements of this organisation's accounts, from the index that anyone may query with SQL.
+// account history: the movements of this organisation's accounts, from the index that anyone may query with
+// SQL.
 #include <sqlite3.h>
 
 #include <boost/json.hpp>
@@ -25,7 +26,8 @@ struct CloseStatement {
 VerbResult account_history(const Invocation& invocation, Words words) {
   bool as_json = false;
   std::uint64_t limit = 50;
-  CommandLine line("account history [--limit N] [--json]", "The newest movements of this organisation's money, offline.");
+  CommandLine line("account history [--limit N] [--json]",
+                   "The newest movements of this organisation's money, offline.");
   line.number("--limit", limit, "how many (default 50)");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -62,11 +64,12 @@ VerbResult account_history(const Invocation& invocation, Words words) {
       rows.push_back(boost::json::object{
           {"height", height}, {"debit", text(1)}, {"credit", text(2)}, {"amount_micro", amount}});
     } else {
-      std::printf("%8llu %-16s %-16s %20s\n", static_cast<unsigned long long>(height), text(1).c_str(), text(2).c_str(),
-                  format_amount(amount).c_str());
+      std::printf("%8llu %-16s %-16s %20s\n", static_cast<unsigned long long>(height), text(1).c_str(),
+                  text(2).c_str(), format_amount(amount).c_str());
     }
   }
-  if (as_json) print_json({{"schema", "ufab.history/1"}, {"organisation", config.organisation}, {"movements", rows}});
+  if (as_json)
+    print_json({{"schema", "ufab.history/1"}, {"organisation", config.organisation}, {"movements", rows}});
   return 0;
 }
 

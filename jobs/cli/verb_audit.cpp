@@ -26,9 +26,10 @@ Result<std::optional<Digest>> chain_argument(const std::string& text) {
 VerbResult verify_chain(const Invocation& invocation, Words words) {
   std::string chain;
   bool as_json = false;
-  CommandLine line("audit verify [--chain DIGEST] [--json]",
-                   "Reads the whole ledger of this home offline and derives everything anew: signatures, order, rules, "
-                   "roots, money. Exit status 1 names the first bad record.");
+  CommandLine line(
+      "audit verify [--chain DIGEST] [--json]",
+      "Reads the whole ledger of this home offline and derives everything anew: signatures, order, rules, "
+      "roots, money. Exit status 1 names the first bad record.");
   line.text("--chain", chain, "the chain's id, learned from somebody you trust");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -37,17 +38,27 @@ VerbResult verify_chain(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const auto expected, chain_argument(chain));
   UFAB_ASSIGN(const AuditSummary summary, audit_verify(home.chain_folder(), expected));
   if (as_json) {
-    print_json({{"schema", "ufab.audit-verify/1"}, {"chain_id", summary.chain_id.str()}, {"chain_name", summary.chain_name},
-                {"blocks", summary.blocks}, {"records", summary.records}, {"signatures", summary.signatures},
-                {"head_height", summary.head_height}, {"head_hash", summary.head_hash.str()},
-                {"minted_micro", summary.minted}, {"burned_micro", summary.burned}, {"balances_micro", summary.balances},
+    print_json({{"schema", "ufab.audit-verify/1"},
+                {"chain_id", summary.chain_id.str()},
+                {"chain_name", summary.chain_name},
+                {"blocks", summary.blocks},
+                {"records", summary.records},
+                {"signatures", summary.signatures},
+                {"head_height", summary.head_height},
+                {"head_hash", summary.head_hash.str()},
+                {"minted_micro", summary.minted},
+                {"burned_micro", summary.burned},
+                {"balances_micro", summary.balances},
                 {"torn_tail", summary.torn_tail}});
     return 0;
   }
   std::printf("chain %s (%s)\n", summary.chain_name.c_str(), summary.chain_id.str().c_str());
-  std::printf("  %llu blocks, %llu records, %llu signatures: all good\n", static_cast<unsigned long long>(summary.blocks),
-              static_cast<unsigned long long>(summary.records), static_cast<unsigned long long>(summary.signatures));
-  std::printf("  head %llu %s\n", static_cast<unsigned long long>(summary.head_height), summary.head_hash.str().c_str());
+  std::printf("  %llu blocks, %llu records, %llu signatures: all good\n",
+              static_cast<unsigned long long>(summary.blocks),
+              static_cast<unsigned long long>(summary.records),
+              static_cast<unsigned long long>(summary.signatures));
+  std::printf("  head %llu %s\n", static_cast<unsigned long long>(summary.head_height),
+              summary.head_hash.str().c_str());
   std::printf("  minted %s − burned %s = balances %s\n", format_amount(summary.minted).c_str(),
               format_amount(summary.burned).c_str(), format_amount(summary.balances).c_str());
   if (summary.torn_tail) std::puts("  the log ends in a torn write that was never acknowledged");
@@ -57,7 +68,8 @@ VerbResult verify_chain(const Invocation& invocation, Words words) {
 VerbResult audit_one_job(const Invocation& invocation, Words words) {
   std::string number;
   bool as_json = false;
-  CommandLine line("audit job JOB [--json]", "Every receipt, vote and movement of a job, and how each reward was derived.");
+  CommandLine line("audit job JOB [--json]",
+                   "Every receipt, vote and movement of a job, and how each reward was derived.");
   line.required("job", number, "the job's number");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -74,9 +86,10 @@ VerbResult audit_one_job(const Invocation& invocation, Words words) {
 VerbResult prove(const Invocation& invocation, Words words) {
   std::string reference;
   std::string output;
-  CommandLine line("audit prove REF -o FILE",
-                   "Writes a self-contained proof that a record is on the chain. REF is BLOCK/POSITION, a record's id, or "
-                   "job/N for the settlement of job N.");
+  CommandLine line(
+      "audit prove REF -o FILE",
+      "Writes a self-contained proof that a record is on the chain. REF is BLOCK/POSITION, a record's id, or "
+      "job/N for the settlement of job N.");
   line.required("ref", reference, "the record");
   line.text("-o,--output", output, "the file to write");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -85,7 +98,8 @@ VerbResult prove(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const Bytes proof, audit_prove(home.chain_folder(), reference));
   UFAB_TRY(write_file_atomic(output, proof));
-  std::printf("%s: %zu bytes; `ufab audit check %s` needs nothing else\n", output.c_str(), proof.size(), output.c_str());
+  std::printf("%s: %zu bytes; `ufab audit check %s` needs nothing else\n", output.c_str(), proof.size(),
+              output.c_str());
   return 0;
 }
 
@@ -108,11 +122,13 @@ VerbResult check(const Invocation&, Words words) {
 
 // The loss curve is not on the ledger: it comes from the job's log, where this home has it.
 std::vector<LossPoint> read_losses(const Home& home, std::uint64_t job) {
-  std::map<std::pair<std::uint64_t, bool>, std::string> points;  // a later attempt's step replaces an earlier one's
+  std::map<std::pair<std::uint64_t, bool>, std::string>
+      points;  // a later attempt's step replaces an earlier one's
   std::vector<fs::path> logs;
   std::error_code error;
   const JobFolder folder(home, job);
-  for (const auto& entry : fs::directory_iterator(folder.result() + "/logs", error)) logs.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(folder.result() + "/logs", error))
+    logs.push_back(entry.path());
   if (logs.empty()) {
     for (std::uint32_t attempt = 1; attempt <= 64; ++attempt) {
       const std::string path = folder.out(attempt) + "/log.jsonl";
@@ -134,7 +150,8 @@ std::vector<LossPoint> read_losses(const Home& home, std::uint64_t job) {
       if (step == nullptr || !step->is_int64()) continue;
       const auto number = static_cast<std::uint64_t>(step->get_int64());
       if (const json::value* loss = fields.if_contains("loss")) points[{number, false}] = json_decimal(*loss);
-      if (const json::value* loss = fields.if_contains("eval_loss")) points[{number, true}] = json_decimal(*loss);
+      if (const json::value* loss = fields.if_contains("eval_loss"))
+        points[{number, true}] = json_decimal(*loss);
     }
   }
   // Many steps: every k-th suffices for a picture.
@@ -182,7 +199,8 @@ VerbResult verb_audit(const Invocation& invocation, Words words) {
   if (verb == "prove") return prove(invocation, rest);
   if (verb == "check") return check(invocation, rest);
   if (verb == "report") return report(invocation, rest);
-  if (verb == "reconcile" || verb == "export") return Error{ErrorCode::usage, "this version has no `ufab audit " + verb + "`"};
+  if (verb == "reconcile" || verb == "export")
+    return Error{ErrorCode::usage, "this version has no `ufab audit " + verb + "`"};
   const char* usage = "usage: ufab audit verify|job|prove|check|report";
   if (verb == "--help" || verb == "-h") {
     std::puts(usage);

@@ -17,8 +17,9 @@ VerbResult pack(const Invocation&, Words words) {
   std::string output;
   std::uint64_t vocab = 256;
   bool as_json = false;
-  CommandLine line("data pack FILE… -o CORPUS.h5 [--vocab N]",
-                   "Packs text into a corpus: bytes, or with --vocab a sentencepiece BPE vocabulary of that size.");
+  CommandLine line(
+      "data pack FILE… -o CORPUS.h5 [--vocab N]",
+      "Packs text into a corpus: bytes, or with --vocab a sentencepiece BPE vocabulary of that size.");
   line.list("files", files, "text files, joined in this order", true);
   line.text("-o,--output", output, "the corpus to write");
   line.number("--vocab", vocab, "tokens of the vocabulary (default 256: bytes)");
@@ -32,8 +33,9 @@ VerbResult pack(const Invocation&, Words words) {
   const bool terminal = ::isatty(2) == 1;
   if (terminal) {
     options.progress = [](const PackProgress& progress) {
-      const double share = progress.total_bytes == 0 ? 1.0 : static_cast<double>(progress.done_bytes) /
-                                                                 static_cast<double>(progress.total_bytes);
+      const double share = progress.total_bytes == 0 ? 1.0
+                                                     : static_cast<double>(progress.done_bytes) /
+                                                           static_cast<double>(progress.total_bytes);
       std::fprintf(stderr, "\r\033[K%s %.0f %%", progress.phase, share * 100.0);
     };
   }
@@ -41,8 +43,12 @@ VerbResult pack(const Invocation&, Words words) {
   if (terminal) std::fputs("\r\033[K", stderr);
   if (!info) return info.error();
   if (as_json) {
-    print_json({{"schema", "ufab.corpus/1"}, {"path", output}, {"digest", info->digest.str()}, {"tokens", info->tokens},
-                {"vocab_size", info->vocab_size}, {"source_bytes", info->source_bytes},
+    print_json({{"schema", "ufab.corpus/1"},
+                {"path", output},
+                {"digest", info->digest.str()},
+                {"tokens", info->tokens},
+                {"vocab_size", info->vocab_size},
+                {"source_bytes", info->source_bytes},
                 {"unigram_entropy_nats", info->unigram_entropy}});
     return 0;
   }

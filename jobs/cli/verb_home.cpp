@@ -40,7 +40,8 @@ Result<std::string> default_organisation() {
     const auto lower = static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
     text.push_back(std::isalnum(static_cast<unsigned char>(lower)) != 0 ? lower : '-');
   }
-  if (!check_organisation_name(text).ok()) return Error{ErrorCode::usage, "give --org NAME: this host's name is no good one"};
+  if (!check_organisation_name(text).ok())
+    return Error{ErrorCode::usage, "give --org NAME: this host's name is no good one"};
   return text;
 }
 
@@ -81,15 +82,18 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   std::string chain_name = "utility";
   ChainParams params;
   std::string supply;
-  CommandLine line("init [--org NAME] (--solo | --join TICKET)",
-                   "Makes a home: a key, a configuration, and a chain of one validator (--solo) or a place on the chain "
-                   "that a ticket names (`ufab status` of any of its nodes prints it).");
+  CommandLine line(
+      "init [--org NAME] (--solo | --join TICKET)",
+      "Makes a home: a key, a configuration, and a chain of one validator (--solo) or a place on the chain "
+      "that a ticket names (`ufab status` of any of its nodes prints it).");
   line.text("--org", config.organisation, "the organisation's name (default: this host's)");
   line.flag("--solo", solo, "found a chain with this node as its only validator");
   line.text("--join", ticket, "join the chain of this ticket");
-  line.text("--listen", listen, "HOST or HOST:PORT for other organisations (default 127.0.0.1 and a free port)");
+  line.text("--listen", listen,
+            "HOST or HOST:PORT for other organisations (default 127.0.0.1 and a free port)");
   line.text("--chain-name", chain_name, "with --solo: the chain's name");
-  line.number("--block-interval-ms", params.block_interval_ms, "with --solo: an empty block is due after this long");
+  line.number("--block-interval-ms", params.block_interval_ms,
+              "with --solo: an empty block is due after this long");
   line.number("--epoch-blocks", params.epoch_blocks, "with --solo: blocks of an epoch");
   line.text("--emission", supply, "with --solo: UNC minted per epoch for verified work");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -184,7 +188,8 @@ VerbResult verb_up(const Invocation& invocation, Words words) {
 
 VerbResult verb_down(const Invocation& invocation, Words words) {
   bool jobs = false;
-  CommandLine line("down [--jobs]", "Stops the node of this home. Batch runs go on; the next `ufab up` finds them again.");
+  CommandLine line("down [--jobs]",
+                   "Stops the node of this home. Batch runs go on; the next `ufab up` finds them again.");
   line.flag("--jobs", jobs, "end this machine's batch runs as well");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
@@ -209,7 +214,8 @@ VerbResult verb_down(const Invocation& invocation, Words words) {
 
 VerbResult verb_status(const Invocation& invocation, Words words) {
   bool as_json = false;
-  CommandLine line("status [--json]", "The node of this home, its chain, and the ticket with which others join.");
+  CommandLine line("status [--json]",
+                   "The node of this home, its chain, and the ticket with which others join.");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
@@ -223,12 +229,15 @@ VerbResult verb_status(const Invocation& invocation, Words words) {
   const auto number = [&](const char* key) { return r.at(key).to_number<std::uint64_t>(); };
   std::printf("organisation  %s (number %llu)\n", text("organisation").c_str(),
               static_cast<unsigned long long>(number("number")));
-  std::printf("chain         %s, height %llu, epoch %llu, %llu organisations, %llu jobs\n", text("chain_name").c_str(),
-              static_cast<unsigned long long>(number("height")), static_cast<unsigned long long>(number("epoch")),
-              static_cast<unsigned long long>(number("organisations")), static_cast<unsigned long long>(number("jobs")));
-  std::printf("role          %s\n", r.at("validator").as_bool()               ? "validator"
-                                    : r.at("validator_reachable").as_bool() ? "follows the validator"
-                                                                            : "follows the validator, which does not answer");
+  std::printf("chain         %s, height %llu, epoch %llu, %llu organisations, %llu jobs\n",
+              text("chain_name").c_str(), static_cast<unsigned long long>(number("height")),
+              static_cast<unsigned long long>(number("epoch")),
+              static_cast<unsigned long long>(number("organisations")),
+              static_cast<unsigned long long>(number("jobs")));
+  std::printf("role          %s\n", r.at("validator").as_bool() ? "validator"
+                                    : r.at("validator_reachable").as_bool()
+                                        ? "follows the validator"
+                                        : "follows the validator, which does not answer");
   std::printf("listens on    %s\n", text("listen").c_str());
   if (!text("trouble").empty()) std::printf("trouble       %s\n", text("trouble").c_str());
   std::printf("ticket        %s\n", text("ticket").c_str());

@@ -25,7 +25,9 @@ std::uint64_t number_of(const json::object& object, const char* key) {
   const json::value* value = object.if_contains(key);
   return value != nullptr && value->is_number() ? value->to_number<std::uint64_t>() : 0;
 }
-unsigned long long printable(std::uint64_t value) { return value; }
+unsigned long long printable(std::uint64_t value) {
+  return value;
+}
 
 Result<json::object> fetch_job(const Invocation& invocation, std::uint64_t job) {
   UFAB_ASSIGN(Answer answer, ask_node(invocation, "job", {{"job", job}}));
@@ -101,7 +103,8 @@ class ProgressLine {
       }
       std::snprintf(line, sizeof line, "job %llu  step %llu/%llu  loss %s  %.0f tokens/s  %s left",
                     printable(number_of(job, "job")), printable(progress.step), printable(steps),
-                    progress.loss.empty() ? "—" : progress.loss.substr(0, 6).c_str(), progress.tokens_per_s, left.c_str());
+                    progress.loss.empty() ? "—" : progress.loss.substr(0, 6).c_str(), progress.tokens_per_s,
+                    left.c_str());
       return line;
     }
     std::string detail = text_of(job, "reason");
@@ -129,21 +132,24 @@ void print_settlement(const json::object& job) {
   const json::value* value = job.if_contains("settlement");
   if (value == nullptr) return;
   const json::object& settlement = value->as_object();
-  std::printf("settled: %s, %llu windows paid, %llu re-executed with equal digests\n", text_of(settlement, "result").c_str(),
-              printable(number_of(settlement, "windows_paid")), printable(number_of(settlement, "windows_verified")));
+  std::printf("settled: %s, %llu windows paid, %llu re-executed with equal digests\n",
+              text_of(settlement, "result").c_str(), printable(number_of(settlement, "windows_paid")),
+              printable(number_of(settlement, "windows_verified")));
   for (const json::value& entry : settlement.at("payments").as_array()) {
     const json::object& payment = entry.as_object();
     std::printf("  %-16s %s\n", text_of(payment, "organisation").c_str(),
                 format_amount(number_of(payment, "amount_micro")).c_str());
   }
-  std::printf("  fee %s, refund %s\n",
-              format_amount(number_of(settlement, "fee_burned_micro") + number_of(settlement, "fee_treasury_micro")).c_str(),
-              format_amount(number_of(settlement, "refund_micro")).c_str());
+  std::printf(
+      "  fee %s, refund %s\n",
+      format_amount(number_of(settlement, "fee_burned_micro") + number_of(settlement, "fee_treasury_micro"))
+          .c_str(),
+      format_amount(number_of(settlement, "refund_micro")).c_str());
 }
 
 // A verb of one job number that only asks the node.
-VerbResult simple_verb(const Invocation& invocation, Words words, const char* verb, const char* method, const char* about,
-                       const char* done) {
+VerbResult simple_verb(const Invocation& invocation, Words words, const char* verb, const char* method,
+                       const char* about, const char* done) {
   std::string number;
   CommandLine line(std::string(verb) + " JOB", about);
   line.required("job", number, "the job's number");
@@ -197,7 +203,8 @@ VerbResult verb_queue(const Invocation& invocation, Words words) {
   if (parsable) {
     std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
   } else {
-    std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS", "REASON");
+    std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS",
+                "REASON");
   }
   for (const json::value& entry : answer.result.at("jobs").as_array()) {
     const json::object& job = entry.as_object();
@@ -207,9 +214,10 @@ VerbResult verb_queue(const Invocation& invocation, Words words) {
     }
     const std::uint64_t step = progress_of(job).step;
     if (parsable) {
-      std::printf("%llu|%s|%s|%s|%llu|%llu|%s|%s\n", printable(number_of(job, "job")), text_of(job, "name").c_str(),
-                  text_of(job, "owner").c_str(), text_of(job, "state").c_str(), printable(step),
-                  printable(number_of(job, "steps")), providers.c_str(), text_of(job, "reason").c_str());
+      std::printf("%llu|%s|%s|%s|%llu|%llu|%s|%s\n", printable(number_of(job, "job")),
+                  text_of(job, "name").c_str(), text_of(job, "owner").c_str(), text_of(job, "state").c_str(),
+                  printable(step), printable(number_of(job, "steps")), providers.c_str(),
+                  text_of(job, "reason").c_str());
     } else {
       const std::string steps = std::to_string(step) + "/" + std::to_string(number_of(job, "steps"));
       std::printf("%7llu %-20s %-10s %-2s %13s %-24s %s\n", printable(number_of(job, "job")),
@@ -237,31 +245,34 @@ VerbResult verb_show(const Invocation& invocation, Words words) {
   }
   std::printf("job         %llu %s (%s of %s)\n", printable(number_value), text_of(job, "name").c_str(),
               text_of(job, "kind").c_str(), text_of(job, "owner").c_str());
-  std::printf("state       %s%s%s\n", text_of(job, "state").c_str(), text_of(job, "reason").empty() ? "" : ", ",
-              text_of(job, "reason").c_str());
+  std::printf("state       %s%s%s\n", text_of(job, "state").c_str(),
+              text_of(job, "reason").empty() ? "" : ", ", text_of(job, "reason").c_str());
   std::printf("escrow      %s\n", format_amount(number_of(job, "budget_micro")).c_str());
   std::printf("attempts    %llu\n", printable(number_of(job, "attempts")));
   if (job.contains("windows")) {
     const json::object& windows = job.at("windows").as_object();
-    std::printf("windows     %llu of %llu complete, %llu verified\n", printable(number_of(windows, "complete")),
-                printable(number_of(windows, "total")), printable(number_of(windows, "verified")));
+    std::printf("windows     %llu of %llu complete, %llu verified\n",
+                printable(number_of(windows, "complete")), printable(number_of(windows, "total")),
+                printable(number_of(windows, "verified")));
     const Progress progress = progress_of(job);
-    std::printf("step        %llu of %llu, loss %s\n", printable(progress.step), printable(number_of(job, "steps")),
-                progress.loss.empty() ? "—" : progress.loss.c_str());
+    std::printf("step        %llu of %llu, loss %s\n", printable(progress.step),
+                printable(number_of(job, "steps")), progress.loss.empty() ? "—" : progress.loss.c_str());
   }
   for (const json::value& entry : job.at("members").as_array()) {
     const json::object& member = entry.as_object();
     std::printf("provider    %-16s micro-batches %llu..%llu %s %s\n", text_of(member, "organisation").c_str(),
                 printable(number_of(member, "first_micro_batch")),
                 printable(number_of(member, "first_micro_batch") + number_of(member, "micro_batches")),
-                text_of(member, "run").c_str(), text_of(member, "result") == "none" ? "" : text_of(member, "result").c_str());
+                text_of(member, "run").c_str(),
+                text_of(member, "result") == "none" ? "" : text_of(member, "result").c_str());
   }
   if (job.contains("usage")) {
     const json::object& usage = job.at("usage").as_object();
     std::printf("usage       %.2f s of processors, %.2f s, %llu MiB, exit code %llu, signal %llu\n",
-                static_cast<double>(number_of(usage, "cpu_us")) / 1e6, static_cast<double>(number_of(usage, "wall_us")) / 1e6,
-                printable(number_of(usage, "memory_peak_bytes") >> 20), printable(number_of(usage, "exit_code")),
-                printable(number_of(usage, "signal")));
+                static_cast<double>(number_of(usage, "cpu_us")) / 1e6,
+                static_cast<double>(number_of(usage, "wall_us")) / 1e6,
+                printable(number_of(usage, "memory_peak_bytes") >> 20),
+                printable(number_of(usage, "exit_code")), printable(number_of(usage, "signal")));
   }
   std::printf("files       %s\n", text_of(job, "folder").c_str());
   print_settlement(job);
@@ -285,7 +296,8 @@ VerbResult verb_logs(const Invocation& invocation, Words words) {
     if (!fields) return fields.error();
     const bool over = text_of(*fields, "phase") == "settled";
     for (;;) {
-      const auto piece = ask_node(invocation, "job.output", {{"job", job}, {"offset", offset}, {"provider", provider}});
+      const auto piece =
+          ask_node(invocation, "job.output", {{"job", job}, {"offset", offset}, {"provider", provider}});
       if (!piece) {
         if (piece.error().code != ErrorCode::not_found || !follow || over) return piece.error();
         break;
@@ -303,7 +315,8 @@ VerbResult verb_logs(const Invocation& invocation, Words words) {
 VerbResult verb_wait(const Invocation& invocation, Words words) {
   std::string number;
   bool quiet = false;
-  CommandLine line("wait [--quiet] JOB", "Waits until a job is settled. Exit status 0 when it completed, 1 otherwise.");
+  CommandLine line("wait [--quiet] JOB",
+                   "Waits until a job is settled. Exit status 0 when it completed, 1 otherwise.");
   line.required("job", number, "the job's number");
   line.flag("-q,--quiet", quiet, "no progress");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -313,18 +326,19 @@ VerbResult verb_wait(const Invocation& invocation, Words words) {
 }
 
 VerbResult verb_cancel(const Invocation& invocation, Words words) {
-  return simple_verb(invocation, words, "cancel", "job.cancel", "Ends a job. Windows that are complete are still paid.",
-                     "is being cancelled");
+  return simple_verb(invocation, words, "cancel", "job.cancel",
+                     "Ends a job. Windows that are complete are still paid.", "is being cancelled");
 }
 VerbResult verb_hold(const Invocation& invocation, Words words) {
-  return simple_verb(invocation, words, "hold", "job.hold", "Keeps a job that has not started from starting.", "is held");
+  return simple_verb(invocation, words, "hold", "job.hold", "Keeps a job that has not started from starting.",
+                     "is held");
 }
 VerbResult verb_release(const Invocation& invocation, Words words) {
   return simple_verb(invocation, words, "release", "job.release", "Lets a held job start.", "is released");
 }
 VerbResult verb_requeue(const Invocation& invocation, Words words) {
-  return simple_verb(invocation, words, "requeue", "job.requeue", "Runs a job's open windows again, as a new attempt.",
-                     "is requeued");
+  return simple_verb(invocation, words, "requeue", "job.requeue",
+                     "Runs a job's open windows again, as a new attempt.", "is requeued");
 }
 
 VerbResult verb_sacct(const Invocation& invocation, Words words) {
@@ -332,10 +346,12 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
   std::string format = "JobID,JobName,Account,State,ExitCode,CPUTimeRAW,ElapsedRaw,MaxRSS";
   bool parsable = false;
   bool as_json = false;
-  CommandLine line("sacct [-j JOB] [--format COLUMN,…] [--parsable|--json]",
-                   "Slurm's accounting columns over ledger records, of jobs that this node still has in memory.");
+  CommandLine line(
+      "sacct [-j JOB] [--format COLUMN,…] [--parsable|--json]",
+      "Slurm's accounting columns over ledger records, of jobs that this node still has in memory.");
   line.text("-j,--jobs", wanted, "only this job");
-  line.text("-o,--format", format, "columns: JobID JobName Account State ExitCode CPUTimeRAW ElapsedRaw MaxRSS NodeList");
+  line.text("-o,--format", format,
+            "columns: JobID JobName Account State ExitCode CPUTimeRAW ElapsedRaw MaxRSS NodeList");
   line.flag("-p,--parsable", parsable, "columns separated by |");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -372,16 +388,27 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
     json::object fields;
     for (const std::string& column : columns) {
       std::string value;
-      if (column == "JobID") value = std::to_string(number_of(job, "job"));
-      else if (column == "JobName") value = text_of(job, "name");
-      else if (column == "Account") value = text_of(job, "owner");
-      else if (column == "State") value = text_of(job, "state");
-      else if (column == "ExitCode") value = std::to_string(number_of(usage, "exit_code")) + ":" + std::to_string(number_of(usage, "signal"));
-      else if (column == "CPUTimeRAW") value = std::to_string(cpu_us / 1'000'000);
-      else if (column == "ElapsedRaw") value = std::to_string(number_of(usage, "wall_us") / 1'000'000);
-      else if (column == "MaxRSS") value = std::to_string(number_of(usage, "memory_peak_bytes") >> 10) + "K";
-      else if (column == "NodeList") value = nodes;
-      else return Error{ErrorCode::usage, "unknown column '" + column + "'"};
+      if (column == "JobID")
+        value = std::to_string(number_of(job, "job"));
+      else if (column == "JobName")
+        value = text_of(job, "name");
+      else if (column == "Account")
+        value = text_of(job, "owner");
+      else if (column == "State")
+        value = text_of(job, "state");
+      else if (column == "ExitCode")
+        value =
+            std::to_string(number_of(usage, "exit_code")) + ":" + std::to_string(number_of(usage, "signal"));
+      else if (column == "CPUTimeRAW")
+        value = std::to_string(cpu_us / 1'000'000);
+      else if (column == "ElapsedRaw")
+        value = std::to_string(number_of(usage, "wall_us") / 1'000'000);
+      else if (column == "MaxRSS")
+        value = std::to_string(number_of(usage, "memory_peak_bytes") >> 10) + "K";
+      else if (column == "NodeList")
+        value = nodes;
+      else
+        return Error{ErrorCode::usage, "unknown column '" + column + "'"};
       fields[column] = value;
       row.push_back(std::move(value));
     }

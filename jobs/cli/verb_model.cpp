@@ -17,8 +17,9 @@ VerbResult sample(const Invocation& invocation, Words words) {
   std::string model;
   SampleOptions options;
   std::uint64_t tokens = options.tokens;
-  CommandLine line("model sample JOB|CHECKPOINT [--prompt TEXT] [--tokens N]",
-                   "Text from a trained model: the result of a finished job of this home, or any checkpoint.");
+  CommandLine line(
+      "model sample JOB|CHECKPOINT [--prompt TEXT] [--tokens N]",
+      "Text from a trained model: the result of a finished job of this home, or any checkpoint.");
   line.required("model", model, "a job's number, or a checkpoint file");
   line.text("--corpus", options.corpus, "corpus with the model's tokenizer (needed with a checkpoint file)");
   line.text("--prompt", options.prompt, "what it continues (default: a new line)");
@@ -36,7 +37,8 @@ VerbResult sample(const Invocation& invocation, Words words) {
     const JobFolder folder(home, *job);
     options.checkpoint = folder.result() + "/model.h5";
     if (!file_exists(options.checkpoint)) {
-      return Error{ErrorCode::not_found, "job " + model + " has no model in this home yet; `ufab wait " + model + "`"};
+      return Error{ErrorCode::not_found,
+                   "job " + model + " has no model in this home yet; `ufab wait " + model + "`"};
     }
     if (options.corpus.empty()) options.corpus = folder.corpus();
   } else if (options.corpus.empty()) {
@@ -51,7 +53,8 @@ VerbResult sample(const Invocation& invocation, Words words) {
 
 VerbResult verb_model(const Invocation& invocation, Words words) {
   if (!words.empty() && words[0] == "sample") return sample(invocation, words.subspan(1));
-  if (!words.empty() && words[0] == "export") return Error{ErrorCode::usage, "this version has no `ufab model export`"};
+  if (!words.empty() && words[0] == "export")
+    return Error{ErrorCode::usage, "this version has no `ufab model export`"};
   const char* usage = "usage: ufab model sample JOB|CHECKPOINT [--prompt TEXT] [--tokens N]";
   if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
     std::puts(usage);

@@ -43,7 +43,9 @@ bool on_path(const std::string& program) {
   return false;
 }
 
-std::string speed_path(const Home& home) { return home.file("speed.json"); }
+std::string speed_path(const Home& home) {
+  return home.file("speed.json");
+}
 
 Result<std::uint64_t> measured_mflops(const Home& home) {
   const auto text = read_text_file(speed_path(home), 65536);
@@ -60,8 +62,9 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::uint64_t memory = machine_memory_mib();
   std::string per_tflop;
   std::string per_hour;
-  CommandLine line("provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC]",
-                   "Writes the provider section of this home's config.toml: the local batch system on this machine.");
+  CommandLine line(
+      "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC]",
+      "Writes the provider section of this home's config.toml: the local batch system on this machine.");
   line.number("--slots", slots, "processors to offer (default: all)");
   line.number("--memory", memory, "MiB to offer (default: all)");
   line.text("--price-tflop", per_tflop, "UNC for 10^12 operations of training (default 0.002)");
@@ -86,7 +89,8 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   config.provider = provider;
   UFAB_TRY(home.save_config(config));
   std::printf("provider of %s: %u processors, %llu MiB, %s per TFLOP, %s per processor hour\n",
-              config.organisation.c_str(), provider.slots, static_cast<unsigned long long>(provider.memory_mib),
+              config.organisation.c_str(), provider.slots,
+              static_cast<unsigned long long>(provider.memory_mib),
               format_amount(provider.price_micro_per_tflop).c_str(),
               format_amount(provider.price_micro_per_cpu_hour).c_str());
   return 0;
@@ -100,7 +104,8 @@ struct Finding {
 
 VerbResult provider_check(const Invocation& invocation, Words words) {
   bool as_json = false;
-  CommandLine line("provider check [--json]", "Looks at everything that a job will need here, and says how to mend what lacks.");
+  CommandLine line("provider check [--json]",
+                   "Looks at everything that a job will need here, and says how to mend what lacks.");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
@@ -113,29 +118,37 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   check(config.provider.has_value(), "provider section in config.toml", "run `ufab provider init`");
   const ProviderConfig provider = config.provider.value_or(ProviderConfig{});
   const std::string trainer = provider.trainer.empty() ? program_beside("ufab-train") : provider.trainer;
-  check(::access(trainer.c_str(), X_OK) == 0, "trainer " + trainer, "build it, or name it with `ufab provider init --trainer`");
+  check(::access(trainer.c_str(), X_OK) == 0, "trainer " + trainer,
+        "build it, or name it with `ufab provider init --trainer`");
   check(on_path("mpirun"), "mpirun on PATH", "install Open MPI (Debian: openmpi-bin)");
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  check(provider.slots <= cores, std::to_string(provider.slots) + " processors offered, the machine has " + std::to_string(cores),
+  check(provider.slots <= cores,
+        std::to_string(provider.slots) + " processors offered, the machine has " + std::to_string(cores),
         "lower `slots` in config.toml, or accept that ranks share processors");
-  check(provider.memory_mib <= machine_memory_mib(), std::to_string(provider.memory_mib) + " MiB offered, the machine has " +
-                                                         std::to_string(machine_memory_mib()), "lower `memory_mib`");
+  check(provider.memory_mib <= machine_memory_mib(),
+        std::to_string(provider.memory_mib) + " MiB offered, the machine has " +
+            std::to_string(machine_memory_mib()),
+        "lower `memory_mib`");
   struct statvfs disk {};
   const bool disk_known = ::statvfs(home.path().c_str(), &disk) == 0;
   const std::uint64_t free_mib = disk_known ? disk.f_bavail * disk.f_frsize >> 20 : 0;
-  check(free_mib > 1024, std::to_string(free_mib) + " MiB free for checkpoints in " + home.path(), "free at least 1 GiB");
+  check(free_mib > 1024, std::to_string(free_mib) + " MiB free for checkpoints in " + home.path(),
+        "free at least 1 GiB");
   const auto status = ask_node(invocation, "node.status", {});
   check(status.ok(), "the node of this home runs", "run `ufab up`");
   if (status.ok()) {
-    check(status->result.at("number").to_number<std::uint64_t>() != 0, "the organisation is on the chain", "wait for the next block");
+    check(status->result.at("number").to_number<std::uint64_t>() != 0, "the organisation is on the chain",
+          "wait for the next block");
     const auto account = ask_node(invocation, "account", {});
     if (account.ok()) {
       const std::uint64_t least = account->result.at("stake_min_micro").to_number<std::uint64_t>();
       std::uint64_t stake = 0;
       for (const json::value& entry : account->result.at("accounts").as_array()) {
-        if (entry.at("organisation").as_string() == config.organisation) stake = entry.at("stake_micro").to_number<std::uint64_t>();
+        if (entry.at("organisation").as_string() == config.organisation)
+          stake = entry.at("stake_micro").to_number<std::uint64_t>();
       }
-      check(stake >= least, "stake " + format_amount(stake) + ", at least " + format_amount(least) + " is needed",
+      check(stake >= least,
+            "stake " + format_amount(stake) + ", at least " + format_amount(least) + " is needed",
             "run `ufab account stake AMOUNT`");
     }
   }
@@ -143,7 +156,8 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   json::array list;
   for (const Finding& finding : findings) {
     all_good = all_good && finding.good;
-    list.push_back(json::object{{"ok", finding.good}, {"what", finding.what}, {"cure", finding.good ? "" : finding.cure}});
+    list.push_back(json::object{
+        {"ok", finding.good}, {"what", finding.what}, {"cure", finding.good ? "" : finding.cure}});
     if (as_json) continue;
     std::printf("%s  %s%s\n", finding.good ? "ok  " : "FAIL", finding.what.c_str(),
                 finding.good ? "" : (" — " + finding.cure).c_str());
@@ -155,9 +169,10 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
 VerbResult provider_bench(const Invocation& invocation, Words words) {
   double seconds = 2.0;
   bool as_json = false;
-  CommandLine line("provider bench [--seconds S] [--json]",
-                   "Measures training speed with this project's exact kernels on the offered processors, and keeps it for "
-                   "`ufab provider enroll`.");
+  CommandLine line(
+      "provider bench [--seconds S] [--json]",
+      "Measures training speed with this project's exact kernels on the offered processors, and keeps it for "
+      "`ufab provider enroll`.");
   line.decimal("--seconds", seconds, "how long to measure (default 2)");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -165,7 +180,8 @@ VerbResult provider_bench(const Invocation& invocation, Words words) {
   if (!(seconds >= 0.1 && seconds <= 600)) return Error{ErrorCode::usage, "--seconds: from 0.1 to 600"};
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
-  if (!config.provider) return Error{ErrorCode::conflict, "no provider here yet; `ufab provider init` makes one"};
+  if (!config.provider)
+    return Error{ErrorCode::conflict, "no provider here yet; `ufab provider init` makes one"};
   const SpeedMeasurement speed = measure_speed(config.provider->slots, seconds);
   const json::object result{{"schema", "ufab.provider-bench/1"},
                             {"mflops", speed.mflops},
@@ -184,21 +200,24 @@ VerbResult provider_bench(const Invocation& invocation, Words words) {
 }
 
 VerbResult provider_enroll(const Invocation& invocation, Words words) {
-  CommandLine line("provider enroll", "Puts this provider's offer on the ledger (or updates it), with its measured speed.");
+  CommandLine line("provider enroll",
+                   "Puts this provider's offer on the ledger (or updates it), with its measured speed.");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
-  if (!config.provider) return Error{ErrorCode::conflict, "no provider here yet; `ufab provider init` makes one"};
+  if (!config.provider)
+    return Error{ErrorCode::conflict, "no provider here yet; `ufab provider init` makes one"};
   UFAB_ASSIGN(const std::uint64_t mflops, measured_mflops(home));
   const ProviderConfig& provider = *config.provider;
-  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "record",
-                                            {{"kind", "enroll"},
-                                             {"slots", provider.slots},
-                                             {"memory_mib", provider.memory_mib},
-                                             {"mflops", mflops},
-                                             {"price_micro_per_tflop", provider.price_micro_per_tflop},
-                                             {"price_micro_per_cpu_hour", provider.price_micro_per_cpu_hour}}));
+  UFAB_ASSIGN(const Answer answer,
+              ask_node(invocation, "record",
+                       {{"kind", "enroll"},
+                        {"slots", provider.slots},
+                        {"memory_mib", provider.memory_mib},
+                        {"mflops", mflops},
+                        {"price_micro_per_tflop", provider.price_micro_per_tflop},
+                        {"price_micro_per_cpu_hour", provider.price_micro_per_cpu_hour}}));
   std::printf("provider of %s enrolled, block %llu\n", config.organisation.c_str(),
               static_cast<unsigned long long>(answer.result.at("height").to_number<std::uint64_t>()));
   return 0;
@@ -219,12 +238,13 @@ VerbResult provider_status(const Invocation& invocation, Words words) {
     print_json({{"schema", "ufab.providers/1"}, {"providers", providers}});
     return 0;
   }
-  std::printf("%-16s %-9s %5s %9s %10s %14s %14s %6s\n", "PROVIDER", "STATUS", "SLOTS", "MEM_MIB", "GFLOP/S", "UNC/TFLOP",
-              "STAKE", "SCORE");
+  std::printf("%-16s %-9s %5s %9s %10s %14s %14s %6s\n", "PROVIDER", "STATUS", "SLOTS", "MEM_MIB", "GFLOP/S",
+              "UNC/TFLOP", "STAKE", "SCORE");
   for (const json::value& entry : providers) {
     const json::object& o = entry.as_object();
     const json::object& p = o.at("provider").as_object();
-    std::printf("%-16s %-9s %5llu %9llu %10.1f %14s %14s %6llu\n", std::string(o.at("organisation").as_string()).c_str(),
+    std::printf("%-16s %-9s %5llu %9llu %10.1f %14s %14s %6llu\n",
+                std::string(o.at("organisation").as_string()).c_str(),
                 std::string(p.at("status").as_string()).c_str(),
                 static_cast<unsigned long long>(p.at("slots").to_number<std::uint64_t>()),
                 static_cast<unsigned long long>(p.at("memory_mib").to_number<std::uint64_t>()),

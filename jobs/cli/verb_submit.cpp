@@ -49,15 +49,18 @@ void print_offer(const json::object& answer) {
                 count == 0 ? "whole job" : (std::to_string(count) + " micro-batches a step").c_str(),
                 amount(member, "cost_micro").c_str());
   }
-  std::printf("  cost %s, in escrow %s, expected to take %s of computing\n", amount(offer, "cost_micro").c_str(),
-              amount(offer, "escrow_micro").c_str(), format_duration(offer.at("expected_s").to_number<std::uint64_t>()).c_str());
+  std::printf("  cost %s, in escrow %s, expected to take %s of computing\n",
+              amount(offer, "cost_micro").c_str(), amount(offer, "escrow_micro").c_str(),
+              format_duration(offer.at("expected_s").to_number<std::uint64_t>()).c_str());
 }
 
 void print_usage() {
   std::printf(
       "usage: ufab submit [OPTION…] SCRIPT [ARGUMENT…]\n\n"
-      "Submits a batch script as sbatch does. A training job names its definition with #UFAB --train=FILE and starts\n"
-      "the trainer with `ufab train`; every other script runs on one provider and is paid by measured use.\n\n%s",
+      "Submits a batch script as sbatch does. A training job names its definition with #UFAB --train=FILE "
+      "and starts\n"
+      "the trainer with `ufab train`; every other script runs on one provider and is paid by measured "
+      "use.\n\n%s",
       options_help().c_str());
 }
 
@@ -85,7 +88,8 @@ VerbResult verb_submit(const Invocation& original, Words words) {
     script = "#!/bin/sh\n# This script was made by ufab submit --wrap.\n" + from_line.wrap + "\n";
     script_name = "wrap";
   } else {
-    if (line.rest.empty()) return Error{ErrorCode::usage, "which script? usage: ufab submit [OPTION…] SCRIPT [ARGUMENT…]"};
+    if (line.rest.empty())
+      return Error{ErrorCode::usage, "which script? usage: ufab submit [OPTION…] SCRIPT [ARGUMENT…]"};
     auto text = read_text_file(line.rest[0], max_script_bytes);
     if (!text) return Error{ErrorCode::usage, text.error().message};
     script = *std::move(text);
@@ -114,8 +118,8 @@ VerbResult verb_submit(const Invocation& original, Words words) {
                             {"data", absolute(o.data)},
                             {"test_only", o.test_only}};
   const std::string_view text = script;
-  UFAB_ASSIGN(const Answer answer,
-              ask_node(invocation, "submit", params, Bytes(as_bytes(text).begin(), as_bytes(text).end()), 120));
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "submit", params,
+                                            Bytes(as_bytes(text).begin(), as_bytes(text).end()), 120));
   if (o.json) {
     json::object shown = answer.result;
     shown["schema"] = "ufab.submit/1";

@@ -22,9 +22,12 @@ std::string variable(const char* name, const std::string& otherwise = {}) {
 
 void print_usage() {
   std::puts(
-      "usage: ufab train [--config FILE] [--data FILE] [--out DIR] [--ranks N] [--threads N] [-- TRAINER OPTION…]\n\n"
-      "Starts ufab-train on this job's MPI ranks. Inside a job of the fabric everything comes from the job itself\n"
-      "(UFAB_DEFINITION, UFAB_DATA, UFAB_GANG, UFAB_OUT, UFAB_RANKS, UFAB_THREADS); elsewhere give --config.\n"
+      "usage: ufab train [--config FILE] [--data FILE] [--out DIR] [--ranks N] [--threads N] [-- TRAINER "
+      "OPTION…]\n\n"
+      "Starts ufab-train on this job's MPI ranks. Inside a job of the fabric everything comes from the job "
+      "itself\n"
+      "(UFAB_DEFINITION, UFAB_DATA, UFAB_GANG, UFAB_OUT, UFAB_RANKS, UFAB_THREADS); elsewhere give "
+      "--config.\n"
       "What follows -- goes to ufab-train; `ufab-train --help` explains it.");
 }
 
@@ -55,16 +58,19 @@ VerbResult verb_train(const Invocation&, Words words) {
                           : word == "--threads" ? &threads
                                                 : nullptr;
     if (target == nullptr || i + 1 >= words.size()) {
-      return Error{ErrorCode::usage, "'" + word + "': see `ufab train --help`; options of the trainer follow --"};
+      return Error{ErrorCode::usage,
+                   "'" + word + "': see `ufab train --help`; options of the trainer follow --"};
     }
     *target = words[++i];
   }
   for (const auto& [name, value] : {std::pair("--ranks", ranks), std::pair("--threads", threads)}) {
-    if (!parse_count(value, 1, 65536)) return Error{ErrorCode::usage, std::string(name) + ": '" + value + "' is no count"};
+    if (!parse_count(value, 1, 65536))
+      return Error{ErrorCode::usage, std::string(name) + ": '" + value + "' is no count"};
   }
   // A verification names its own job, data, gang and output after the --.
   const bool whole = rest.empty() || rest[0] != "--verify";
-  if (whole && config.empty()) return Error{ErrorCode::usage, "not inside a training job: give --config FILE"};
+  if (whole && config.empty())
+    return Error{ErrorCode::usage, "not inside a training job: give --config FILE"};
 
   std::string trainer = variable("UFAB_TRAINER");
   if (trainer.empty()) {
@@ -81,11 +87,13 @@ VerbResult verb_train(const Invocation&, Words words) {
   // mpirun hides from the trainer that its lines go to a file. The words after -- may still say otherwise.
   const bool styled = std::any_of(rest.begin(), rest.end(),
                                   [](const std::string& word) { return word.starts_with("--progress"); });
-  if (whole && !styled && ::isatty(STDOUT_FILENO) != 1) command.insert(command.end(), {"--progress", "lines"});
+  if (whole && !styled && ::isatty(STDOUT_FILENO) != 1)
+    command.insert(command.end(), {"--progress", "lines"});
   command.insert(command.end(), {"--threads", threads});
   command.insert(command.end(), rest.begin(), rest.end());
 
-  // Several ranks and providers may share processors: a rank that waits must not take them from one that computes.
+  // Several ranks and providers may share processors: a rank that waits must not take them from one that
+  // computes.
   ::setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
   ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
   if (::geteuid() == 0) {  // inside a container or a test: Open MPI wants to be told twice

@@ -54,8 +54,8 @@ void print_json(const boost::json::object& object);
 [[nodiscard]] Result<std::uint64_t> parse_job_number(const std::string& text);
 // 75 s as "1:15", 3700 s as "1:01:40".
 [[nodiscard]] std::string format_duration(std::uint64_t seconds);
-// Follows a job until it is settled and its results are home, with a progress line on a terminal. The exit status
-// of `ufab wait`: 0 when it completed, 1 otherwise.
+// Follows a job until it is settled and its results are home, with a progress line on a terminal. The exit
+// status of `ufab wait`: 0 when it completed, 1 otherwise.
 VerbResult follow_job(const Invocation& invocation, std::uint64_t job, bool quiet);
 
 }  // namespace ufab::jobs

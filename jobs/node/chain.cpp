@@ -18,12 +18,14 @@ LedgerOptions ledger_options(const Home& home) {
 }
 
 std::uint64_t now_us() {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count());
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                        std::chrono::system_clock::now().time_since_epoch())
+                                        .count());
 }
 
-Endpoint endpoint_of(const JoinTicket& ticket) { return {ticket.host, ticket.port}; }
+Endpoint endpoint_of(const JoinTicket& ticket) {
+  return {ticket.host, ticket.port};
+}
 
 Result<Answer> call_validator(PeerPool& pool, const JoinTicket& ticket, const std::string& method,
                               boost::json::object params, Bytes body, std::chrono::milliseconds wait) {
@@ -173,19 +175,22 @@ Status join_chain(const Home& home, const HomeConfig& config) {
   UFAB_ASSIGN(const KeyPair key, home.load_key());
   UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
   PeerPool pool(std::move(credentials));
-  const auto answer = call_validator(pool, *config.follow, "chain.blocks", {{"from", 0}, {"wait_ms", 0}}, {}, call_wait);
+  const auto answer =
+      call_validator(pool, *config.follow, "chain.blocks", {{"from", 0}, {"wait_ms", 0}}, {}, call_wait);
   if (!answer) return answer.error().within("the validator at " + endpoint_of(*config.follow).str());
   Reader reader(answer->body);
   const ByteView block = reader.blob(max_body_bytes);
   if (reader.failed()) return Error{ErrorCode::invalid, "the validator sent no first block"};
   UFAB_ASSIGN(const std::unique_ptr<Ledger> ledger, Ledger::join(ledger_options(home), block));
   if (ledger->chain_id() != config.follow->genesis) {
-    return Error{ErrorCode::corrupt, "the validator has another chain (" + ledger->chain_id().str() +
-                                         ") than the ticket names"};
+    return Error{ErrorCode::corrupt,
+                 "the validator has another chain (" + ledger->chain_id().str() + ") than the ticket names"};
   }
-  const Record record = sign_record(ledger->chain_id(), key, 1, now_us(),
-                                    Organisation{config.organisation, Endpoint{config.listen_host, config.listen_port}.str()});
-  const auto registered = call_validator(pool, *config.follow, "chain.submit", {}, encode_record(record), call_wait);
+  const Record record =
+      sign_record(ledger->chain_id(), key, 1, now_us(),
+                  Organisation{config.organisation, Endpoint{config.listen_host, config.listen_port}.str()});
+  const auto registered =
+      call_validator(pool, *config.follow, "chain.submit", {}, encode_record(record), call_wait);
   if (!registered) return registered.error().within("registration");
   return {};
 }

@@ -2,8 +2,8 @@
 // organisation's records. Thread-safe.
 //
 // A follower trusts the validator only to hand out blocks: each is verified whole before it is taken in
-// (accounting/ledger.h). A submitted record is acknowledged when the validator has it on disk and this node's own
-// copy has reached its block, so that what the caller reads next contains it.
+// (accounting/ledger.h). A submitted record is acknowledged when the validator has it on disk and this node's
+// own copy has reached its block, so that what the caller reads next contains it.
 #pragma once
 
 #include <atomic>
@@ -80,7 +80,8 @@ class Chain {
   std::string trouble_;
 };
 
-// Founds a one-validator chain in this home (`ufab init --solo`): the genesis block, this organisation as number 1.
+// Founds a one-validator chain in this home (`ufab init --solo`): the genesis block, this organisation as
+// number 1.
 [[nodiscard]] Status found_chain(const Home& home, const HomeConfig& config, const std::string& chain_name,
                                  const ChainParams& params);
 // Fetches block 0 from the validator, compares it with the ticket, and registers this organisation.

@@ -7,7 +7,8 @@ namespace {
 JobView view_of(const State& state, const JobEntry& job) {
   JobView view{job, {}};
   const auto add = [&](OrgId id) {
-    if (const OrgEntry* entry = state.organisation(id); entry != nullptr) view.organisations.emplace(id, *entry);
+    if (const OrgEntry* entry = state.organisation(id); entry != nullptr)
+      view.organisations.emplace(id, *entry);
   };
   add(job.owner);
   for (const AttemptEntry& attempt : job.attempts) {
@@ -37,8 +38,8 @@ std::optional<JobView> view_job(const Chain& chain, JobId job) {
   });
 }
 
-Result<Answer> call_organisation(const NodeContext& node, const OrgEntry& organisation, const Request& request,
-                                 std::chrono::milliseconds timeout) {
+Result<Answer> call_organisation(const NodeContext& node, const OrgEntry& organisation,
+                                 const Request& request, std::chrono::milliseconds timeout) {
   auto endpoint = Endpoint::parse(organisation.endpoint);
   if (!endpoint) return endpoint.error().within("organisation " + organisation.name);
   auto answer = node.peers->call(*endpoint, organisation.key, request, timeout);

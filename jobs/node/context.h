@@ -17,7 +17,7 @@ struct NodeContext {
   Chain* chain = nullptr;
   PeerPool* peers = nullptr;
   BatchSystem* batch = nullptr;
-  std::string trainer;     // path of ufab-train
+  std::string trainer;         // path of ufab-train
   std::string program_folder;  // where ufab itself is, for the scripts' PATH
   // One line into node.log, with the time in front.
   std::function<void(const std::string&)> log;
@@ -30,7 +30,8 @@ struct JobView {
 };
 
 // Copies of the jobs for which `wanted` holds.
-[[nodiscard]] std::vector<JobView> view_jobs(const Chain& chain, const std::function<bool(const JobEntry&)>& wanted);
+[[nodiscard]] std::vector<JobView> view_jobs(const Chain& chain,
+                                             const std::function<bool(const JobEntry&)>& wanted);
 [[nodiscard]] std::optional<JobView> view_job(const Chain& chain, JobId job);
 
 // A request to the node of an organisation.

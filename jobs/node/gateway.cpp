@@ -19,8 +19,8 @@ using namespace std::chrono_literals;
 constexpr auto lease_patience = 20s;
 constexpr auto avoid_duration = 120s;  // then a silent provider is asked again
 constexpr auto member_patience = 30s;
-constexpr auto end_patience = 3s;      // between a run's end and the judgement over it: receipts travel
-constexpr auto receipt_patience = 10s; // after all runs ended well
+constexpr auto end_patience = 3s;       // between a run's end and the judgement over it: receipts travel
+constexpr auto receipt_patience = 10s;  // after all runs ended well
 constexpr auto ask_interval = 700ms;
 constexpr auto ask_wait = 5s;
 constexpr std::uint32_t max_attempts = 10;
@@ -103,7 +103,8 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   spec.training = !train.empty();
 
   const OrgId self = node_.chain->self();
-  if (self == 0) return Error{ErrorCode::conflict, "this organisation is not on the chain yet; try again in a moment"};
+  if (self == 0)
+    return Error{ErrorCode::conflict, "this organisation is not on the chain yet; try again in a moment"};
   if (!spec.idempotency_key.empty()) {
     const auto known = node_.chain->read(
         [&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
@@ -137,13 +138,14 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
     answer["steps"] = plan.steps;
   }
   if (budget < with_fee) {
-    return Error{ErrorCode::conflict, "the offer costs " + format_amount(with_fee) + " with its fee, the budget is " +
-                                          format_amount(budget) + "; raise --budget or lower the work"};
+    return Error{ErrorCode::conflict, "the offer costs " + format_amount(with_fee) +
+                                          " with its fee, the budget is " + format_amount(budget) +
+                                          "; raise --budget or lower the work"};
   }
   const std::uint64_t balance = node_.chain->read([&](const State& state) { return state.balance(self); });
   if (balance < budget) {
-    return Error{ErrorCode::conflict, "the budget of " + format_amount(budget) + " is more than the balance of " +
-                                          format_amount(balance)};
+    return Error{ErrorCode::conflict, "the budget of " + format_amount(budget) +
+                                          " is more than the balance of " + format_amount(balance)};
   }
   if (json_flag(params, "test_only")) return Answer{std::move(answer), {}};
 
@@ -188,7 +190,8 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   order.micro_batches = plan.micro_batches;
   order.flop_per_micro_batch = plan.flop_per_micro_batch;
   const std::uint64_t any_price = std::numeric_limits<std::uint32_t>::max();
-  const std::uint64_t max_price = spec.options.max_price_micro != 0 ? spec.options.max_price_micro : any_price;
+  const std::uint64_t max_price =
+      spec.options.max_price_micro != 0 ? spec.options.max_price_micro : any_price;
   order.price_max_per_tflop = spec.training ? max_price : 0;
   order.price_max_per_cpu_hour = spec.training ? 0 : max_price;
   order.budget = budget;
@@ -204,9 +207,11 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
     }
     return submitted.error().within("order");
   }
-  const auto job =
-      node_.chain->read([&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
-  if (!job) return Error{ErrorCode::unavailable, "the order is on the ledger, this node has not seen it yet; see `ufab queue`"};
+  const auto job = node_.chain->read(
+      [&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
+  if (!job)
+    return Error{ErrorCode::unavailable,
+                 "the order is on the ledger, this node has not seen it yet; see `ufab queue`"};
   adopt_outbox();
   answer["job"] = *job;
   node_.log("job " + std::to_string(*job) + ": ordered, " + format_amount(budget) + " in escrow");
@@ -220,8 +225,8 @@ void Gateway::adopt_outbox() {
   for (const auto& entry : fs::directory_iterator(node_.home.file("outbox"), error)) {
     const auto spec = load_job_spec((entry.path() / "spec.json").string());
     if (!spec) continue;  // a submission that was cut off before its order
-    const auto job =
-        node_.chain->read([&](const State& state) { return state.job_by_idempotency_key(self, spec->idempotency_key); });
+    const auto job = node_.chain->read(
+        [&](const State& state) { return state.job_by_idempotency_key(self, spec->idempotency_key); });
     if (!job) continue;
     const std::string folder = node_.home.job_folder(*job);
     if (file_exists(folder + "/spec.json")) continue;
@@ -229,7 +234,8 @@ void Gateway::adopt_outbox() {
     // Two steps of one node may have made the folder for attempts already; the owner's files go in beside.
     fs::create_directories(folder, error);
     for (const auto& file : fs::directory_iterator(entry.path(), error)) {
-      if (file.path().filename() != "spec.json") fs::rename(file.path(), folder / file.path().filename(), error);
+      if (file.path().filename() != "spec.json")
+        fs::rename(file.path(), folder / file.path().filename(), error);
     }
     static_cast<void>(rename_durable((entry.path() / "spec.json").string(), folder + "/spec.json"));
     fs::remove_all(entry.path(), error);
@@ -238,10 +244,12 @@ void Gateway::adopt_outbox() {
 
 Status Gateway::set_hold(JobId job, bool held) {
   const auto view = view_job(*node_.chain, job);
-  if (!view || view->job.owner != node_.chain->self()) return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
+  if (!view || view->job.owner != node_.chain->self())
+    return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
   const std::string path = JobFolder(node_.home, job).path() + "/held";
   if (held) {
-    if (view->job.phase != JobPhase::ordered) return Error{ErrorCode::conflict, "the job has started already"};
+    if (view->job.phase != JobPhase::ordered)
+      return Error{ErrorCode::conflict, "the job has started already"};
     return write_file_atomic(path, {});
   }
   std::error_code error;
@@ -249,11 +257,14 @@ Status Gateway::set_hold(JobId job, bool held) {
   return {};
 }
 
-bool Gateway::is_held(JobId job) const { return file_exists(JobFolder(node_.home, job).path() + "/held"); }
+bool Gateway::is_held(JobId job) const {
+  return file_exists(JobFolder(node_.home, job).path() + "/held");
+}
 
 Status Gateway::cancel(JobId job, const std::string& reason) {
   const auto view = view_job(*node_.chain, job);
-  if (!view || view->job.owner != node_.chain->self()) return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
+  if (!view || view->job.owner != node_.chain->self())
+    return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
   if (view->job.phase == JobPhase::settled) return Error{ErrorCode::conflict, "the job has ended already"};
   if (view->job.cancelled) return {};
   Cancel record;
@@ -266,7 +277,8 @@ Status Gateway::cancel(JobId job, const std::string& reason) {
 
 Status Gateway::requeue(JobId job) {
   const auto view = view_job(*node_.chain, job);
-  if (!view || view->job.owner != node_.chain->self()) return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
+  if (!view || view->job.owner != node_.chain->self())
+    return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
   if (view->job.phase != JobPhase::running && view->job.phase != JobPhase::leasing) {
     return Error{ErrorCode::conflict, "only a running job can be requeued"};
   }
@@ -281,7 +293,9 @@ Gateway::Watch Gateway::watch_of(JobId job) const {
   return found == watches_.end() ? Watch{} : found->second;
 }
 
-std::vector<MemberProgress> Gateway::progress(JobId job) const { return watch_of(job).progress; }
+std::vector<MemberProgress> Gateway::progress(JobId job) const {
+  return watch_of(job).progress;
+}
 std::string Gateway::pending_reason(JobId job) const {
   if (is_held(job)) return "held";
   return watch_of(job).reason;
@@ -309,7 +323,8 @@ void Gateway::tick() {
 Status Gateway::plan_attempt(const JobView& view, const std::string& reason) {
   const JobEntry& job = view.job;
   const auto number = static_cast<std::uint32_t>(job.attempts.size()) + 1;
-  if (number > max_attempts) return fail(view, "gave up after " + std::to_string(max_attempts) + " attempts: " + reason);
+  if (number > max_attempts)
+    return fail(view, "gave up after " + std::to_string(max_attempts) + " attempts: " + reason);
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(JobFolder(node_.home, job.id).spec()));
   BrokerRequest request = broker_request(spec);
   request.steps = job.order.steps;
@@ -387,7 +402,8 @@ Status Gateway::drive(const JobView& view) {
       }
       break;
     case JobPhase::running:
-      status = job.order.kind == JobKind::batch && job.usage ? countersign_usage(view) : drive_running(view, watch);
+      status = job.order.kind == JobKind::batch && job.usage ? countersign_usage(view)
+                                                             : drive_running(view, watch);
       break;
     case JobPhase::validating:
       if (job.order.kind == JobKind::batch) status = countersign_usage(view);
@@ -415,12 +431,17 @@ void Gateway::ask_members(const JobView& view, Watch& watch) {
     const Result<Answer> answer =
         own ? Result<Answer>(local_progress(node_, view.job.id, attempt.number))
             : call_organisation(node_, organisation,
-                                {"job.progress", {{"job", view.job.id}, {"attempt", attempt.number}}, {}}, ask_wait);
+                                {"job.progress", {{"job", view.job.id}, {"attempt", attempt.number}}, {}},
+                                ask_wait);
     progress.reachable = answer.ok();
     if (answer.ok()) {
       const json::object& fields = answer->result;
-      const auto text = [&](const char* key) { return json_text(fields, key).ok() ? *json_text(fields, key) : ""; };
-      const auto number = [&](const char* key) { return json_number(fields, key).ok() ? *json_number(fields, key) : 0; };
+      const auto text = [&](const char* key) {
+        return json_text(fields, key).ok() ? *json_text(fields, key) : "";
+      };
+      const auto number = [&](const char* key) {
+        return json_number(fields, key).ok() ? *json_number(fields, key) : 0;
+      };
       progress.state = text("state");
       progress.result = text("result");
       progress.reason = text("reason");
@@ -458,9 +479,9 @@ Status Gateway::drive_running(const JobView& view, Watch& watch) {
       ++ended_well;
       continue;
     }
-    const std::string line = member.organisation + ": " + member.result +
-                             (member.reason.empty() ? ", exit code " + std::to_string(member.exit_code)
-                                                    : ", " + member.reason);
+    const std::string line =
+        member.organisation + ": " + member.result +
+        (member.reason.empty() ? ", exit code " + std::to_string(member.exit_code) : ", " + member.reason);
     (is_passing(member) ? passing : lasting) = line;
   }
   if (job.order.kind == JobKind::batch && lasting.empty() && passing.empty()) return {};
@@ -549,8 +570,8 @@ void Gateway::mirror_output(const JobView& view, bool last) {
         const auto path = resolve_job_file(node_.home, job.id, name);
         if (path) piece = read_job_file(*path, have);
       } else {
-        piece = call_organisation(node_, lead, {"job.file", {{"job", job.id}, {"name", name}, {"offset", have}}, {}},
-                                  ask_wait);
+        piece = call_organisation(
+            node_, lead, {"job.file", {{"job", job.id}, {"name", name}, {"offset", have}}, {}}, ask_wait);
       }
       if (!piece || piece->body.empty()) return;
       auto file = AppendFile::open(target);
@@ -574,11 +595,14 @@ Status Gateway::finish(const JobView& view) {
       for (const MemberEntry& member : attempt.members) {
         const OrgEntry& organisation = view.organisations.at(member.share.organisation);
         const std::string name = "log:" + std::to_string(attempt.number);
-        const std::string target = folder.result() + "/logs/attempt-" + std::to_string(attempt.number) + ".jsonl";
+        const std::string target =
+            folder.result() + "/logs/attempt-" + std::to_string(attempt.number) + ".jsonl";
         if (file_exists(target)) break;
         if (organisation.id == self) {
-          if (const auto path = resolve_job_file(node_.home, job.id, name)) static_cast<void>(link_or_copy(*path, target));
-        } else if (fetch_job_file(node_, organisation, job.id, name, target, nullptr, max_result_bytes).ok()) {
+          if (const auto path = resolve_job_file(node_.home, job.id, name))
+            static_cast<void>(link_or_copy(*path, target));
+        } else if (fetch_job_file(node_, organisation, job.id, name, target, nullptr, max_result_bytes)
+                       .ok()) {
           break;
         }
       }

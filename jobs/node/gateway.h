@@ -31,7 +31,7 @@ struct MemberProgress {
   int exit_code = 0;
   int signal = 0;
   std::uint64_t step = 0;
-  std::string loss;        // decimal text of the newest step
+  std::string loss;  // decimal text of the newest step
   double tokens_per_s = 0;
 };
 
@@ -39,8 +39,8 @@ class Gateway {
  public:
   explicit Gateway(NodeContext& node) : node_(node) {}
 
-  // "submit": params.spec (job_spec_to_json), params.train and params.data (absolute paths), params.test_only;
-  // body: the script. Answers job, offer and, for --test-only, no job. Thread-safe.
+  // "submit": params.spec (job_spec_to_json), params.train and params.data (absolute paths),
+  // params.test_only; body: the script. Answers job, offer and, for --test-only, no job. Thread-safe.
   [[nodiscard]] Result<Answer> submit(const boost::json::object& params, ByteView script);
   [[nodiscard]] Status set_hold(JobId job, bool held);
   [[nodiscard]] Status cancel(JobId job, const std::string& reason);

@@ -2,12 +2,12 @@
 
 #include <unistd.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <thread>
-#include <toml++/toml.h>
 
 #include "fabric/base/file.h"
 #include "jobs/script/values.h"
@@ -19,8 +19,9 @@ std::string JoinTicket::str() const {
 }
 
 Result<JoinTicket> JoinTicket::parse(std::string_view text) {
-  const Error malformed{ErrorCode::invalid, "not a join ticket; it has the form ufab1:HOST:PORT:KEY:GENESIS, and "
-                                            "`ufab status` of the chain's first node prints it"};
+  const Error malformed{ErrorCode::invalid,
+                        "not a join ticket; it has the form ufab1:HOST:PORT:KEY:GENESIS, and "
+                        "`ufab status` of the chain's first node prints it"};
   const auto last = [&text](char separator) -> std::optional<std::string_view> {
     const std::size_t at = text.rfind(separator);
     if (at == std::string_view::npos) return std::nullopt;
@@ -62,7 +63,8 @@ Result<Home> Home::locate(const std::string& option) {
   std::string text = absolute.string();
   if (text.size() > 1 && text.back() == '/') text.pop_back();
   // A Unix socket's path has 107 characters at most (sockaddr_un).
-  if (text.size() > 90) return Error{ErrorCode::limit, "the home's path is longer than 90 characters: " + text};
+  if (text.size() > 90)
+    return Error{ErrorCode::limit, "the home's path is longer than 90 characters: " + text};
   return Home(text);
 }
 
@@ -70,7 +72,9 @@ std::uint32_t run_slots(const HomeConfig& config) {
   return config.provider ? config.provider->slots : std::max(1U, std::thread::hardware_concurrency());
 }
 
-bool Home::exists() const { return file_exists(file("config.toml")); }
+bool Home::exists() const {
+  return file_exists(file("config.toml"));
+}
 
 Status check_organisation_name(std::string_view name) {
   const bool good = !name.empty() && name.size() <= 32 && name[0] >= 'a' && name[0] <= 'z' &&
@@ -78,9 +82,10 @@ Status check_organisation_name(std::string_view name) {
                       return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
                     });
   if (good) return {};
-  return Error{ErrorCode::invalid, "'" + std::string(name) +
-                                       "' is no organisation's name: a lower-case letter, then letters, digits and "
-                                       "dashes, at most 32"};
+  return Error{ErrorCode::invalid,
+               "'" + std::string(name) +
+                   "' is no organisation's name: a lower-case letter, then letters, digits and "
+                   "dashes, at most 32"};
 }
 
 Result<HomeConfig> Home::load_config() const {
@@ -96,10 +101,12 @@ Result<HomeConfig> Home::load_config() const {
     const toml::table table = toml::parse(*text, path);
     HomeConfig config;
     const auto number = [&](const toml::node_view<const toml::node>& node, std::uint64_t otherwise) {
-      return static_cast<std::uint64_t>(node.value<std::int64_t>().value_or(static_cast<std::int64_t>(otherwise)));
+      return static_cast<std::uint64_t>(
+          node.value<std::int64_t>().value_or(static_cast<std::int64_t>(otherwise)));
     };
     config.organisation = table["organisation"].value_or(std::string());
-    if (Status status = check_organisation_name(config.organisation); !status.ok()) return status.error().within(path);
+    if (Status status = check_organisation_name(config.organisation); !status.ok())
+      return status.error().within(path);
     config.listen_host = table["listen"]["host"].value_or(config.listen_host);
     config.listen_port = static_cast<std::uint16_t>(number(table["listen"]["port"], 0));
     if (const auto ticket = table["follow"].value<std::string>()) {
@@ -112,8 +119,10 @@ Result<HomeConfig> Home::load_config() const {
       const auto section = table["provider"];
       provider.slots = static_cast<std::uint32_t>(number(section["slots"], provider.slots));
       provider.memory_mib = number(section["memory_mib"], provider.memory_mib);
-      provider.price_micro_per_tflop = number(section["price_micro_per_tflop"], provider.price_micro_per_tflop);
-      provider.price_micro_per_cpu_hour = number(section["price_micro_per_cpu_hour"], provider.price_micro_per_cpu_hour);
+      provider.price_micro_per_tflop =
+          number(section["price_micro_per_tflop"], provider.price_micro_per_tflop);
+      provider.price_micro_per_cpu_hour =
+          number(section["price_micro_per_cpu_hour"], provider.price_micro_per_cpu_hour);
       provider.trainer = section["trainer"].value_or(std::string());
       config.provider = provider;
     }
@@ -133,10 +142,11 @@ Status Home::save_config(const HomeConfig& config) const {
   if (config.follow) table.insert("follow", config.follow->str());
   if (config.provider) {
     const ProviderConfig& provider = *config.provider;
-    toml::table section{{"slots", provider.slots},
-                        {"memory_mib", static_cast<std::int64_t>(provider.memory_mib)},
-                        {"price_micro_per_tflop", static_cast<std::int64_t>(provider.price_micro_per_tflop)},
-                        {"price_micro_per_cpu_hour", static_cast<std::int64_t>(provider.price_micro_per_cpu_hour)}};
+    toml::table section{
+        {"slots", provider.slots},
+        {"memory_mib", static_cast<std::int64_t>(provider.memory_mib)},
+        {"price_micro_per_tflop", static_cast<std::int64_t>(provider.price_micro_per_tflop)},
+        {"price_micro_per_cpu_hour", static_cast<std::int64_t>(provider.price_micro_per_cpu_hour)}};
     if (!provider.trainer.empty()) section.insert("trainer", provider.trainer);
     table.insert("provider", section);
   }
@@ -145,6 +155,8 @@ Status Home::save_config(const HomeConfig& config) const {
   return write_file_atomic(file("config.toml"), as_bytes(text.str()));
 }
 
-Result<KeyPair> Home::load_key() const { return KeyPair::load(file("org.key")); }
+Result<KeyPair> Home::load_key() const {
+  return KeyPair::load(file("org.key"));
+}
 
 }  // namespace ufab::jobs

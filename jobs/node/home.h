@@ -30,19 +30,19 @@ struct JoinTicket {
 };
 
 struct ProviderConfig {
-  std::uint32_t slots = 1;                        // processors offered
+  std::uint32_t slots = 1;  // processors offered
   std::uint64_t memory_mib = 0;
   std::uint64_t price_micro_per_tflop = 2000;
   std::uint64_t price_micro_per_cpu_hour = 50000;
-  std::string trainer;                            // path of ufab-train; empty: beside this program
+  std::string trainer;  // path of ufab-train; empty: beside this program
 };
 
 struct HomeConfig {
-  std::string organisation;                 // [a-z][a-z0-9-]{0,31}
+  std::string organisation;  // [a-z][a-z0-9-]{0,31}
   std::string listen_host = "127.0.0.1";
   std::uint16_t listen_port = 0;
-  std::optional<JoinTicket> follow;         // nullopt: this node is the chain's validator
-  std::optional<ProviderConfig> provider;   // nullopt: no provider
+  std::optional<JoinTicket> follow;        // nullopt: this node is the chain's validator
+  std::optional<ProviderConfig> provider;  // nullopt: no provider
 };
 
 // Processors for this node's batch runs: the provider's, or all of them on a node that only verifies.
@@ -59,7 +59,9 @@ class Home {
   [[nodiscard]] std::string chain_folder() const { return file("chain"); }
   [[nodiscard]] std::string batch_folder() const { return file("batch"); }
   [[nodiscard]] std::string socket() const { return file("node.sock"); }
-  [[nodiscard]] std::string job_folder(std::uint64_t job) const { return file("jobs/" + std::to_string(job)); }
+  [[nodiscard]] std::string job_folder(std::uint64_t job) const {
+    return file("jobs/" + std::to_string(job));
+  }
   [[nodiscard]] std::string blob(const Digest& digest) const { return file("blobs/" + digest.hex()); }
   [[nodiscard]] bool exists() const;
 

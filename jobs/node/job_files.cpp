@@ -24,7 +24,8 @@ constexpr auto piece_wait = 20s;
 
 Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_view name) {
   const JobFolder folder(home, job);
-  const Error unknown{ErrorCode::not_found, "no file '" + std::string(name) + "' of job " + std::to_string(job)};
+  const Error unknown{ErrorCode::not_found,
+                      "no file '" + std::string(name) + "' of job " + std::to_string(job)};
   const auto existing = [&](std::string path) -> Result<std::string> {
     if (!file_exists(path)) return unknown;
     return path;
@@ -39,7 +40,8 @@ Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_vi
   std::vector<std::uint64_t> numbers;
   const std::size_t colon = name.find(':');
   const std::string_view kind = name.substr(0, colon);
-  for (std::string_view rest = colon == std::string_view::npos ? "" : name.substr(colon + 1); !rest.empty();) {
+  for (std::string_view rest = colon == std::string_view::npos ? "" : name.substr(colon + 1);
+       !rest.empty();) {
     const std::size_t end = rest.find(':');
     const auto number = parse_count(rest.substr(0, end), 0, 1'000'000'000);
     if (!number || numbers.size() == 2) return unknown;
@@ -87,11 +89,13 @@ Status fetch_job_file(const NodeContext& node, const OrgEntry& from, JobId job, 
     UFAB_ASSIGN(const Answer answer, call_organisation(node, from, request, piece_wait));
     UFAB_ASSIGN(const std::uint64_t size, json_number(answer.result, "size"));
     if (size > max_bytes) {
-      return Error{ErrorCode::limit, "file '" + name + "' of " + from.name + " has " + std::to_string(size) + " bytes"};
+      return Error{ErrorCode::limit,
+                   "file '" + name + "' of " + from.name + " has " + std::to_string(size) + " bytes"};
     }
     if (file.size() > size || (answer.body.empty() && file.size() < size)) {
       UFAB_TRY(file.truncate(0));  // it changed at the other end, or what we kept is another file's
-      return Error{ErrorCode::conflict, "file '" + name + "' of " + from.name + " changed while it was fetched"};
+      return Error{ErrorCode::conflict,
+                   "file '" + name + "' of " + from.name + " changed while it was fetched"};
     }
     UFAB_TRY(file.append(answer.body));
     if (file.size() >= size) break;

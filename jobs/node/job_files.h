@@ -7,9 +7,9 @@
 //   jobs/N/verify-A-W/…                                a verifier's re-execution
 //   jobs/N/result/…                                    the owner's: final checkpoint and outputs
 //
-// A node hands out a file by its public name (below), never by a path: "spec", "script", "definition", "corpus",
-// "output", "error", "log:A", "windows:A", "contributions:A:W", "checkpoint:A:STEP". A checkpoint asked of attempt A
-// may come from an earlier one that led to it; the receiver checks its digest.
+// A node hands out a file by its public name (below), never by a path: "spec", "script", "definition",
+// "corpus", "output", "error", "log:A", "windows:A", "contributions:A:W", "checkpoint:A:STEP". A checkpoint
+// asked of attempt A may come from an earlier one that led to it; the receiver checks its digest.
 #pragma once
 
 #include <string>
@@ -30,7 +30,9 @@ class JobFolder {
   [[nodiscard]] std::string output() const { return path_ + "/output"; }
   [[nodiscard]] std::string error() const { return path_ + "/error"; }
   [[nodiscard]] std::string result() const { return path_ + "/result"; }
-  [[nodiscard]] std::string attempt(std::uint32_t number) const { return path_ + "/attempt-" + std::to_string(number); }
+  [[nodiscard]] std::string attempt(std::uint32_t number) const {
+    return path_ + "/attempt-" + std::to_string(number);
+  }
   [[nodiscard]] std::string out(std::uint32_t number) const { return attempt(number) + "/out"; }
   [[nodiscard]] std::string verification(std::uint32_t attempt, std::uint64_t window) const {
     return path_ + "/verify-" + std::to_string(attempt) + "-" + std::to_string(window);
@@ -49,7 +51,8 @@ inline constexpr std::size_t piece_bytes = 4u << 20;
 
 // Fetches a file into `destination` (temporary name, sync, rename), going on where an earlier try stopped.
 // With a digest the file must have it. Files over max_bytes are refused.
-[[nodiscard]] Status fetch_job_file(const NodeContext& node, const OrgEntry& from, JobId job, const std::string& name,
-                                    const std::string& destination, const Digest* digest, std::uint64_t max_bytes);
+[[nodiscard]] Status fetch_job_file(const NodeContext& node, const OrgEntry& from, JobId job,
+                                    const std::string& name, const std::string& destination,
+                                    const Digest* digest, std::uint64_t max_bytes);
 
 }  // namespace ufab::jobs

@@ -27,7 +27,8 @@ SlurmState slurm_state(const JobEntry& job) {
   const JobResult result = job.settlement ? job.settlement->result : JobResult::failed;
   if (result == JobResult::cancelled) return {"CANCELLED", "CA"};
   if (result == JobResult::failed) return {"FAILED", "F"};
-  if (job.usage && (job.usage->receipt.exit_code != 0 || job.usage->receipt.signal != 0)) return {"FAILED", "F"};
+  if (job.usage && (job.usage->receipt.exit_code != 0 || job.usage->receipt.signal != 0))
+    return {"FAILED", "F"};
   return {"COMPLETED", "CD"};
 }
 
@@ -38,7 +39,10 @@ json::object windows_to_json(const JobEntry& job) {
     assigned += window.check == WindowCheck::assigned ? 1 : 0;
     good += window.check == WindowCheck::good ? 1 : 0;
   }
-  return {{"total", job.windows_total()}, {"complete", job.windows_complete}, {"assigned", assigned}, {"verified", good}};
+  return {{"total", job.windows_total()},
+          {"complete", job.windows_complete},
+          {"assigned", assigned},
+          {"verified", good}};
 }
 
 }  // namespace
@@ -97,11 +101,12 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
     json::array payments;
     for (const Payment& payment : settlement.payments) {
       const auto found = view.organisations.find(payment.organisation);
-      payments.push_back(json::object{{"organisation", found == view.organisations.end() ? "?" : found->second.name},
-                                      {"windows", payment.windows},
-                                      {"work_mflop", payment.work_mflop},
-                                      {"cpu_us", payment.cpu_us},
-                                      {"amount_micro", payment.amount}});
+      payments.push_back(
+          json::object{{"organisation", found == view.organisations.end() ? "?" : found->second.name},
+                       {"windows", payment.windows},
+                       {"work_mflop", payment.work_mflop},
+                       {"cpu_us", payment.cpu_us},
+                       {"amount_micro", payment.amount}});
     }
     object["settlement"] = json::object{{"result", job_result_name(settlement.result)},
                                         {"verified", settlement.verified},
@@ -121,13 +126,14 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
 }
 
 json::object organisation_to_json(const State& state, const OrgEntry& organisation) {
-  json::object object{{"organisation", organisation.name},
-                      {"number", organisation.id},
-                      {"balance_micro", state.balance(organisation.id)},
-                      {"stake_micro", state.stake(organisation.id)},
-                      {"unbonding_micro", state.accounts().balance({AccountKind::unbonding, organisation.id})},
-                      {"score", organisation.score},
-                      {"endpoint", organisation.endpoint}};
+  json::object object{
+      {"organisation", organisation.name},
+      {"number", organisation.id},
+      {"balance_micro", state.balance(organisation.id)},
+      {"stake_micro", state.stake(organisation.id)},
+      {"unbonding_micro", state.accounts().balance({AccountKind::unbonding, organisation.id})},
+      {"score", organisation.score},
+      {"endpoint", organisation.endpoint}};
   if (organisation.provider) {
     const ProviderOffer& offer = organisation.provider->offer;
     object["provider"] = json::object{{"status", provider_status_name(organisation.provider->status)},

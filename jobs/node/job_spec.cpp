@@ -72,7 +72,8 @@ SubmitOptions options_from_json(const json::object& object) {
   o.verify.rate_ppm = small("verify_rate_ppm");
   o.verify.none = o.verify.rate_ppm == 0;
   for (const json::value& name : object.at("prefer").as_array()) o.prefer.emplace_back(name.as_string());
-  for (const json::value& share : object.at("shares").as_array()) o.shares.push_back(share.to_number<std::uint32_t>());
+  for (const json::value& share : object.at("shares").as_array())
+    o.shares.push_back(share.to_number<std::uint32_t>());
   o.time_limit_minutes.reset();
   if (const json::value* limit = object.if_contains("time_limit_minutes")) {
     o.time_limit_minutes = limit->to_number<std::uint32_t>();
@@ -116,7 +117,8 @@ Result<JobSpec> job_spec_from_json(const json::value& value) {
     spec.training = object.at("training").as_bool();
     spec.options = options_from_json(object.at("options").as_object());
     spec.options.job_name = spec.name;
-    for (const json::value& word : object.at("arguments").as_array()) spec.arguments.emplace_back(word.as_string());
+    for (const json::value& word : object.at("arguments").as_array())
+      spec.arguments.emplace_back(word.as_string());
     spec.submit_folder = std::string(object.at("submit_folder").as_string());
     spec.exported = map_from_json(object.at("exported"));
     spec.environment = map_from_json(object.at("environment"));

@@ -1,6 +1,7 @@
-// What the owner asked for, beyond what the ledger's order says: the batch options with which every provider runs
-// the script. jobs/N/spec.json in the owner's home, and in each provider's home a copy that it fetched from the
-// owner. Resource limits are the owner's wish; what is paid and what is run is bound by the signed order.
+// What the owner asked for, beyond what the ledger's order says: the batch options with which every provider
+// runs the script. jobs/N/spec.json in the owner's home, and in each provider's home a copy that it fetched
+// from the owner. Resource limits are the owner's wish; what is paid and what is run is bound by the signed
+// order.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -18,24 +19,25 @@ struct JobSpec {
   std::string idempotency_key;
   bool training = false;
   SubmitOptions options;
-  std::vector<std::string> arguments;          // of the script
-  std::string submit_folder;                   // absolute, on the owner's machine
-  std::map<std::string, std::string> exported; // named by --export: goes to every provider
+  std::vector<std::string> arguments;              // of the script
+  std::string submit_folder;                       // absolute, on the owner's machine
+  std::map<std::string, std::string> exported;     // named by --export: goes to every provider
   std::map<std::string, std::string> environment;  // --export=ALL: only for the owner's own provider
-  Digest script;                               // of the files' bytes
-  Digest definition;                           // zero for ordinary scripts
+  Digest script;                                   // of the files' bytes
+  Digest definition;                               // zero for ordinary scripts
   Digest data;
 };
 
-// With `for_others` the owner's environment is left out: it may hold secrets and never leaves the organisation.
+// With `for_others` the owner's environment is left out: it may hold secrets and never leaves the
+// organisation.
 [[nodiscard]] boost::json::object job_spec_to_json(const JobSpec& spec, bool for_others);
 [[nodiscard]] Result<JobSpec> job_spec_from_json(const boost::json::value& value);
 
 [[nodiscard]] Status save_job_spec(const std::string& path, const JobSpec& spec);
 [[nodiscard]] Result<JobSpec> load_job_spec(const std::string& path);
 
-// What --export selects of the submitter's variables: LIST's NAME and NAME=VALUE into `exported`, and with ALL the
-// rest into `environment`.
+// What --export selects of the submitter's variables: LIST's NAME and NAME=VALUE into `exported`, and with
+// ALL the rest into `environment`.
 void select_environment(const std::map<std::string, std::string>& variables, JobSpec& spec);
 
 }  // namespace ufab::jobs

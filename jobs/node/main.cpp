@@ -10,7 +10,9 @@ int main(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   if (verb == "shepherd" && argc == 3) return ufab::jobs::shepherd_main(argv[2]);
   if (verb == "-h" || verb == "--help") {
-    std::puts("usage: ufabd [--home DIR]\nRuns the node of a home in the foreground; `ufab up` runs it in the background.");
+    std::puts(
+        "usage: ufabd [--home DIR]\nRuns the node of a home in the foreground; `ufab up` runs it in the "
+        "background.");
     return 0;
   }
   const bool has_home = verb == "--home" && argc == 3;

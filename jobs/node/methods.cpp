@@ -20,7 +20,8 @@ Result<Answer> chain_blocks(const MethodContext& context, const Caller&, const R
   Ledger& ledger = context.node->chain->ledger();
   UFAB_ASSIGN(const std::uint64_t from, json_number(request.params, "from"));
   UFAB_ASSIGN(const std::uint64_t wait_ms, json_number(request.params, "wait_ms"));
-  const Head head = from == 0 ? ledger.head() : ledger.wait_for_block(from - 1, std::min<std::uint64_t>(wait_ms, 5000));
+  const Head head =
+      from == 0 ? ledger.head() : ledger.wait_for_block(from - 1, std::min<std::uint64_t>(wait_ms, 5000));
   Writer writer;
   const std::uint64_t last = head.height;
   for (std::uint64_t height = from; height <= last; ++height) {
@@ -65,7 +66,8 @@ Result<Answer> job_file(const MethodContext& context, const Caller& caller, cons
     const std::string text = json::serialize(job_spec_to_json(spec, true)) + "\n";
     Answer answer;
     answer.result["size"] = text.size();
-    if (offset < text.size()) answer.body.assign(text.begin() + static_cast<std::ptrdiff_t>(offset), text.end());
+    if (offset < text.size())
+      answer.body.assign(text.begin() + static_cast<std::ptrdiff_t>(offset), text.end());
     return answer;
   }
   UFAB_ASSIGN(const std::string path, resolve_job_file(context.node->home, view.job.id, name));
@@ -157,7 +159,9 @@ Result<Answer> job_output(const MethodContext& context, const Caller& caller, co
   return Error{ErrorCode::not_found, "'" + wanted + "' does not run this job"};
 }
 
-Result<std::uint64_t> job_number(const Request& request) { return json_number(request.params, "job"); }
+Result<std::uint64_t> job_number(const Request& request) {
+  return json_number(request.params, "job");
+}
 
 Result<Answer> cancel_job(const MethodContext& context, const Caller&, const Request& request) {
   UFAB_ASSIGN(const std::uint64_t job, job_number(request));
@@ -183,7 +187,8 @@ Result<Answer> requeue_job(const MethodContext& context, const Caller&, const Re
 Result<Answer> account(const MethodContext& context, const Caller&, const Request&) {
   return context.node->chain->read([&](const State& state) -> Result<Answer> {
     json::array all;
-    for (const auto& [id, organisation] : state.organisations()) all.push_back(organisation_to_json(state, organisation));
+    for (const auto& [id, organisation] : state.organisations())
+      all.push_back(organisation_to_json(state, organisation));
     return Answer{{{"schema", "ufab.accounts/1"},
                    {"organisation", context.node->config.organisation},
                    {"minted_micro", state.accounts().minted()},
@@ -208,7 +213,8 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
       return entry == nullptr ? OrgId{0} : entry->id;
     });
     if (id == 0) return Error{ErrorCode::not_found, "no organisation '" + to + "' on this chain"};
-    body = Transfer{id, amount, json_text(params, "memo", text_size_max).ok() ? *json_text(params, "memo") : ""};
+    body =
+        Transfer{id, amount, json_text(params, "memo", text_size_max).ok() ? *json_text(params, "memo") : ""};
   } else if (kind == "stake" || kind == "unstake") {
     UFAB_ASSIGN(const std::uint64_t amount, json_number(params, "amount_micro"));
     if (kind == "stake") {
@@ -238,7 +244,9 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
     }
   } else if (kind == "drain" || kind == "resume" || kind == "leave") {
     ProviderActionRecord action;
-    action.action = kind == "drain" ? ProviderAction::drain : kind == "resume" ? ProviderAction::resume : ProviderAction::leave;
+    action.action = kind == "drain"    ? ProviderAction::drain
+                    : kind == "resume" ? ProviderAction::resume
+                                       : ProviderAction::leave;
     action.reason = json_text(params, "reason", text_size_max).ok() ? *json_text(params, "reason") : "";
     body = action;
   } else {

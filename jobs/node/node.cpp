@@ -26,7 +26,9 @@ using namespace std::chrono_literals;
 constexpr auto tick_interval = 150ms;
 
 std::atomic<bool> stop_requested{false};
-void on_signal(int) { stop_requested = true; }
+void on_signal(int) {
+  stop_requested = true;
+}
 
 void catch_signals() {
   struct sigaction action {};
@@ -46,11 +48,13 @@ void log_line(const std::string& line) {
   ::gmtime_r(&seconds, &parts);
   char stamp[40];
   std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::fprintf(stderr, "%s.%03dZ %s\n", stamp, static_cast<int>(ms), line.c_str());
 }
 
-// Ends the pause between two passes of the agents early: they act on what the ledger says, so a new block is news.
+// Ends the pause between two passes of the agents early: they act on what the ledger says, so a new block is
+// news.
 class Wakeup {
  public:
   void notify() {
@@ -109,7 +113,8 @@ Status run_node(const Home& home, const NodeOptions& options) {
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
   const auto lock = FileLock::acquire(home.file("node.lock"));
   if (!lock) {
-    if (lock.error().code == ErrorCode::conflict) return Error{ErrorCode::conflict, "the node of this home runs already"};
+    if (lock.error().code == ErrorCode::conflict)
+      return Error{ErrorCode::conflict, "the node of this home runs already"};
     return lock.error();
   }
   Wakeup wakeup;  // outlives the chain, which calls it
@@ -137,7 +142,8 @@ Status run_node(const Home& home, const NodeOptions& options) {
       [&](const Caller& caller, const Request& request) { return answer_request(methods, caller, request); });
   server.serve(*std::move(listener));
   server.serve(std::move(local));
-  log_line("node of " + config.organisation + " is up, height " + std::to_string(chain->ledger().head().height));
+  log_line("node of " + config.organisation + " is up, height " +
+           std::to_string(chain->ledger().head().height));
 
   ProviderWatch watch(node);
   while (!stop_requested) {

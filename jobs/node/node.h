@@ -1,5 +1,6 @@
-// The daemon of an organisation: its copy of the chain, its agents, and the two doors through which it is asked
-// (the owner's Unix socket; TLS for other organisations). See jobs/node/methods.h for what may be asked by whom.
+// The daemon of an organisation: its copy of the chain, its agents, and the two doors through which it is
+// asked (the owner's Unix socket; TLS for other organisations). See jobs/node/methods.h for what may be asked
+// by whom.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@ struct NodeOptions {
   std::string program;  // path of ufabd itself
 };
 
-// Runs until TERM, INT or the owner's node.stop. Returns the exit status. Calls `ready` once both doors are open.
+// Runs until TERM, INT or the owner's node.stop. Returns the exit status. Calls `ready` once both doors are
+// open.
 [[nodiscard]] Status run_node(const Home& home, const NodeOptions& options);
 
 }  // namespace ufab::jobs

@@ -19,7 +19,9 @@ constexpr std::uint64_t max_corpus_bytes = std::uint64_t{1} << 42;
 constexpr std::uint64_t max_checkpoint_bytes = std::uint64_t{1} << 42;
 
 // The error of something that only has to wait: said once, tried again.
-Error waiting(std::string line) { return {ErrorCode::unavailable, std::move(line)}; }
+Error waiting(std::string line) {
+  return {ErrorCode::unavailable, std::move(line)};
+}
 
 const MemberEntry* member_of(const AttemptEntry& attempt, OrgId organisation) {
   const auto index = JobEntry::member_of(attempt, organisation);
@@ -27,7 +29,8 @@ const MemberEntry* member_of(const AttemptEntry& attempt, OrgId organisation) {
 }
 
 bool all_leased(const AttemptEntry& attempt) {
-  return std::all_of(attempt.members.begin(), attempt.members.end(), [](const MemberEntry& m) { return m.leased; });
+  return std::all_of(attempt.members.begin(), attempt.members.end(),
+                     [](const MemberEntry& m) { return m.leased; });
 }
 
 Result<std::uint16_t> free_port(const std::string& host) {
@@ -89,7 +92,8 @@ Status ProviderAgent::advance(const JobView& view) {
 
 void ProviderAgent::end_other_runs(const JobView& view, std::uint32_t keep_attempt) {
   for (const AttemptEntry& attempt : view.job.attempts) {
-    if (attempt.number != keep_attempt) static_cast<void>(node_.batch->cancel(run_name(view.job.id, attempt.number)));
+    if (attempt.number != keep_attempt)
+      static_cast<void>(node_.batch->cancel(run_name(view.job.id, attempt.number)));
   }
 }
 
@@ -101,19 +105,22 @@ Status ProviderAgent::fetch_inputs(const JobView& view, const JobFolder& folder)
     UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "spec", folder.spec(), nullptr, 4u << 20));
   }
   if (!file_exists(folder.script())) {
-    UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "script", folder.script(), &order.script_digest, max_script_bytes));
+    UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "script", folder.script(), &order.script_digest,
+                            max_script_bytes));
   }
   UFAB_TRY(make_executable(folder.script()));
   if (order.kind != JobKind::training) return {};
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(folder.spec()));
   if (!file_exists(folder.definition())) {
-    UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "definition", folder.definition(), &spec.definition, 1u << 20));
+    UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "definition", folder.definition(), &spec.definition,
+                            1u << 20));
   }
   if (!file_exists(folder.corpus())) {
     const std::string blob = node_.home.blob(order.data_file_digest);
     if (!file_exists(blob)) {
       UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
-      UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "corpus", blob, &order.data_file_digest, max_corpus_bytes));
+      UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "corpus", blob, &order.data_file_digest,
+                              max_corpus_bytes));
     }
     std::error_code error;
     std::filesystem::create_hard_link(blob, folder.corpus(), error);
@@ -122,15 +129,16 @@ Status ProviderAgent::fetch_inputs(const JobView& view, const JobFolder& folder)
   return {};
 }
 
-Status ProviderAgent::file_lease(const JobView& view, const AttemptEntry& attempt, const MemberEntry& member) {
+Status ProviderAgent::file_lease(const JobView& view, const AttemptEntry& attempt,
+                                 const MemberEntry& member) {
   const JobFolder folder(node_.home, view.job.id);
   UFAB_TRY(fetch_inputs(view, folder));
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(folder.spec()));
   const ProviderConfig& provider = *node_.config.provider;
   const std::uint64_t slots = std::uint64_t{spec.options.tasks} * spec.options.cpus_per_task;
   if (slots > provider.slots) {
-    return Error{ErrorCode::limit, "declined: the job wants " + std::to_string(slots) + " processors, this provider offers " +
-                                       std::to_string(provider.slots)};
+    return Error{ErrorCode::limit, "declined: the job wants " + std::to_string(slots) +
+                                       " processors, this provider offers " + std::to_string(provider.slots)};
   }
   UFAB_TRY(make_folders(folder.attempt(attempt.number), 0700));
   const std::string key_path = folder.attempt(attempt.number) + "/bridge.key";
@@ -172,7 +180,8 @@ Status ProviderAgent::fetch_resume_checkpoint(const JobView& view, const Attempt
     for (const MemberEntry& member : earlier->members) {
       const auto found = view.organisations.find(member.share.organisation);
       if (found == view.organisations.end() || found->first == node_.chain->self()) continue;
-      const Status status = fetch_job_file(node_, found->second, job.id, name, destination, nullptr, max_checkpoint_bytes);
+      const Status status =
+          fetch_job_file(node_, found->second, job.id, name, destination, nullptr, max_checkpoint_bytes);
       if (status.ok()) return {};
       reasons = status.error().message;
     }
@@ -212,9 +221,11 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
       UFAB_TRY(fetch_resume_checkpoint(view, attempt));
       const std::uint64_t step = attempt.window_first * job.order.window_steps;
       UFAB_ASSIGN(gang.resume, resolve_job_file(node_.home, job.id,
-                                                   "checkpoint:" + std::to_string(attempt.number) + ":" + std::to_string(step)));
+                                                "checkpoint:" + std::to_string(attempt.number) + ":" +
+                                                    std::to_string(step)));
     }
-    UFAB_TRY(write_file_atomic(folder.attempt(attempt.number) + "/gang.json", as_bytes(gang_json(gang) + "\n")));
+    UFAB_TRY(
+        write_file_atomic(folder.attempt(attempt.number) + "/gang.json", as_bytes(gang_json(gang) + "\n")));
   }
 
   const bool own_job = job.owner == self;
@@ -290,14 +301,16 @@ Status ProviderAgent::countersign(const JobView& view, const AttemptEntry& attem
   signature.job = job.id;
   signature.attempt = attempt.number;
   for (const auto& [number, window] : job.windows) {
-    if (window.attempt != attempt.number || me >= window.receipts.size() || !window.receipts[me].filed) continue;
+    if (window.attempt != attempt.number || me >= window.receipts.size() || !window.receipts[me].filed)
+      continue;
     const Receipt& own = window.receipts[me].receipt;
     for (std::size_t other = 0; other < window.receipts.size(); ++other) {
       const MemberReceipt& entry = window.receipts[other];
       const bool agreed = (entry.countersigned >> me & 1) != 0;
       if (other == me || !entry.filed || agreed || signature.receipts.size() == receipts_max) continue;
       // A member whose digests differ gets no signature: the ledger then sees a dispute.
-      if (entry.receipt.start_digest != own.start_digest || entry.receipt.end_digest != own.end_digest) continue;
+      if (entry.receipt.start_digest != own.start_digest || entry.receipt.end_digest != own.end_digest)
+        continue;
       signature.receipts.push_back({number, entry.receipt.provider, entry.digest});
     }
   }
@@ -316,7 +329,8 @@ Status ProviderAgent::file_usage(const JobView& view, const AttemptEntry& attemp
   usage.job = job.id;
   usage.attempt = attempt.number;
   usage.cpu_us = status->cpu_us;
-  usage.wall_us = status->end_us > status->start_us ? static_cast<std::uint64_t>(status->end_us - status->start_us) : 0;
+  usage.wall_us =
+      status->end_us > status->start_us ? static_cast<std::uint64_t>(status->end_us - status->start_us) : 0;
   usage.memory_peak_bytes = status->max_rss_kib * 1024;
   usage.exit_code = static_cast<std::uint32_t>(status->exit_code);
   usage.signal = static_cast<std::uint32_t>(status->signal);

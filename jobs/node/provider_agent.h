@@ -1,5 +1,5 @@
-// The provider's side of jobs, driven by the ledger alone: every tick compares what the ledger says with what is
-// here and does the next thing. All of it may be repeated, so a node that was killed goes on where it was.
+// The provider's side of jobs, driven by the ledger alone: every tick compares what the ledger says with what
+// is here and does the next thing. All of it may be repeated, so a node that was killed goes on where it was.
 //
 //   our share in an attempt, not leased yet      → file a lease (fresh bridge key, address)
 //   every member has leased                      → fetch script, definition, corpus; start the script

@@ -1,4 +1,5 @@
-// The environment in which a provider runs a job's script: Slurm's variables as sbatch sets them, and the fabric's.
+// The environment in which a provider runs a job's script: Slurm's variables as sbatch sets them, and the
+// fabric's.
 //
 //   UFAB_JOB_ID UFAB_ATTEMPT        the ledger's numbers
 //   UFAB_PROVIDER UFAB_PROVIDERS    this organisation; how many train together

@@ -20,7 +20,8 @@ SpeedMeasurement measure_speed(std::uint32_t threads, double seconds) {
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(batch * config.context));
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * 37 % 256);
   const auto pass = [&] {
-    static_cast<void>(model.forward_backward(parameters, tokens, tokens, [](std::size_t, std::span<const float>) {}));
+    static_cast<void>(
+        model.forward_backward(parameters, tokens, tokens, [](std::size_t, std::span<const float>) {}));
   };
   pass();
   const auto start = Clock::now();
@@ -34,7 +35,8 @@ SpeedMeasurement measure_speed(std::uint32_t threads, double seconds) {
   const std::uint64_t done = passes * tokens.size();
   SpeedMeasurement result;
   result.tokens_per_s = static_cast<std::uint64_t>(static_cast<double>(done) / elapsed);
-  result.mflops = static_cast<std::uint64_t>(static_cast<double>(kernels::gpt2_train_flop(config, done)) / elapsed / 1e6);
+  result.mflops =
+      static_cast<std::uint64_t>(static_cast<double>(kernels::gpt2_train_flop(config, done)) / elapsed / 1e6);
   result.threads = static_cast<std::uint32_t>(used);
   result.backend = kernels::backend_name(backend->kind());
   return result;

@@ -28,11 +28,12 @@ Result<TrainingPlan> plan_training(const std::string& definition_path, const std
   plan.steps = static_cast<std::uint64_t>(definition.steps);
   plan.window_steps = static_cast<std::uint32_t>(definition.window);
   plan.micro_batches = static_cast<std::uint32_t>(definition.micro_batches);
-  plan.flop_per_micro_batch =
-      kernels::gpt2_train_flop(model, static_cast<std::uint64_t>(definition.micro_batch * definition.seq_len));
+  plan.flop_per_micro_batch = kernels::gpt2_train_flop(
+      model, static_cast<std::uint64_t>(definition.micro_batch * definition.seq_len));
   const auto per_step = checked_mul(plan.flop_per_micro_batch, plan.micro_batches);
   if (!per_step || !checked_mul(*per_step, plan.steps)) {
-    return Error{ErrorCode::limit, definition_path + ": the job is more than 18 exaFLOP, this version's bound"};
+    return Error{ErrorCode::limit,
+                 definition_path + ": the job is more than 18 exaFLOP, this version's bound"};
   }
   return plan;
 }

@@ -1,4 +1,5 @@
-// What a training job's definition and corpus come to: the figures that the order states and the price follows from.
+// What a training job's definition and corpus come to: the figures that the order states and the price
+// follows from.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,8 @@ struct TrainingPlan {
   std::uint64_t parameters = 0;
 };
 
-// `data` overrides the definition's corpus when not empty; relative corpora are looked for beside the definition.
+// `data` overrides the definition's corpus when not empty; relative corpora are looked for beside the
+// definition.
 [[nodiscard]] Result<TrainingPlan> plan_training(const std::string& definition_path, const std::string& data);
 
 }  // namespace ufab::jobs

@@ -18,8 +18,8 @@ constexpr std::uint64_t max_claims_bytes = std::uint64_t{1} << 30;
 constexpr std::uint64_t verify_time_limit_s = 24 * 3600;
 
 std::string run_name_of(JobId job, const WindowEntry& window, int attempt) {
-  return "verify-" + std::to_string(job) + "-" + std::to_string(window.attempt) + "-" + std::to_string(window.window) +
-         "-" + std::to_string(attempt);
+  return "verify-" + std::to_string(job) + "-" + std::to_string(window.attempt) + "-" +
+         std::to_string(window.window) + "-" + std::to_string(attempt);
 }
 
 // Runs of a verifier differ from the providers' on purpose: equal digests then say more.
@@ -39,7 +39,8 @@ void Verifier::tick() {
   };
   const auto views = view_jobs(*node_.chain, [&](const JobEntry& job) {
     return job.phase == JobPhase::validating &&
-           std::any_of(job.windows.begin(), job.windows.end(), [&](const auto& entry) { return is_mine(entry.second); });
+           std::any_of(job.windows.begin(), job.windows.end(),
+                       [&](const auto& entry) { return is_mine(entry.second); });
   });
   for (const JobView& view : views) {
     for (const auto& [number, window] : view.job.windows) {
@@ -79,14 +80,15 @@ Status Verifier::advance(const JobView& view, const WindowEntry& window) {
     run.slots = slots;
     run.time_limit_s = verify_time_limit_s;
     UFAB_TRY(node_.batch->start(run));
-    node_.log("job " + std::to_string(view.job.id) + ": re-executing window " + std::to_string(window.window));
+    node_.log("job " + std::to_string(view.job.id) + ": re-executing window " +
+              std::to_string(window.window));
     return {};
   }
   if (status->state != RunState::ended) return {};
   if (file_exists(folder + "/verdict.json")) return vote(view, window, folder);
   ++tries;
-  return Error{ErrorCode::io, "re-execution ended without a verdict (exit code " + std::to_string(status->exit_code) +
-                                  "); see " + folder + "/output"};
+  return Error{ErrorCode::io, "re-execution ended without a verdict (exit code " +
+                                  std::to_string(status->exit_code) + "); see " + folder + "/output"};
 }
 
 Status Verifier::prepare(const JobView& view, const WindowEntry& window, const std::string& folder) {
@@ -96,12 +98,14 @@ Status Verifier::prepare(const JobView& view, const WindowEntry& window, const s
   const OrgEntry& owner = view.organisations.at(job.owner);
   UFAB_TRY(make_folders(folder, 0700));
   if (!file_exists(folder + "/definition.toml")) {
-    UFAB_TRY(fetch_job_file(node_, owner, job.id, "definition", folder + "/definition.toml", nullptr, 1u << 20));
+    UFAB_TRY(
+        fetch_job_file(node_, owner, job.id, "definition", folder + "/definition.toml", nullptr, 1u << 20));
   }
   const std::string blob = node_.home.blob(order.data_file_digest);
   if (!file_exists(blob)) {
     UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
-    UFAB_TRY(fetch_job_file(node_, owner, job.id, "corpus", blob, &order.data_file_digest, max_checkpoint_bytes));
+    UFAB_TRY(
+        fetch_job_file(node_, owner, job.id, "corpus", blob, &order.data_file_digest, max_checkpoint_bytes));
   }
 
   Gang gang;
@@ -116,8 +120,8 @@ Status Verifier::prepare(const JobView& view, const WindowEntry& window, const s
                             member.share.micro_batch_first, member.share.micro_batch_count});
     const std::string claims = folder + "/claims/" + organisation.name;
     UFAB_TRY(make_folders(claims + "/contributions", 0700));
-    UFAB_TRY(fetch_job_file(node_, organisation, job.id, "windows:" + attempt_text, claims + "/windows.jsonl", nullptr,
-                            max_claims_bytes));
+    UFAB_TRY(fetch_job_file(node_, organisation, job.id, "windows:" + attempt_text, claims + "/windows.jsonl",
+                            nullptr, max_claims_bytes));
     UFAB_TRY(fetch_job_file(node_, organisation, job.id,
                             "contributions:" + attempt_text + ":" + std::to_string(window.window),
                             contributions_path(claims, window.window), nullptr, max_claims_bytes));
@@ -175,7 +179,8 @@ Status Verifier::vote(const JobView& view, const WindowEntry& window, const std:
     finding.micro_batch = found->micro_batch.value_or(0);
     vote.findings.push_back(finding);
   }
-  const bool good = std::none_of(vote.findings.begin(), vote.findings.end(), [](const auto& f) { return f.bad; });
+  const bool good =
+      std::none_of(vote.findings.begin(), vote.findings.end(), [](const auto& f) { return f.bad; });
   const auto submitted = node_.chain->submit(std::move(vote));
   if (!submitted) return submitted.error().within("vote");
   node_.log("job " + std::to_string(view.job.id) + ": window " + std::to_string(window.window) +

@@ -1,5 +1,5 @@
-// The verifier's side: re-executes the windows that the ledger assigned to this organisation, on ranks and threads
-// of its own choosing, and votes. Driven by the ledger like the provider's agent, and as repeatable.
+// The verifier's side: re-executes the windows that the ledger assigned to this organisation, on ranks and
+// threads of its own choosing, and votes. Driven by the ledger like the provider's agent, and as repeatable.
 #pragma once
 
 #include <map>

@@ -12,9 +12,9 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array error_codes{ErrorCode::usage,    ErrorCode::invalid, ErrorCode::not_found, ErrorCode::denied,
-                                 ErrorCode::conflict, ErrorCode::limit,   ErrorCode::io,        ErrorCode::corrupt,
-                                 ErrorCode::unavailable, ErrorCode::timeout};
+constexpr std::array error_codes{
+    ErrorCode::usage, ErrorCode::invalid, ErrorCode::not_found, ErrorCode::denied,      ErrorCode::conflict,
+    ErrorCode::limit, ErrorCode::io,      ErrorCode::corrupt,   ErrorCode::unavailable, ErrorCode::timeout};
 
 Bytes encode(const json::object& object, ByteView body) {
   Writer writer;
@@ -55,7 +55,9 @@ Result<Request> decode_request(ByteView payload) {
   return Request{std::move(method), params->get_object(), std::move(decoded.body)};
 }
 
-Bytes encode_answer(const Answer& answer) { return encode(answer.result, answer.body); }
+Bytes encode_answer(const Answer& answer) {
+  return encode(answer.result, answer.body);
+}
 
 Result<Answer> decode_answer(ByteView payload) {
   UFAB_ASSIGN(Decoded decoded, decode(payload));

@@ -1,6 +1,7 @@
 // What nodes and the command line say to each other inside a frame (fabric/net/link.h).
 //
-// Frame type 1: request, 2: answer, 3: error. The frame's id pairs a request with its answer. Payload, canonical:
+// Frame type 1: request, 2: answer, 3: error. The frame's id pairs a request with its answer. Payload,
+// canonical:
 //   blob json   an object: a request's {"method": NAME, "params": {…}}, an answer's result, or an error's
 //               {"code": NAME, "message": LINE}
 //   blob body   bytes that JSON would only inflate: records, blocks, pieces of files

@@ -79,7 +79,8 @@ struct RpcServer::State {
         return;
       }
       const auto request = decode_request(frame->payload);
-      const Result<Answer> answer = request.ok() ? handler(link.peer(), *request) : Result<Answer>(request.error());
+      const Result<Answer> answer =
+          request.ok() ? handler(link.peer(), *request) : Result<Answer>(request.error());
       if (answer.ok()) {
         reply.type = frame_answer;
         reply.payload = encode_answer(*answer);

@@ -24,7 +24,8 @@ BrokerRequest training(std::uint32_t min, std::uint32_t max) {
 }
 
 TEST(Broker, SharesFollowMeasuredSpeed) {
-  const auto offer = make_offer(training(3, 3), {provider("a", 100, 5), provider("b", 500, 5), provider("c", 200, 5)});
+  const auto offer =
+      make_offer(training(3, 3), {provider("a", 100, 5), provider("b", 500, 5), provider("c", 200, 5)});
   ASSERT_TRUE(offer.ok()) << offer.error().message;
   ASSERT_EQ(offer->members.size(), 3U);
   EXPECT_EQ(offer->members[0].organisation, "b");
@@ -36,7 +37,8 @@ TEST(Broker, SharesFollowMeasuredSpeed) {
 }
 
 TEST(Broker, TheCheapestAreChosenAndPreferenceComesFirst) {
-  const std::vector<ProviderCapacity> all{provider("a", 100, 9), provider("b", 100, 1), provider("c", 100, 5)};
+  const std::vector<ProviderCapacity> all{provider("a", 100, 9), provider("b", 100, 1),
+                                          provider("c", 100, 5)};
   const auto cheapest = make_offer(training(1, 1), all).value();
   EXPECT_EQ(cheapest.members[0].organisation, "b");
   BrokerRequest request = training(1, 1);
@@ -69,8 +71,8 @@ TEST(Broker, AnOrdinaryScriptIsPricedByItsTimeLimit) {
 
 TEST(Broker, SharesAddUpAndLeaveNobodyOut) {
   EXPECT_TRUE(rc::check("shares", [] {
-    const auto weights = *rc::gen::nonEmpty(rc::gen::container<std::vector<std::uint64_t>>(
-        rc::gen::inRange<std::uint64_t>(1, 1'000'000)));
+    const auto weights = *rc::gen::nonEmpty(
+        rc::gen::container<std::vector<std::uint64_t>>(rc::gen::inRange<std::uint64_t>(1, 1'000'000)));
     const auto total = static_cast<std::uint32_t>(weights.size()) + *rc::gen::inRange<std::uint32_t>(0, 1000);
     const auto shares = cut_shares(total, weights);
     RC_ASSERT(std::accumulate(shares.begin(), shares.end(), 0U) == total);
