@@ -7,8 +7,8 @@
 
 #include "accounting/audit/audit.h"
 #include "accounting/audit/walk.h"
-#include "accounting/merkle.h"
 #include "fabric/base/codec.h"
+#include "fabric/base/merkle.h"
 
 namespace ufab {
 

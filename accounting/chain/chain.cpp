@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "accounting/merkle.h"
+#include "fabric/base/merkle.h"
 
 namespace ufab {
 

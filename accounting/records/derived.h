@@ -165,7 +165,7 @@ struct Settlement {
 };
 
 // amount = emission × merit / Σ merit (largest remainder), merit = verified work × uptime × quality; see
-// accounting/hpos/reward.h.
+// accounting/hpos/hpos.h.
 struct Reward {
   static constexpr RecordType type = RecordType::reward;
   std::uint64_t epoch = 0;

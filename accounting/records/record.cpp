@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "accounting/merkle.h"
 #include "accounting/records/codec.h"
+#include "fabric/base/merkle.h"
 
 namespace ufab {
 

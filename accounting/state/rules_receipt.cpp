@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include "accounting/merkle.h"
 #include "accounting/state/transition.h"
+#include "fabric/base/merkle.h"
 
 namespace ufab {
 

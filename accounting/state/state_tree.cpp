@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "accounting/merkle.h"
+#include "fabric/base/merkle.h"
 
 namespace ufab {
 

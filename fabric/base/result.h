@@ -95,12 +95,13 @@ using Status = Result<void>;
 }  // namespace ufab
 
 // UFAB_TRY(status_expression): returns the error of a failed Status or Result from the enclosing function.
-#define UFAB_TRY(expression)             \
-  do {                                   \
-    auto ufab_try_result = (expression); \
-    if (!ufab_try_result.ok()) {         \
-      return ufab_try_result.error();    \
-    }                                    \
+#define UFAB_TRY(expression) UFAB_TRY_INNER(UFAB_CONCAT(ufab_try_, __LINE__), expression)
+#define UFAB_TRY_INNER(holder, expression) \
+  do {                                     \
+    auto&& holder = (expression);          \
+    if (!holder.ok()) {                    \
+      return holder.error();               \
+    }                                      \
   } while (false)
 
 #define UFAB_CONCAT_INNER(a, b) a##b

@@ -1,6 +1,7 @@
-// What toml++ is compiled with, in every file that includes it (the root CMakeLists.txt names them). Its parser
-// asserts where it should report ("a.b/c = 1" ends the process, found by tests/fuzz/definition.cpp): definitions
-// come from other organisations, so a failed assertion is an exception, which whoever parses catches.
+// What toml++ is compiled with; fabric/base/toml.h is the way to it. Its parser asserts where it should
+// report
+// ("a.b/c = 1" ends the process, found by tests/fuzz/definition.cpp): definitions come from other
+// organisations, so a failed assertion is an exception, which whoever parses catches.
 #pragma once
 
 #include <stdexcept>

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <bit>
-
 #include "fabric/base/codec.h"
 #include "fabric/base/file.h"
+#include "fabric/base/merkle.h"
 #include "fabric/train/state.h"
 
 namespace ufab {
@@ -19,29 +18,16 @@ void encode_step(Writer& writer, const StepContribution& step) {
   for (const std::uint64_t fingerprint : step.fingerprints) writer.u64(fingerprint);
 }
 
-// RFC 9162 section 2.1.1 over leaf hashes.
-Digest merkle_hash(std::span<const Digest> leaves) {
-  if (leaves.size() == 1) return leaves[0];
-  const std::size_t left = std::bit_floor(leaves.size() - 1);
-  Bytes node{1};
-  for (const Digest& child : {merkle_hash(leaves.first(left)), merkle_hash(leaves.subspan(left))}) {
-    node.insert(node.end(), child.bytes.begin(), child.bytes.end());
-  }
-  return sha256(node);
-}
-
 }  // namespace
 
 Digest Contributions::root() const {
-  if (steps.empty()) return sha256(ByteView{});
   std::vector<Digest> leaves;
   for (const StepContribution& step : steps) {
     Writer leaf;
-    leaf.u8(0);
     encode_step(leaf, step);
-    leaves.push_back(sha256(leaf.bytes()));
+    leaves.push_back(merkle::leaf_hash(leaf.bytes()));
   }
-  return merkle_hash(leaves);
+  return merkle::root(leaves);
 }
 
 Bytes encode_contributions(const Contributions& contributions) {

@@ -1,7 +1,6 @@
 #include "fabric/train/definition.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +10,7 @@
 
 #include "fabric/base/codec.h"
 #include "fabric/base/file.h"
+#include "fabric/base/toml.h"
 #include "kernels/semantics.h"
 
 namespace ufab {

@@ -1,5 +1,6 @@
 #include <boost/json.hpp>
 #include <cstdio>
+#include <filesystem>
 
 #include "jobs/cli/verbs.h"
 #include "jobs/rpc/client.h"
@@ -14,6 +15,11 @@ Result<Answer> ask_node(const Invocation& invocation, const std::string& method,
     return Error{ErrorCode::not_found, home.path() + " is no home yet; `ufab init` makes one"};
   UFAB_ASSIGN(RpcClient client, RpcClient::connect_home(home.socket()));
   return client.call({method, std::move(params), std::move(body)}, std::chrono::seconds(timeout_s));
+}
+
+std::string program_beside(const char* name) {
+  std::error_code error;
+  return (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / name).string();
 }
 
 void print_json(const boost::json::object& object) {

@@ -45,11 +45,6 @@ Result<std::string> default_organisation() {
   return text;
 }
 
-std::string program_beside(const char* name) {
-  std::error_code error;
-  return (fs::read_symlink("/proc/self/exe", error).parent_path() / name).string();
-}
-
 // Waits until the node of a home answers, or its process has ended.
 Status wait_until_up(const Home& home, pid_t child) {
   for (int i = 0; i < 600; ++i) {

@@ -27,11 +27,6 @@ std::uint64_t machine_memory_mib() {
   return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page) >> 20;
 }
 
-std::string program_beside(const char* name) {
-  std::error_code error;
-  return (fs::read_symlink("/proc/self/exe", error).parent_path() / name).string();
-}
-
 bool on_path(const std::string& program) {
   const char* path = std::getenv("PATH");
   std::string_view rest = path == nullptr ? "" : path;

@@ -48,6 +48,9 @@ VerbResult verb_model(const Invocation& invocation, Words words);
 [[nodiscard]] Result<Answer> ask_node(const Invocation& invocation, const std::string& method,
                                       boost::json::object params, Bytes body = {}, int timeout_s = 30);
 
+// The path of another of this project's programs: they are installed in one folder.
+[[nodiscard]] std::string program_beside(const char* name);
+
 // Prints a JSON object on one line.
 void print_json(const boost::json::object& object);
 // "7" or "job 7"; ErrorCode::usage otherwise.

@@ -55,6 +55,8 @@ class Gateway {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds ask_wait{5};  // for another node's answer
+
   struct Watch {  // what is known of a job beyond ledger and disk; lost at a restart without harm
     Clock::time_point attempt_seen;
     std::uint32_t attempt = 0;
@@ -85,6 +87,9 @@ class Gateway {
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_
 };
+
+// What a job asks of the broker.
+[[nodiscard]] BrokerRequest broker_request(const JobSpec& spec);
 
 // Answers "job.progress" for a run of this node.
 [[nodiscard]] Answer local_progress(const NodeContext& node, JobId job, std::uint32_t attempt);

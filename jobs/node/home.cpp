@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "fabric/base/file.h"
+#include "fabric/base/toml.h"
 #include "jobs/script/values.h"
 
 namespace ufab::jobs {

@@ -1,5 +1,7 @@
 #include "jobs/node/job_files.h"
 
+#include <filesystem>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,6 +112,16 @@ Status fetch_job_file(const NodeContext& node, const OrgEntry& from, JobId job, 
     }
   }
   return rename_durable(part, destination);
+}
+
+Status link_or_copy(const std::string& from, const std::string& to) {
+  std::error_code error;
+  std::filesystem::create_hard_link(from, to, error);
+  if (error) {
+    std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, error);
+  }
+  if (error) return Error{ErrorCode::io, to + ": " + error.message()};
+  return {};
 }
 
 }  // namespace ufab::jobs

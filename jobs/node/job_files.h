@@ -55,4 +55,7 @@ inline constexpr std::size_t piece_bytes = 4u << 20;
                                     const std::string& name, const std::string& destination,
                                     const Digest* digest, std::uint64_t max_bytes);
 
+// A second name for a file, or a copy of it where file systems differ.
+[[nodiscard]] Status link_or_copy(const std::string& from, const std::string& to);
+
 }  // namespace ufab::jobs

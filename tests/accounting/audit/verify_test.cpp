@@ -8,7 +8,7 @@
 #include "accounting/audit/audit.h"
 #include "accounting/ledger.h"
 #include "accounting/log/segment_log.h"
-#include "accounting/merkle.h"
+#include "fabric/base/merkle.h"
 #include "tests/accounting/support/folder.h"
 #include "tests/accounting/support/world.h"
 

@@ -1,5 +1,5 @@
 // RFC 9162 trees against the published reference tree of Certificate Transparency (eight leaves).
-#include "accounting/merkle.h"
+#include "fabric/base/merkle.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "accounting/merkle.h"
+#include "fabric/base/merkle.h"
 
 #include <bit>
 

@@ -1,0 +1,219 @@
+// Submissions: the offer, what must be durable before the order, the order itself, and the outbox they wait
+// in.
+#include <boost/json.hpp>
+#include <filesystem>
+
+#include "fabric/base/file.h"
+#include "jobs/node/gateway.h"
+
+namespace ufab::jobs {
+
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t escrow_margin_ppm = 200'000;
+
+json::object offer_to_json(const JobOffer& offer, std::uint64_t budget) {
+  json::array members;
+  for (const OfferMember& member : offer.members) {
+    members.push_back(json::object{{"organisation", member.organisation},
+                                   {"first_micro_batch", member.first_micro_batch},
+                                   {"micro_batches", member.micro_batches},
+                                   {"cost_micro", member.cost_micro}});
+  }
+  return {{"schema", "ufab.offer/1"},
+          {"members", members},
+          {"cost_micro", offer.cost_micro},
+          {"escrow_micro", budget},
+          {"expected_s", offer.expected_s}};
+}
+
+}  // namespace
+
+BrokerRequest broker_request(const JobSpec& spec) {
+  BrokerRequest request;
+  const SubmitOptions& options = spec.options;
+  request.providers_min = options.providers.min;
+  request.providers_max = options.providers.max;
+  request.slots = options.tasks * options.cpus_per_task;
+  request.memory_mib = options.memory_limit_mib();
+  request.max_price_micro = options.max_price_micro;
+  request.prefer = options.prefer;
+  request.shares = options.shares;
+  request.time_limit_s = std::uint64_t{options.time_limit_minutes.value_or(60)} * 60;
+  return request;
+}
+
+std::vector<ProviderCapacity> Gateway::capacities() const {
+  return node_.chain->read([](const State& state) {
+    std::vector<ProviderCapacity> all;
+    for (const auto& [id, entry] : state.organisations()) {
+      if (!entry.provider) continue;
+      const ProviderOffer& offer = entry.provider->offer;
+      ProviderCapacity capacity;
+      capacity.organisation = entry.name;
+      capacity.speed_mflops = offer.mflops;
+      capacity.slots = offer.ranks * offer.threads;
+      capacity.memory_mib = offer.memory_bytes >> 20;
+      capacity.price_micro_per_tflop = offer.price_per_tflop;
+      capacity.price_micro_per_cpu_hour = offer.price_per_cpu_hour;
+      capacity.accepts_work =
+          entry.provider->status == ProviderStatus::active && state.stake(id) >= state.params().stake_min;
+      all.push_back(std::move(capacity));
+    }
+    return all;
+  });
+}
+
+Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
+  const json::value* spec_json = params.if_contains("spec");
+  if (spec_json == nullptr) return Error{ErrorCode::invalid, "field 'spec' is missing"};
+  UFAB_ASSIGN(JobSpec spec, job_spec_from_json(*spec_json));
+  UFAB_ASSIGN(const std::string train, json_text(params, "train"));
+  UFAB_ASSIGN(const std::string data, json_text(params, "data"));
+  spec.script = sha256(script);
+  spec.training = !train.empty();
+
+  const OrgId self = node_.chain->self();
+  if (self == 0)
+    return Error{ErrorCode::conflict, "this organisation is not on the chain yet; try again in a moment"};
+  if (!spec.idempotency_key.empty()) {
+    const auto known = node_.chain->read(
+        [&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
+    if (known) return Answer{{{"job", *known}, {"known", true}}, {}};
+  } else {
+    spec.idempotency_key = "auto-" + sha256(KeyPair::generate().public_key().view()).hex().substr(0, 24);
+  }
+
+  BrokerRequest request = broker_request(spec);
+  TrainingPlan plan;
+  if (spec.training) {
+    auto planned = plan_training(train, data);
+    if (!planned) return planned.error();
+    plan = *planned;
+    spec.definition = plan.definition_file_digest;
+    spec.data = plan.data_file_digest;
+    request.steps = plan.steps;
+    request.micro_batches = plan.micro_batches;
+    request.flop_per_micro_batch = plan.flop_per_micro_batch;
+  }
+  UFAB_ASSIGN(const JobOffer offer, make_offer(request, capacities()));
+
+  const std::uint64_t fee_ppm = node_.chain->read([](const State& state) { return state.params().fee_ppm; });
+  std::uint64_t budget = spec.options.budget_micro;
+  const std::uint64_t with_fee = offer.cost_micro + part_ppm(offer.cost_micro, fee_ppm) + 1;
+  if (budget == 0) budget = with_fee + part_ppm(with_fee, escrow_margin_ppm);
+  json::object answer{{"offer", offer_to_json(offer, budget)}};
+  if (spec.training) {
+    answer["parameters"] = plan.parameters;
+    answer["work_flop"] = plan.flop_per_micro_batch * plan.micro_batches * plan.steps;
+    answer["steps"] = plan.steps;
+  }
+  if (budget < with_fee) {
+    return Error{ErrorCode::conflict, "the offer costs " + format_amount(with_fee) +
+                                          " with its fee, the budget is " + format_amount(budget) +
+                                          "; raise --budget or lower the work"};
+  }
+  const std::uint64_t balance = node_.chain->read([&](const State& state) { return state.balance(self); });
+  if (balance < budget) {
+    return Error{ErrorCode::conflict, "the budget of " + format_amount(budget) +
+                                          " is more than the balance of " + format_amount(balance)};
+  }
+  if (json_flag(params, "test_only")) return Answer{std::move(answer), {}};
+
+  // Everything that the job needs is durable here before its order exists.
+  const std::string outbox = node_.home.file("outbox/" + sha256(spec.idempotency_key).hex().substr(0, 32));
+  UFAB_TRY(make_folders(outbox, 0700));
+  UFAB_TRY(make_folders(node_.home.file("jobs"), 0700));
+  UFAB_TRY(write_file_atomic(outbox + "/script", script, 0700));
+  if (spec.training) {
+    UFAB_ASSIGN(const Bytes definition, read_file(train, 1u << 20));
+    if (sha256(definition) != plan.definition_file_digest) {
+      return Error{ErrorCode::conflict, train + ": changed while it was submitted"};
+    }
+    UFAB_TRY(write_file_atomic(outbox + "/definition.toml", definition));
+    const std::string blob = node_.home.blob(plan.data_file_digest);
+    if (!file_exists(blob)) {
+      UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
+      std::error_code error;
+      fs::copy_file(plan.corpus_path, blob + ".part", fs::copy_options::overwrite_existing, error);
+      if (error) return Error{ErrorCode::io, plan.corpus_path + ": " + error.message()};
+      UFAB_ASSIGN(const Digest copied, sha256_file(blob + ".part"));
+      if (copied != plan.data_file_digest) {
+        return Error{ErrorCode::conflict, plan.corpus_path + ": changed while it was submitted"};
+      }
+      UFAB_TRY(rename_durable(blob + ".part", blob));
+    }
+    if (!file_exists(outbox + "/corpus.h5")) UFAB_TRY(link_or_copy(blob, outbox + "/corpus.h5"));
+  }
+  UFAB_TRY(save_job_spec(outbox + "/spec.json", spec));
+
+  JobOrder order;
+  order.kind = spec.training ? JobKind::training : JobKind::batch;
+  order.name = spec.name;
+  order.idempotency_key = spec.idempotency_key;
+  order.script_digest = spec.script;
+  order.definition_digest = plan.definition_digest;
+  order.data_file_digest = plan.data_file_digest;
+  order.data_content_digest = plan.data_content_digest;
+  order.semantics_version = plan.semantics_version;
+  order.steps = plan.steps;
+  order.window_steps = plan.window_steps;
+  order.micro_batches = plan.micro_batches;
+  order.flop_per_micro_batch = plan.flop_per_micro_batch;
+  const std::uint64_t any_price = std::numeric_limits<std::uint32_t>::max();
+  const std::uint64_t max_price =
+      spec.options.max_price_micro != 0 ? spec.options.max_price_micro : any_price;
+  order.price_max_per_tflop = spec.training ? max_price : 0;
+  order.price_max_per_cpu_hour = spec.training ? 0 : max_price;
+  order.budget = budget;
+  order.verify_rate_ppm = spec.training && !spec.options.verify.none ? spec.options.verify.rate_ppm : 0;
+  order.providers_min = static_cast<std::uint16_t>(spec.options.providers.min);
+  order.providers_max = static_cast<std::uint16_t>(spec.options.providers.max);
+  const auto submitted = node_.chain->submit(order);
+  if (!submitted) {
+    const ErrorCode code = submitted.error().code;
+    if (code != ErrorCode::unavailable && code != ErrorCode::timeout) {
+      std::error_code error;
+      fs::remove_all(outbox, error);
+    }
+    return submitted.error().within("order");
+  }
+  const auto job = node_.chain->read(
+      [&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
+  if (!job)
+    return Error{ErrorCode::unavailable,
+                 "the order is on the ledger, this node has not seen it yet; see `ufab queue`"};
+  adopt_outbox();
+  answer["job"] = *job;
+  node_.log("job " + std::to_string(*job) + ": ordered, " + format_amount(budget) + " in escrow");
+  return Answer{std::move(answer), {}};
+}
+
+void Gateway::adopt_outbox() {
+  const std::lock_guard lock(mutex_);
+  const OrgId self = node_.chain->self();
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(node_.home.file("outbox"), error)) {
+    const auto spec = load_job_spec((entry.path() / "spec.json").string());
+    if (!spec) continue;  // a submission that was cut off before its order
+    const auto job = node_.chain->read(
+        [&](const State& state) { return state.job_by_idempotency_key(self, spec->idempotency_key); });
+    if (!job) continue;
+    const std::string folder = node_.home.job_folder(*job);
+    if (file_exists(folder + "/spec.json")) continue;
+    if (spec->options.hold) static_cast<void>(write_file_atomic((entry.path() / "held").string(), {}));
+    // Two steps of one node may have made the folder for attempts already; the owner's files go in beside.
+    fs::create_directories(folder, error);
+    for (const auto& file : fs::directory_iterator(entry.path(), error)) {
+      if (file.path().filename() != "spec.json")
+        fs::rename(file.path(), folder / file.path().filename(), error);
+    }
+    static_cast<void>(rename_durable((entry.path() / "spec.json").string(), folder + "/spec.json"));
+    fs::remove_all(entry.path(), error);
+  }
+}
+
+}  // namespace ufab::jobs
