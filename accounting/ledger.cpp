@@ -27,6 +27,7 @@ std::uint64_t system_now_us() {
 
 struct Waiting {
   Record record;
+  Bytes encoding;                                // of the record
   std::optional<Result<SubmitOutcome>> outcome;  // set when done
   bool on_chain = false;
 };
@@ -135,9 +136,9 @@ struct Ledger::Impl {
 
   // Makes one block from everything that waits. Precondition: the caller has set `busy`.
   [[nodiscard]] Status make_block(std::vector<std::shared_ptr<Waiting>>& batch) {
-    std::vector<Record> records;
+    std::vector<SubmittedRecord> records;
     records.reserve(batch.size());
-    for (const auto& item : batch) records.push_back(item->record);
+    for (const auto& item : batch) records.push_back({&item->record, item->encoding});
     Head fresh;
     {
       const std::unique_lock guard(chain_mutex);
@@ -229,9 +230,10 @@ struct Ledger::Impl {
     return next;
   }
 
-  [[nodiscard]] Result<std::shared_ptr<Waiting>> enqueue(Record record) {
+  [[nodiscard]] Result<std::shared_ptr<Waiting>> enqueue(Record record, Bytes encoding) {
     auto item = std::make_shared<Waiting>();
     item->record = std::move(record);
+    item->encoding = std::move(encoding);
     const std::lock_guard guard(queue_mutex);
     if (queue.size() >= waiting_max) {
       return Error{ErrorCode::unavailable,
@@ -256,7 +258,7 @@ struct Ledger::Impl {
     Result<SubmitOutcome>& outcome = *item->outcome;
     // Turned away for its sequence number: perhaps it is a repetition of a record that went through.
     if (!outcome.ok() && !item->on_chain && outcome.error().code == ErrorCode::conflict) {
-      if (auto earlier = known(record_id(item->record))) return std::move(*earlier);
+      if (auto earlier = known(record_id(item->encoding))) return std::move(*earlier);
     }
     return std::move(outcome);
   }
@@ -352,7 +354,8 @@ Result<SubmitOutcome> Ledger::submit(ByteView encoded_record) {
   if (used) {
     if (auto earlier = impl_->known(record_id(encoded_record))) return std::move(*earlier);
   }
-  UFAB_ASSIGN(const std::shared_ptr<Waiting> item, impl_->enqueue(std::move(record)));
+  UFAB_ASSIGN(const std::shared_ptr<Waiting> item,
+              impl_->enqueue(std::move(record), Bytes(encoded_record.begin(), encoded_record.end())));
   return impl_->wait_for(item);
 }
 
@@ -367,8 +370,9 @@ Result<SubmitOutcome> Ledger::sign_and_submit(const KeyPair& key, RecordBody bod
     const std::lock_guard guard(impl_->sign_mutex);
     const std::uint64_t sequence = impl_->next_sequence(key.public_key());
     const Record record = sign_record(chain_id(), key, sequence, impl_->options.now_us(), std::move(body));
-    UFAB_ASSIGN(Record decoded, decode_record(encode_record(record)));  // bounds of the fields
-    UFAB_ASSIGN(item, impl_->enqueue(std::move(decoded)));
+    Bytes encoding = encode_record(record);
+    UFAB_ASSIGN(Record decoded, decode_record(encoding));  // bounds of the fields
+    UFAB_ASSIGN(item, impl_->enqueue(std::move(decoded), std::move(encoding)));
   }
   return impl_->wait_for(item);
 }
