@@ -25,11 +25,16 @@ std::uint64_t system_now_us() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
-struct Waiting {
-  Record record;
-  Bytes encoding;                                // of the record
+// What became of a record.
+struct Fate {
   std::optional<Result<SubmitOutcome>> outcome;  // set when done
   bool on_chain = false;
+};
+
+struct Waiting {
+  Record record;
+  Bytes encoding;  // of the record
+  Fate fate;       // under the queue lock
 };
 
 }  // namespace
@@ -134,8 +139,11 @@ struct Ledger::Impl {
     for (const auto& call : calls) call(fresh);
   }
 
-  // Makes one block from everything that waits. Precondition: the caller has set `busy`.
-  [[nodiscard]] Status make_block(std::vector<std::shared_ptr<Waiting>>& batch) {
+  // Makes one block from `batch`. The fates are returned apart, because those of the batch belong to the
+  // queue lock, which is not held here. Precondition: the caller has set `busy`.
+  [[nodiscard]] Status make_block(const std::vector<std::shared_ptr<Waiting>>& batch,
+                                  std::vector<Fate>& fates) {
+    fates.resize(batch.size());
     std::vector<SubmittedRecord> records;
     records.reserve(batch.size());
     for (const auto& item : batch) records.push_back({&item->record, item->encoding});
@@ -154,19 +162,19 @@ struct Ledger::Impl {
         status = store(made, encode_block(made->block));
       }
       if (!status.ok()) {
-        for (const auto& item : batch) item->outcome.emplace(status.error());
+        for (Fate& fate : fates) fate.outcome.emplace(status.error());
         return status;
       }
       fresh = {made->block.header.height, chain.head_hash(), made->block.header.time_us};
       for (std::size_t i = 0; i < batch.size(); ++i) {
         RecordOutcome& outcome = made->outcomes[i];  // the index does not look at them
-        batch[i]->on_chain = outcome.on_chain;
+        fates[i].on_chain = outcome.on_chain;
         if (!outcome.status.ok()) {
           if (outcome.status.error().code == ErrorCode::unavailable && !outcome.on_chain)
             continue;  // next block
-          batch[i]->outcome.emplace(outcome.status.error());
+          fates[i].outcome.emplace(outcome.status.error());
         } else {
-          batch[i]->outcome.emplace(
+          fates[i].outcome.emplace(
               SubmitOutcome{outcome.id, fresh.height, outcome.position, std::move(outcome.derived)});
         }
       }
@@ -181,10 +189,12 @@ struct Ledger::Impl {
     making.assign(queue.begin(), queue.end());
     queue.clear();
     guard.unlock();
-    const Status status = make_block(making);
+    std::vector<Fate> fates;
+    const Status status = make_block(making, fates);
     guard.lock();
+    for (std::size_t i = 0; i < making.size(); ++i) making[i]->fate = std::move(fates[i]);
     for (auto it = making.rbegin(); it != making.rend(); ++it) {
-      if (!(*it)->outcome) queue.push_front(*it);
+      if (!(*it)->fate.outcome) queue.push_front(*it);
     }
     making.clear();
     busy = false;
@@ -222,7 +232,8 @@ struct Ledger::Impl {
       next = chain.state().next_sequence(signer);
     }
     for (const auto& item : making) {
-      if (item->record.signer == signer && !item->outcome) next = std::max(next, item->record.sequence + 1);
+      if (item->record.signer == signer && !item->fate.outcome)
+        next = std::max(next, item->record.sequence + 1);
     }
     for (const auto& item : queue) {
       if (item->record.signer == signer) next = std::max(next, item->record.sequence + 1);
@@ -246,7 +257,7 @@ struct Ledger::Impl {
   [[nodiscard]] Result<SubmitOutcome> wait_for(const std::shared_ptr<Waiting>& item) {
     {
       std::unique_lock guard(queue_mutex);
-      while (!item->outcome) {
+      while (!item->fate.outcome) {
         if (busy) {
           queue_changed.wait(guard);
         } else {
@@ -255,9 +266,9 @@ struct Ledger::Impl {
         }
       }
     }
-    Result<SubmitOutcome>& outcome = *item->outcome;
+    Result<SubmitOutcome>& outcome = *item->fate.outcome;
     // Turned away for its sequence number: perhaps it is a repetition of a record that went through.
-    if (!outcome.ok() && !item->on_chain && outcome.error().code == ErrorCode::conflict) {
+    if (!outcome.ok() && !item->fate.on_chain && outcome.error().code == ErrorCode::conflict) {
       if (auto earlier = known(record_id(item->encoding))) return std::move(*earlier);
     }
     return std::move(outcome);
