@@ -190,7 +190,7 @@ struct Ledger::Impl {
     queue.clear();
     guard.unlock();
     std::vector<Fate> fates;
-    const Status status = make_block(making, fates);
+    Status status = make_block(making, fates);
     guard.lock();
     for (std::size_t i = 0; i < making.size(); ++i) making[i]->fate = std::move(fates[i]);
     for (auto it = making.rbegin(); it != making.rend(); ++it) {

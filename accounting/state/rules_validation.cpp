@@ -61,9 +61,9 @@ void Transition::assign_verifiers(JobEntry& job, const std::vector<std::uint64_t
         org.provider && org.provider->status != ProviderStatus::left && s_.stake(id) >= s_.params_.stake_min;
     if (!provides && id != s_.producer()) continue;
     if (id == job.owner || org.score == 0 || contains(job.verifiers_late, id)) continue;
-    const bool took_part = std::any_of(job.attempts.begin(), job.attempts.end(), [id = id](const AttemptEntry& a) {
-      return JobEntry::member_of(a, id).has_value();
-    });
+    const bool took_part =
+        std::any_of(job.attempts.begin(), job.attempts.end(),
+                    [id = id](const AttemptEntry& a) { return JobEntry::member_of(a, id).has_value(); });
     if (took_part) continue;
     eligible.push_back(id);
     scores.push_back(org.score);
