@@ -25,10 +25,16 @@ std::uint64_t system_now_us() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
-struct Waiting {
-  Record record;
+// What became of a record.
+struct Fate {
   std::optional<Result<SubmitOutcome>> outcome;  // set when done
   bool on_chain = false;
+};
+
+struct Waiting {
+  Record record;
+  Bytes encoding;  // of the record
+  Fate fate;       // under the queue lock
 };
 
 }  // namespace
@@ -133,11 +139,14 @@ struct Ledger::Impl {
     for (const auto& call : calls) call(fresh);
   }
 
-  // Makes one block from everything that waits. Precondition: the caller has set `busy`.
-  [[nodiscard]] Status make_block(std::vector<std::shared_ptr<Waiting>>& batch) {
-    std::vector<Record> records;
+  // Makes one block from `batch`. The fates are returned apart, because those of the batch belong to the
+  // queue lock, which is not held here. Precondition: the caller has set `busy`.
+  [[nodiscard]] Status make_block(const std::vector<std::shared_ptr<Waiting>>& batch,
+                                  std::vector<Fate>& fates) {
+    fates.resize(batch.size());
+    std::vector<SubmittedRecord> records;
     records.reserve(batch.size());
-    for (const auto& item : batch) records.push_back(item->record);
+    for (const auto& item : batch) records.push_back({&item->record, item->encoding});
     Head fresh;
     {
       const std::unique_lock guard(chain_mutex);
@@ -153,19 +162,19 @@ struct Ledger::Impl {
         status = store(made, encode_block(made->block));
       }
       if (!status.ok()) {
-        for (const auto& item : batch) item->outcome.emplace(status.error());
+        for (Fate& fate : fates) fate.outcome.emplace(status.error());
         return status;
       }
       fresh = {made->block.header.height, chain.head_hash(), made->block.header.time_us};
       for (std::size_t i = 0; i < batch.size(); ++i) {
         RecordOutcome& outcome = made->outcomes[i];  // the index does not look at them
-        batch[i]->on_chain = outcome.on_chain;
+        fates[i].on_chain = outcome.on_chain;
         if (!outcome.status.ok()) {
           if (outcome.status.error().code == ErrorCode::unavailable && !outcome.on_chain)
             continue;  // next block
-          batch[i]->outcome.emplace(outcome.status.error());
+          fates[i].outcome.emplace(outcome.status.error());
         } else {
-          batch[i]->outcome.emplace(
+          fates[i].outcome.emplace(
               SubmitOutcome{outcome.id, fresh.height, outcome.position, std::move(outcome.derived)});
         }
       }
@@ -180,10 +189,12 @@ struct Ledger::Impl {
     making.assign(queue.begin(), queue.end());
     queue.clear();
     guard.unlock();
-    const Status status = make_block(making);
+    std::vector<Fate> fates;
+    Status status = make_block(making, fates);
     guard.lock();
+    for (std::size_t i = 0; i < making.size(); ++i) making[i]->fate = std::move(fates[i]);
     for (auto it = making.rbegin(); it != making.rend(); ++it) {
-      if (!(*it)->outcome) queue.push_front(*it);
+      if (!(*it)->fate.outcome) queue.push_front(*it);
     }
     making.clear();
     busy = false;
@@ -221,7 +232,8 @@ struct Ledger::Impl {
       next = chain.state().next_sequence(signer);
     }
     for (const auto& item : making) {
-      if (item->record.signer == signer && !item->outcome) next = std::max(next, item->record.sequence + 1);
+      if (item->record.signer == signer && !item->fate.outcome)
+        next = std::max(next, item->record.sequence + 1);
     }
     for (const auto& item : queue) {
       if (item->record.signer == signer) next = std::max(next, item->record.sequence + 1);
@@ -229,9 +241,10 @@ struct Ledger::Impl {
     return next;
   }
 
-  [[nodiscard]] Result<std::shared_ptr<Waiting>> enqueue(Record record) {
+  [[nodiscard]] Result<std::shared_ptr<Waiting>> enqueue(Record record, Bytes encoding) {
     auto item = std::make_shared<Waiting>();
     item->record = std::move(record);
+    item->encoding = std::move(encoding);
     const std::lock_guard guard(queue_mutex);
     if (queue.size() >= waiting_max) {
       return Error{ErrorCode::unavailable,
@@ -244,7 +257,7 @@ struct Ledger::Impl {
   [[nodiscard]] Result<SubmitOutcome> wait_for(const std::shared_ptr<Waiting>& item) {
     {
       std::unique_lock guard(queue_mutex);
-      while (!item->outcome) {
+      while (!item->fate.outcome) {
         if (busy) {
           queue_changed.wait(guard);
         } else {
@@ -253,10 +266,10 @@ struct Ledger::Impl {
         }
       }
     }
-    Result<SubmitOutcome>& outcome = *item->outcome;
+    Result<SubmitOutcome>& outcome = *item->fate.outcome;
     // Turned away for its sequence number: perhaps it is a repetition of a record that went through.
-    if (!outcome.ok() && !item->on_chain && outcome.error().code == ErrorCode::conflict) {
-      if (auto earlier = known(record_id(item->record))) return std::move(*earlier);
+    if (!outcome.ok() && !item->fate.on_chain && outcome.error().code == ErrorCode::conflict) {
+      if (auto earlier = known(record_id(item->encoding))) return std::move(*earlier);
     }
     return std::move(outcome);
   }
@@ -352,7 +365,8 @@ Result<SubmitOutcome> Ledger::submit(ByteView encoded_record) {
   if (used) {
     if (auto earlier = impl_->known(record_id(encoded_record))) return std::move(*earlier);
   }
-  UFAB_ASSIGN(const std::shared_ptr<Waiting> item, impl_->enqueue(std::move(record)));
+  UFAB_ASSIGN(const std::shared_ptr<Waiting> item,
+              impl_->enqueue(std::move(record), Bytes(encoded_record.begin(), encoded_record.end())));
   return impl_->wait_for(item);
 }
 
@@ -367,8 +381,9 @@ Result<SubmitOutcome> Ledger::sign_and_submit(const KeyPair& key, RecordBody bod
     const std::lock_guard guard(impl_->sign_mutex);
     const std::uint64_t sequence = impl_->next_sequence(key.public_key());
     const Record record = sign_record(chain_id(), key, sequence, impl_->options.now_us(), std::move(body));
-    UFAB_ASSIGN(Record decoded, decode_record(encode_record(record)));  // bounds of the fields
-    UFAB_ASSIGN(item, impl_->enqueue(std::move(decoded)));
+    Bytes encoding = encode_record(record);
+    UFAB_ASSIGN(Record decoded, decode_record(encoding));  // bounds of the fields
+    UFAB_ASSIGN(item, impl_->enqueue(std::move(decoded), std::move(encoding)));
   }
   return impl_->wait_for(item);
 }

@@ -67,8 +67,12 @@ Digest block_hash(const BlockHeader& header) {
 }
 
 Bytes encode_block(const Block& block) {
+  const Bytes header = encode_header(block.header);
+  std::size_t size = 4 + header.size();
+  for (const Bytes& record : block.records) size += 4 + record.size();
   Writer writer;
-  writer.blob(encode_header(block.header));
+  writer.reserve(size);
+  writer.blob(header);
   for (const Bytes& record : block.records) writer.blob(record);
   return writer.take();
 }

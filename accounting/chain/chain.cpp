@@ -70,6 +70,18 @@ Result<AppliedBlock> Chain::make_genesis(Chain& chain, const KeyPair& key, const
 
 AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key, std::uint64_t time_us,
                          Signatures signatures) {
+  std::vector<Bytes> encodings;
+  std::vector<SubmittedRecord> submitted;
+  encodings.reserve(records.size());
+  for (const Record& record : records) {
+    encodings.push_back(encode_record(record));
+    submitted.push_back({&record, encodings.back()});
+  }
+  return make(submitted, key, time_us, signatures);
+}
+
+AppliedBlock Chain::make(const std::vector<SubmittedRecord>& records, const KeyPair& key,
+                         std::uint64_t time_us, Signatures signatures) {
   UFAB_ASSERT(begun_ && !broken_);
   const std::uint64_t height = head_.height + 1;
   const std::uint64_t time = std::max(time_us, head_.time_us);
@@ -79,9 +91,10 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
   made.start_movements = std::move(start.movements);
   std::size_t size = 0;
   std::size_t count = 0;
-  for (const Record& record : records) {
+  for (const SubmittedRecord& submitted : records) {
+    const Record& record = *submitted.record;
+    const ByteView encoding = submitted.encoding;
     RecordOutcome& outcome = made.outcomes.emplace_back();
-    Bytes encoding = encode_record(record);
     outcome.id = record_id(encoding);
     if (size + encoding.size() > signed_size_max || count >= signed_count_max) {
       outcome.status = Error{ErrorCode::unavailable, "the block is full"};
@@ -104,7 +117,7 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
     outcome.on_chain = true;
     outcome.position = static_cast<std::uint32_t>(made.records.size());
     outcome.derived = applied->derived;
-    add_record(made, record, std::move(encoding), std::move(applied->movements));
+    add_record(made, record, Bytes(encoding.begin(), encoding.end()), std::move(applied->movements));
     add_derived(made, applied->derived);
   }
   seal(made, key, height, time);

@@ -10,6 +10,12 @@
 
 namespace ufab {
 
+// A record to make a block from, with the encoding that it came in. Both outlive the call.
+struct SubmittedRecord {
+  const Record* record = nullptr;
+  ByteView encoding;
+};
+
 // How one signed record fared in a block that is being made.
 struct RecordOutcome {
   Status status;               // why it was refused or turned away
@@ -41,6 +47,9 @@ class Chain {
                                                          const Genesis& genesis, std::uint64_t time_us);
   // Makes the next block and applies it. Records that do not fit any more have on_chain = false and
   // ErrorCode::unavailable. Precondition: `key` is the producer's key.
+  [[nodiscard]] AppliedBlock make(const std::vector<SubmittedRecord>& records, const KeyPair& key,
+                                  std::uint64_t time_us, Signatures signatures = Signatures::check);
+  // The same for records whose encoding nobody has kept.
   [[nodiscard]] AppliedBlock make(const std::vector<Record>& records, const KeyPair& key,
                                   std::uint64_t time_us, Signatures signatures = Signatures::check);
   // Checks the next block against everything, and applies it. After an error the state may be half way

@@ -113,6 +113,7 @@ class DecodeVisitor {
 template <class T>
 [[nodiscard]] Bytes encode_fields(const T& value) {
   Writer writer;
+  writer.reserve(256);  // holds a receipt, which is encoded a thousand times a batch
   EncodeVisitor visitor(writer);
   T::fields(visitor, value);
   return writer.take();

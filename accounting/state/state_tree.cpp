@@ -57,8 +57,10 @@ void StateTree::update(const StateKey& key, const std::optional<Bytes>& value) {
 
 Digest StateTree::root() {
   std::vector<std::uint32_t> level;
+  level.reserve(dirty_.size());
+  Bytes content;  // of one bucket after the other, to keep its memory
   for (const std::uint32_t bucket : dirty_) {
-    Bytes content;
+    content.clear();
     content.reserve(buckets_[bucket].size() * (17 + 32));
     for (const Item& item : buckets_[bucket]) {
       const EncodedKey key = encode_key(item.key);

@@ -1,7 +1,8 @@
 // The ledger against SQLite alone. Ours: receipts in signed batches of 1,000, through the whole of
 // Ledger::submit (signature, rules, Merkle root, state root, log, sync, index). Peer: the same receipts as
 // the same rows into the same table, WAL, synchronous=FULL, one commit per 1,000. Rounds are interleaved.
-// Then the resident memory of a process that holds the ledger of a million receipts.
+// Then the resident memory of a process that holds the ledger of a million receipts, and the time to open it
+// (replay of the log) and to audit it (everything checked and derived anew).
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "accounting/audit/audit.h"
 #include "accounting/index/schema.h"
 #include "accounting/ledger.h"
 #include "tests/bench/kernels/support.h"
@@ -243,6 +245,18 @@ int main() {
     bench::print(
         {"ledger", "resident memory with a million receipts", "MiB", resident_mib(), -1, 0, 150, true});
   }
+  const double open_seconds = bench::time_once([&] {
+    LedgerOptions options;
+    options.folder = folder + "/ledger";
+    const auto opened = Ledger::open(options);
+    if (!opened.ok()) fail(opened.error().message);
+  });
+  bench::print({"ledger", "opening a ledger of a million receipts", "s", open_seconds, -1, 0, 0});
+  const double audit_seconds = bench::time_once([&] {
+    const auto summary = audit_verify(folder + "/ledger", std::nullopt);
+    if (!summary.ok()) fail(summary.error().message);
+  });
+  bench::print({"ledger", "audit of a million receipts", "s", audit_seconds, -1, 0, 0});
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);
   return 0;
