@@ -308,6 +308,7 @@ class Page {
     std::map<OrgId, MicroUnc> paid;
     for (const Payment& payment : done.payments) paid[payment.organisation] += payment.amount;
     std::vector<audit::Slice> targets;
+    targets.reserve(paid.size() + 3);
     for (const auto& [org, amount] : paid)
       targets.push_back({name(org), format_amount(amount), amount, org - 1});
     targets.push_back({"fee, burned", format_amount(done.fee_burned), done.fee_burned, 4});

@@ -21,7 +21,7 @@ Status audit::walk(const std::string& folder, Chain& chain, SegmentLog::Scan& sc
       named = true;
       return applied.error();
     }
-    const Status visited = visit(*applied);
+    Status visited = visit(*applied);
     named = !visited.ok();
     return visited;
   };

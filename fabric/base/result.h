@@ -95,7 +95,7 @@ using Status = Result<void>;
 }  // namespace ufab
 
 // UFAB_TRY(status_expression): returns the error of a failed Status or Result from the enclosing function.
-#define UFAB_TRY(expression) UFAB_TRY_INNER(UFAB_CONCAT(ufab_try_, __LINE__), expression)
+#define UFAB_TRY(expression) UFAB_TRY_INNER(UFAB_CONCAT(ufab_try_, __COUNTER__), expression)
 #define UFAB_TRY_INNER(holder, expression) \
   do {                                     \
     auto&& holder = (expression);          \
@@ -109,7 +109,7 @@ using Status = Result<void>;
 
 // UFAB_ASSIGN(auto x, expression): x takes the value of a Result, or its error is returned.
 #define UFAB_ASSIGN(target, expression) \
-  UFAB_ASSIGN_INNER(UFAB_CONCAT(ufab_assign_, __LINE__), target, expression)
+  UFAB_ASSIGN_INNER(UFAB_CONCAT(ufab_assign_, __COUNTER__), target, expression)
 #define UFAB_ASSIGN_INNER(holder, target, expression) \
   auto holder = (expression);                         \
   if (!holder.ok()) {                                 \

@@ -260,7 +260,7 @@ class Hub final : public Bridge {
   }
 
   Status check_state(std::uint64_t step, const Digest& digest) override {
-    const Status equal = collect(kState, [&](std::uint32_t member, ByteView payload) -> Status {
+    UFAB_TRY(collect(kState, [&](std::uint32_t member, ByteView payload) -> Status {
       Reader reader(payload);
       const std::uint64_t other_step = reader.u64();
       const ByteView other = reader.raw(32);
@@ -270,8 +270,7 @@ class Hub final : public Bridge {
           ErrorCode::conflict,
           fmt::format("{} starts from step {} {}, {} from step {} {}", gang_.self_member().name, step,
                       digest.str(), gang_.members[member].name, other_step, Digest::from(other).str())};
-    });
-    UFAB_TRY(equal);
+    }));
     return answer_all(kState, {}, timeout());
   }
 
@@ -279,7 +278,7 @@ class Hub final : public Bridge {
                               milliseconds patience) override {
     patience_ = patience;
     StepReport total = mine;
-    const Status reported = collect(kSums, [&](std::uint32_t, ByteView payload) -> Status {
+    UFAB_TRY(collect(kSums, [&](std::uint32_t, ByteView payload) -> Status {
       UFAB_ASSIGN(const StepReport report, decode_report(payload));
       if (report.step != mine.step || report.attempt != mine.attempt) {
         return Error{ErrorCode::conflict, fmt::format("step {}, try {}; expected step {}, try {}",
@@ -290,8 +289,7 @@ class Hub final : public Bridge {
       total.stop |= report.stop;
       total.loss += report.loss;
       return {};
-    });
-    UFAB_TRY(reported);
+    }));
     UFAB_TRY(answer_all(kSums, encode_report(total), limit()));
     scratch_.resize(std::min(sums.size(), kChunkSums));
     streaming_ = true;

@@ -1,8 +1,8 @@
 // The files that a run's leader writes into its output folder, besides checkpoints and contributions:
 //   log.jsonl      one line per step, {"schema":"ufab.train.step/1","step":1,"loss":5.5,"eval_loss":5.5 (when
-//                  evaluated),"lr":0.001,"grad_norm":1.2,"tokens":768,"tokens_per_s":9000.0,"wall_ms":85.3,"redone":1
-//                  (when it was)} tokens: of the whole step, all providers; wall_ms: of this step; redone:
-//                  how often the step was done again because gradients outgrew the fixed point
+//                  evaluated),"lr":0.001,"grad_norm":1.2,"tokens":768,"tokens_per_s":9000.0,"wall_ms":85.3,
+//                  "redone":1 (when it was)}; tokens: of the whole step, all providers; wall_ms: of this
+//                  step; redone: how often the step was done again because gradients outgrew the fixed point
 //   windows.jsonl  fabric/train/window.h
 // Lines are written as they come and made durable at the end of every window, before the window's claim, and
 // the claim after its checkpoint: a claim always has its evidence on disk. After a resume no step appears

@@ -2,6 +2,7 @@
 // in.
 #include <boost/json.hpp>
 #include <filesystem>
+#include <thread>
 
 #include "fabric/base/file.h"
 #include "jobs/node/gateway.h"
@@ -79,10 +80,12 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   const OrgId self = node_.chain->self();
   if (self == 0)
     return Error{ErrorCode::conflict, "this organisation is not on the chain yet; try again in a moment"};
-  if (!spec.idempotency_key.empty()) {
-    const auto known = node_.chain->read(
+  const auto job_of_key = [&] {
+    return node_.chain->read(
         [&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
-    if (known) return Answer{{{"job", *known}, {"known", true}}, {}};
+  };
+  if (!spec.idempotency_key.empty()) {
+    if (const auto known = job_of_key()) return Answer{{{"job", *known}, {"known", true}}, {}};
   } else {
     spec.idempotency_key = "auto-" + sha256(KeyPair::generate().public_key().view()).hex().substr(0, 24);
   }
@@ -125,6 +128,15 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
 
   // Everything that the job needs is durable here before its order exists.
   const std::string outbox = node_.home.file("outbox/" + sha256(spec.idempotency_key).hex().substr(0, 32));
+  // An earlier submission with this key that was cut off: its order may stand on the ledger already, while
+  // this node's copy of the chain has not come so far. What it left is then the only copy of what the job
+  // needs.
+  const auto earlier = load_job_spec(outbox + "/spec.json");
+  if (earlier.ok() && (earlier->script != spec.script || earlier->definition != spec.definition ||
+                       earlier->data != spec.data)) {
+    return Error{ErrorCode::conflict, "idempotency key '" + spec.idempotency_key +
+                                          "' was used with another script, definition or corpus"};
+  }
   UFAB_TRY(make_folders(outbox, 0700));
   UFAB_TRY(make_folders(node_.home.file("jobs"), 0700));
   UFAB_TRY(write_file_atomic(outbox + "/script", script, 0700));
@@ -174,6 +186,16 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   order.providers_max = static_cast<std::uint16_t>(spec.options.providers.max);
   const auto submitted = node_.chain->submit(order);
   if (!submitted) {
+    if (earlier.ok()) {
+      const auto give_up = Clock::now() + ask_wait;
+      while (!job_of_key() && Clock::now() < give_up)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (const auto known = job_of_key()) {
+        adopt_outbox();
+        return Answer{{{"job", *known}, {"known", true}}, {}};
+      }
+      return submitted.error().within("order");
+    }
     const ErrorCode code = submitted.error().code;
     if (code != ErrorCode::unavailable && code != ErrorCode::timeout) {
       std::error_code error;
@@ -181,8 +203,7 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
     }
     return submitted.error().within("order");
   }
-  const auto job = node_.chain->read(
-      [&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
+  const auto job = job_of_key();
   if (!job)
     return Error{ErrorCode::unavailable,
                  "the order is on the ledger, this node has not seen it yet; see `ufab queue`"};

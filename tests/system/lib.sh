@@ -22,8 +22,9 @@ clean_up() {
     if [ -S "$state/$home/node.sock" ]; then ufab "$home" down --jobs >/dev/null 2>&1 || true; fi
   done
   if [ $status -ne 0 ]; then
-    for output in "$state"/*/jobs/*/output "$state"/*/jobs/*/verify-*/output; do
-      [ -f "$output" ] || continue
+    local output newest
+    newest=$(ls -t "$state"/*/jobs/*/output "$state"/*/jobs/*/verify-*/output 2>/dev/null || true)
+    for output in $(head -n 6 <<<"$newest"); do
       echo "--- $output" >&2
       tail -n 5 "$output" >&2
     done
