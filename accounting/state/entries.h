@@ -71,7 +71,7 @@ struct MemberReceipt {
 };
 enum class WindowCheck : std::uint8_t { none = 0, assigned = 1, good = 2, unverifiable = 3 };
 // A window of the line. `check`: assigned waits for the verifier's vote; unverifiable means that no eligible
-// verifier exists.
+// verifier exists, or that those drawn missed every deadline.
 struct WindowEntry {
   std::uint64_t window = 0;
   std::uint32_t attempt = 0;

@@ -52,22 +52,24 @@ void Transition::start_dispute(JobEntry& job, std::uint64_t window) {
 }
 
 // A verifier is a validator or a provider with enough stake that took no part in the job; the draw is
-// weighted by score.
+// weighted by score. Whoever missed a deadline in this job is drawn again only when nobody else is left.
 void Transition::assign_verifiers(JobEntry& job, const std::vector<std::uint64_t>& windows, bool disputed) {
-  std::vector<OrgId> eligible;
-  std::vector<std::uint64_t> scores;
+  std::vector<OrgId> eligible, late;
   for (const auto& [id, org] : s_.organisations_) {
     const bool provides =
         org.provider && org.provider->status != ProviderStatus::left && s_.stake(id) >= s_.params_.stake_min;
     if (!provides && id != s_.producer()) continue;
-    if (id == job.owner || org.score == 0 || contains(job.verifiers_late, id)) continue;
+    if (id == job.owner || org.score == 0) continue;
     const bool took_part =
         std::any_of(job.attempts.begin(), job.attempts.end(),
                     [id = id](const AttemptEntry& a) { return JobEntry::member_of(a, id).has_value(); });
     if (took_part) continue;
-    eligible.push_back(id);
-    scores.push_back(org.score);
+    (contains(job.verifiers_late, id) ? late : eligible).push_back(id);
   }
+  if (eligible.empty()) eligible = std::move(late);
+  std::vector<std::uint64_t> scores;
+  scores.reserve(eligible.size());
+  for (const OrgId id : eligible) scores.push_back(s_.organisations_.at(id).score);
   Sha256 hash;
   hash.update("ufab verifier 1\n").update(s_.epoch_seed_.view()).update(s_.context_.previous.view());
   Validation body;
@@ -273,15 +275,17 @@ void Transition::slash(OrgId id, JobEntry& job, std::uint64_t window, std::vecto
 
 void Transition::replace_late_verifiers(JobEntry& job) {
   std::vector<std::uint64_t> windows;
+  std::vector<OrgId> late;
   bool disputed = false;
   for (const auto& [number, window] : job.windows) {
     if (window.check != WindowCheck::assigned) continue;
     windows.push_back(number);
     disputed = disputed || !window.complete;
-    if (!contains(job.verifiers_late, window.verifier)) {
-      job.verifiers_late.push_back(window.verifier);
-      ++org_mutable(window.verifier).duties_missed;
-    }
+    if (!contains(late, window.verifier)) late.push_back(window.verifier);
+  }
+  for (const OrgId id : late) {
+    ++org_mutable(id).duties_missed;
+    if (!contains(job.verifiers_late, id)) job.verifiers_late.push_back(id);
   }
   if (windows.empty()) return;
   ++job.validation_round;

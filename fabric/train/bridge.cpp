@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "fabric/base/codec.h"
+#include "fabric/train/bridge_lobby.h"
+#include "fabric/train/bridge_messages.h"
 #include "fabric/train/state.h"
 #include "fabric/train/sum_pack.h"
 
@@ -17,99 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-enum FrameType : std::uint16_t { kHello = 1, kStep = 2, kState = 3, kSums = 4, kFailure = 9 };
-constexpr std::size_t kSmallMax = 4096;  // payload bytes; sums travel outside of frames
 constexpr std::size_t kChunkSums = kDigestChunk / sizeof(std::int64_t);
-
-Bytes encode_report(const StepReport& report) {
-  Writer writer;
-  writer.u64(report.step);
-  writer.u32(report.attempt);
-  writer.u8(static_cast<std::uint8_t>(report.overflow | (report.non_finite << 1) | (report.stop << 2)));
-  writer.u64(report.loss);
-  return writer.take();
-}
-
-Result<StepReport> decode_report(ByteView bytes) {
-  Reader reader(bytes);
-  StepReport report;
-  report.step = reader.u64();
-  report.attempt = reader.u32();
-  const std::uint8_t flags = reader.u8();
-  if (flags > 7) reader.fail("unknown flags");
-  report.overflow = (flags & 1) != 0;
-  report.non_finite = (flags & 2) != 0;
-  report.stop = (flags & 4) != 0;
-  report.loss = reader.u64();
-  UFAB_TRY(reader.finish("step report"));
-  return report;
-}
-
-struct Hello {
-  std::uint64_t job = 0;
-  std::uint32_t attempt = 0, member = 0;
-  Digest definition;
-};
-
-Bytes encode_hello(const Hello& hello) {
-  Writer writer;
-  writer.text("ufab.bridge/1");
-  writer.u64(hello.job);
-  writer.u32(hello.attempt);
-  writer.u32(hello.member);
-  writer.raw(hello.definition.view());
-  return writer.take();
-}
-
-Result<Hello> decode_hello(ByteView bytes) {
-  Reader reader(bytes);
-  if (reader.text(64) != "ufab.bridge/1") reader.fail("not ufab.bridge/1");
-  Hello hello;
-  hello.job = reader.u64();
-  hello.attempt = reader.u32();
-  hello.member = reader.u32();
-  const ByteView digest = reader.raw(32);
-  UFAB_TRY(reader.finish("hello"));
-  hello.definition = Digest::from(digest);
-  return hello;
-}
-
-Bytes encode_state(std::uint64_t step, const Digest& digest) {
-  Writer writer;
-  writer.u64(step);
-  writer.raw(digest.view());
-  return writer.take();
-}
-
-bool may_heal(ErrorCode code) {
-  return code == ErrorCode::unavailable || code == ErrorCode::timeout;
-}
-
-Frame failure_frame(std::uint64_t id, const Error& error) {
-  Writer writer;
-  writer.flag(may_heal(error.code));
-  writer.text(error.message);
-  return {kFailure, id, writer.take()};
-}
-
-Error decode_failure(ByteView bytes) {
-  Reader reader(bytes);
-  const bool again = reader.flag();
-  std::string text = reader.text(kSmallMax);
-  if (const Status status = reader.finish("failure"); !status) return status.error();
-  return {again ? ErrorCode::unavailable : ErrorCode::invalid, std::move(text)};
-}
-
-// A frame of the expected type and exchange, or the failure that the peer told.
-Result<Bytes> expect(Link& link, FrameType type, std::uint64_t id, Deadline deadline) {
-  UFAB_ASSIGN(Frame frame, link.recv(kSmallMax, deadline));
-  if (frame.type == kFailure) return decode_failure(frame.payload);
-  if (frame.type != type || frame.id != id) {
-    return Error{ErrorCode::invalid, fmt::format("expected message {} of exchange {}, got {} of {}",
-                                                 static_cast<int>(type), id, frame.type, frame.id)};
-  }
-  return std::move(frame.payload);
-}
 
 Status send_chunk(Link& link, std::span<const std::int64_t> chunk, Bytes& buffer, Deadline deadline) {
   pack_sums(chunk, buffer);
@@ -132,6 +42,21 @@ ByteView readable_bytes(std::span<const std::int64_t> sums) {
   return {reinterpret_cast<const std::uint8_t*>(sums.data()), sums.size_bytes()};
 }
 
+// How long an exchange of sums may take. A peer's silence ends it, and so does a peer that is never silent
+// but slower than kSlowestLink: otherwise one byte before each time limit would hold a job for ever.
+class ExchangeClock {
+ public:
+  ExchangeClock() = default;
+  // `bytes`: what one link carries in both directions at most; `links`: of the hub.
+  ExchangeClock(milliseconds silence, std::size_t bytes, std::size_t links)
+      : silence_(silence), end_(deadline_in(silence + milliseconds(1000 * (bytes * links / kSlowestLink)))) {}
+  [[nodiscard]] Deadline next() const { return std::min(end_, deadline_in(silence_)); }
+
+ private:
+  milliseconds silence_{0};
+  Deadline end_;
+};
+
 template <typename Body>
 Status for_each_chunk(std::span<std::int64_t> sums, const Body& body) {
   for (std::uint64_t i = 0; i * kChunkSums < sums.size(); ++i) {
@@ -146,7 +71,7 @@ class Member final : public Bridge {
   Member(const Gang& gang, LinkPtr link) : gang_(gang), link_(std::move(link)) {}
 
   Status hello(const Digest& definition, Deadline deadline) {
-    const Hello hello{gang_.job, gang_.attempt, gang_.self, definition};
+    const BridgeHello hello{gang_.job, gang_.attempt, gang_.self, definition};
     return named(ask(kHello, encode_hello(hello), deadline));
   }
   Result<std::uint64_t> lowest_step(std::uint64_t mine) override {
@@ -166,23 +91,24 @@ class Member final : public Bridge {
   Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums, const ChunkSeen& seen,
                               milliseconds patience) override {
     const std::uint64_t id = ++exchange_;
-    const auto limit = [&] { return deadline_in(milliseconds(gang_.peer_timeout_ms) + patience); };
+    const ExchangeClock clock(milliseconds(gang_.peer_timeout_ms) + patience, sums.size_bytes(),
+                              gang_.members.size() - 1);
     Status sent;
     // A chunk of the total arrives only after the hub got this side's, so the two threads never touch one
     // chunk at the same time.
     std::thread sender([&] {
-      sent = link_->send({kSums, id, encode_report(mine)}, limit());
+      sent = link_->send({kSums, id, encode_report(mine)}, clock.next());
       if (!sent) return;
       sent = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
         seen(i, readable_bytes(chunk));
-        return send_chunk(*link_, chunk, outgoing_, limit());
+        return send_chunk(*link_, chunk, outgoing_, clock.next());
       });
     });
-    Result<Bytes> head = expect(*link_, kSums, id, limit());
+    Result<Bytes> head = expect_frame(*link_, kSums, id, clock.next());
     Status received = head ? Status{} : Status{head.error()};
     if (received) {
       received = for_each_chunk(sums, [&](std::uint64_t, std::span<std::int64_t> chunk) {
-        return recv_chunk(*link_, chunk, incoming_, limit());
+        return recv_chunk(*link_, chunk, incoming_, clock.next());
       });
     }
     if (!received) link_->interrupt();
@@ -195,10 +121,10 @@ class Member final : public Bridge {
  private:
   [[nodiscard]] std::string hub_name() const { return "bridge to " + gang_.members[gang_.hub].name; }
   [[nodiscard]] Deadline timeout() const { return deadline_in(milliseconds(gang_.join_timeout_ms)); }
-  Result<Bytes> ask(FrameType type, Bytes payload, Deadline deadline) {
+  Result<Bytes> ask(BridgeFrame type, Bytes payload, Deadline deadline) {
     const std::uint64_t id = ++exchange_;
     UFAB_TRY(link_->send({type, id, std::move(payload)}, deadline));
-    return expect(*link_, type, id, deadline);
+    return expect_frame(*link_, type, id, deadline);
   }
   template <typename T>
   Status named(const Result<T>& result) const {
@@ -276,7 +202,8 @@ class Hub final : public Bridge {
 
   Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums, const ChunkSeen& seen,
                               milliseconds patience) override {
-    patience_ = patience;
+    clock_ = ExchangeClock(milliseconds(gang_.peer_timeout_ms) + patience, sums.size_bytes(),
+                           gang_.members.size() - 1);
     StepReport total = mine;
     UFAB_TRY(collect(kSums, [&](std::uint32_t, ByteView payload) -> Status {
       UFAB_ASSIGN(const StepReport report, decode_report(payload));
@@ -290,7 +217,7 @@ class Hub final : public Bridge {
       total.loss += report.loss;
       return {};
     }));
-    UFAB_TRY(answer_all(kSums, encode_report(total), limit()));
+    UFAB_TRY(answer_all(kSums, encode_report(total), clock_.next()));
     scratch_.resize(std::min(sums.size(), kChunkSums));
     streaming_ = true;
     ChunkProgress progress;
@@ -298,7 +225,7 @@ class Hub final : public Bridge {
     std::thread sender([&] { sent = send_totals(sums, progress); });
     const Status added = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
       seen(i, readable_bytes(chunk));
-      const Status status = add_members(chunk);
+      Status status = add_members(chunk);
       if (status) progress.advance();
       return status;
     });
@@ -312,29 +239,27 @@ class Hub final : public Bridge {
 
  private:
   [[nodiscard]] Deadline timeout() const { return deadline_in(milliseconds(gang_.join_timeout_ms)); }
-  [[nodiscard]] Deadline limit() const {
-    return deadline_in(milliseconds(gang_.peer_timeout_ms) + patience_);
-  }
 
   template <typename Body>
   Status for_each_member(const Body& body) {
     for (std::uint32_t i = 0; i < links_.size(); ++i) {
       if (!links_[i]) continue;
-      if (const Status status = body(i, *links_[i]); !status) {
+      if (Status status = body(i, *links_[i]); !status) {
         return fail(status.error().within("bridge to " + gang_.members[i].name));
       }
     }
     return {};
   }
   template <typename Body>
-  Status collect(FrameType type, const Body& body) {
+  Status collect(BridgeFrame type, const Body& body) {
     ++exchange_;
     return for_each_member([&](std::uint32_t i, Link& link) -> Status {
-      UFAB_ASSIGN(const Bytes payload, expect(link, type, exchange_, type == kSums ? limit() : timeout()));
+      UFAB_ASSIGN(const Bytes payload,
+                  expect_frame(link, type, exchange_, type == kSums ? clock_.next() : timeout()));
       return body(i, payload);
     });
   }
-  Status answer_all(FrameType type, const Bytes& payload, Deadline deadline) {
+  Status answer_all(BridgeFrame type, const Bytes& payload, Deadline deadline) {
     return for_each_member([&](std::uint32_t, Link& link) {
       return link.send({type, exchange_, payload}, deadline);
     });
@@ -342,7 +267,7 @@ class Hub final : public Bridge {
   Status add_members(std::span<std::int64_t> chunk) {
     const auto other = std::span(scratch_).first(chunk.size());
     return for_each_member([&](std::uint32_t, Link& link) -> Status {
-      UFAB_TRY(recv_chunk(link, other, incoming_, limit()));
+      UFAB_TRY(recv_chunk(link, other, incoming_, clock_.next()));
       // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
       for (std::size_t k = 0; k < chunk.size(); ++k) {
         chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
@@ -355,7 +280,8 @@ class Hub final : public Bridge {
     return for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) -> Status {
       if (!progress.await(i)) return {};
       pack_sums(chunk, outgoing_);
-      return for_each_member([&](std::uint32_t, Link& link) { return link.send_bytes(outgoing_, limit()); });
+      return for_each_member(
+          [&](std::uint32_t, Link& link) { return link.send_bytes(outgoing_, clock_.next()); });
     });
   }
   // Tells every member that can still be told. Inside a stream of sums a member cannot tell a frame from
@@ -374,64 +300,14 @@ class Hub final : public Bridge {
   std::vector<LinkPtr> links_;
   std::vector<std::int64_t> scratch_;
   Bytes outgoing_, incoming_;  // one chunk each, of the sending and of the receiving thread
-  milliseconds patience_{0};
+  ExchangeClock clock_;        // of the present exchange of sums
   bool streaming_ = false;
   std::uint64_t exchange_ = 1;  // the hello
 };
 
-Status check_hello(const Gang& gang, const Digest& definition, const Hello& hello, const PublicKey& key) {
-  if (hello.member >= gang.members.size() || hello.member == gang.hub ||
-      gang.members[hello.member].bridge_key != key) {
-    return Error{ErrorCode::denied, "the peer's key is not that of the member it says it is"};
-  }
-  if (hello.job != gang.job || hello.attempt != gang.attempt) {
-    return Error{ErrorCode::conflict, fmt::format("{} runs job {} attempt {}, {} job {} attempt {}",
-                                                  gang.self_member().name, gang.job, gang.attempt,
-                                                  gang.members[hello.member].name, hello.job, hello.attempt)};
-  }
-  if (hello.definition != definition) {
-    return Error{ErrorCode::conflict,
-                 fmt::format("{} has definition {}, {} has {}", gang.self_member().name, definition.str(),
-                             gang.members[hello.member].name, hello.definition.str())};
-  }
-  return {};
-}
-
 Result<std::unique_ptr<Bridge>> join_as_hub(const Gang& gang, const Digest& definition,
                                             const Credentials& credentials) {
-  const Deadline deadline = deadline_in(milliseconds(gang.join_timeout_ms));
-  const GangMember& self = gang.self_member();
-  UFAB_ASSIGN(Listener listener, Listener::bind({self.host, self.port}));
-  std::vector<LinkPtr> links(gang.members.size());
-  const AllowPeer allow = [&](const PublicKey& key) {
-    return std::any_of(gang.members.begin(), gang.members.end(),
-                       [&](const GangMember& member) { return member.bridge_key == key; });
-  };
-  const auto missing = [&] {
-    std::string names;
-    for (std::uint32_t i = 0; i < links.size(); ++i) {
-      if (i != gang.hub && !links[i]) names += (names.empty() ? "" : ", ") + gang.members[i].name;
-    }
-    return names;
-  };
-  while (!missing().empty()) {
-    auto pending = listener.accept(deadline);
-    if (!pending) return Error{pending.error().code, "bridge: not joined in time: " + missing()};
-    // Strangers cost at most this long each; a member's handshake and hello take milliseconds.
-    const Deadline patience = std::min(deadline, deadline_in(milliseconds(2000)));
-    auto link = std::move(*pending).handshake(credentials, allow, patience);
-    if (!link) continue;
-    auto payload = expect(**link, kHello, 1, patience);
-    auto hello = payload ? decode_hello(*payload) : Result<Hello>(payload.error());
-    if (!hello) continue;
-    if (const Status good = check_hello(gang, definition, *hello, *(*link)->peer()); !good) {
-      const Status told = (*link)->send(failure_frame(1, good.error()), patience);
-      // A mismatch of a real member cannot heal by waiting; a stranger's claim is its own problem.
-      if (good.error().code == ErrorCode::denied || !told) continue;
-      return good.error().within("bridge");
-    }
-    links[hello->member] = std::move(*link);  // a member that joins again replaces its dead link
-  }
+  UFAB_ASSIGN(std::vector<LinkPtr> links, receive_members(gang, definition, credentials));
   auto hub = std::make_unique<Hub>(gang, std::move(links));
   UFAB_TRY(hub->hello_done());
   return std::unique_ptr<Bridge>(std::move(hub));

@@ -14,8 +14,9 @@
 //                  the combined report, then raw: the total's chunks. Both directions stream at once: the hub
 //                  sends a chunk's total as soon as it has every member's.
 //   type 9 failure u8 1 when another try may help, text of one line; whoever gets it ends with this line
-// A peer that closes its link, sends anything else, or is silent for longer than the timeout ends the
-// exchange with one Error (unavailable or timeout when another try may help, invalid otherwise).
+// A peer that closes its link, sends anything else, is silent for longer than the timeout, or carries less
+// than kSlowestLink over the whole exchange, ends it with one Error (unavailable or timeout when another try
+// may help, invalid otherwise).
 #pragma once
 
 #include <functional>
@@ -36,6 +37,9 @@ struct StepReport {
 
   friend bool operator==(const StepReport&, const StepReport&) = default;
 };
+
+// Bytes per second, of unpacked sums, that a link has to carry for each member besides the hub.
+constexpr std::size_t kSlowestLink = std::size_t{1} << 20;
 
 class Bridge {
  public:

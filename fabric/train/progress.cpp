@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 
 namespace ufab {
@@ -38,7 +39,7 @@ void Progress::step(std::uint64_t step, double loss, std::optional<double> eval_
   shown_ = now;
   const double seconds = std::chrono::duration<double>(now - begin_).count();
   const double each = seconds / static_cast<double>(step - first_step_);
-  const auto left = static_cast<std::uint64_t>(each * static_cast<double>(last_step_ - step) + 0.5);
+  const auto left = std::llround(each * static_cast<double>(last_step_ - step));
   const std::string text =
       fmt::format("step {}/{}  loss {:.4f}{}  {:.0f} tokens/s  {}:{:02} left", step, last_step_, loss,
                   eval_loss ? fmt::format("  eval loss {:.4f}", *eval_loss) : "",

@@ -25,9 +25,13 @@ void unpack(const std::uint8_t* in, std::span<std::int64_t> values) {
     return static_cast<std::int64_t>(word << shift) >> shift;
   };
   const std::size_t safe = values.size() - (values.size() < 8 ? values.size() : 8);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, in + i * width, i < safe ? 8 : width);
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < safe; ++i) {
+    std::memcpy(&word, in + i * width, 8);
+    values[i] = sign_extended(word);
+  }
+  for (std::size_t i = safe; i < values.size(); ++i) {
+    std::memcpy(&word, in + i * width, width);
     values[i] = sign_extended(word);
   }
 }

@@ -155,7 +155,7 @@ Status Trainer::load_start() {
           claims && std::any_of(claims->begin(), claims->end(),
                                 [&](const WindowClaim& claim) { return claim.end_step == file.step; });
       if (!claimed) continue;
-      const Status status = group_.agree(adopt(load_checkpoint(file.path), file.path));
+      Status status = group_.agree(adopt(load_checkpoint(file.path), file.path));
       if (status) break;
       if (status.error().code != ErrorCode::corrupt) return status;
       if (group_.leader())

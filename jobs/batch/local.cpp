@@ -96,6 +96,7 @@ class LocalBatch final : public BatchSystem {
     }
     std::sort(found.begin(), found.end());
     std::vector<std::string> names;
+    names.reserve(found.size());
     for (auto& [time, name] : found) names.push_back(std::move(name));
     return names;
   }

@@ -42,6 +42,15 @@ std::uint64_t cpu_us_of_ended_children() {
   return total(usage.ru_utime) + total(usage.ru_stime);
 }
 
+// Pointers into `words`, as exec wants them.
+std::vector<char*> null_terminated(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 // In the child: becomes the script. Only async-signal-safe work is needed after fork, but this process is
 // single-threaded, so ordinary calls are fine.
 [[noreturn]] void become_script(const RunRequest& request) {
@@ -66,14 +75,10 @@ std::uint64_t cpu_us_of_ended_children() {
   ::close_range(3, ~0U, 0);
   std::vector<std::string> words{request.script};
   words.insert(words.end(), request.arguments.begin(), request.arguments.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
   std::vector<std::string> pairs;
-  for (const auto& [key, value] : request.environment) pairs.push_back(key + "=" + value);
-  std::vector<char*> environment;
-  for (std::string& pair : pairs) environment.push_back(pair.data());
-  environment.push_back(nullptr);
+  for (const auto& [key, value] : request.environment) pairs.emplace_back(key).append("=").append(value);
+  std::vector<char*> argv = null_terminated(words);
+  std::vector<char*> environment = null_terminated(pairs);
   ::execve(request.script.c_str(), argv.data(), environment.data());
   fail(request.script);
   ::_exit(127);

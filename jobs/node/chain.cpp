@@ -32,11 +32,11 @@ Result<Answer> call_validator(PeerPool& pool, const JoinTicket& ticket, const st
   return pool.call(endpoint_of(ticket), ticket.validator, {method, std::move(params), std::move(body)}, wait);
 }
 
-Result<SubmittedRecord> decode_submitted(const Answer& answer) {
+Result<FiledRecord> decode_submitted(const Answer& answer) {
   UFAB_ASSIGN(const std::string id, json_text(answer.result, "id"));
   UFAB_ASSIGN(const std::uint64_t height, json_number(answer.result, "height"));
   UFAB_ASSIGN(const Digest digest, Digest::parse(id));
-  return SubmittedRecord{digest, height};
+  return FiledRecord{digest, height};
 }
 
 }  // namespace
@@ -119,14 +119,14 @@ void Chain::follow() {
   }
 }
 
-Result<SubmittedRecord> Chain::submit(RecordBody body) {
+Result<FiledRecord> Chain::submit(RecordBody body) {
   const std::lock_guard lock(submit_mutex_);
   if (!is_validator()) return submit_remote(std::move(body));
   UFAB_ASSIGN(const SubmitOutcome outcome, ledger_->sign_and_submit(key_, std::move(body)));
-  return SubmittedRecord{outcome.id, outcome.height};
+  return FiledRecord{outcome.id, outcome.height};
 }
 
-Result<SubmittedRecord> Chain::send_record(ByteView encoded) {
+Result<FiledRecord> Chain::send_record(ByteView encoded) {
   // The same bytes may be sent again: the validator knows the record by its id.
   for (int attempt = 1;; ++attempt) {
     const auto answer = call_validator(calls_, *config_.follow, "chain.submit", {},
@@ -139,7 +139,7 @@ Result<SubmittedRecord> Chain::send_record(ByteView encoded) {
   }
 }
 
-Result<SubmittedRecord> Chain::submit_remote(RecordBody body) {
+Result<FiledRecord> Chain::submit_remote(RecordBody body) {
   UFAB_ASSIGN(const Answer next, call_validator(calls_, *config_.follow, "chain.next_sequence",
                                                 {{"key", key_.public_key().hex()}}, {}, call_wait));
   UFAB_ASSIGN(const std::uint64_t sequence, json_number(next.result, "sequence"));
@@ -148,7 +148,7 @@ Result<SubmittedRecord> Chain::submit_remote(RecordBody body) {
                                          std::to_string(acknowledged_sequence_) + ")"};
   }
   const Record record = sign_record(ledger_->chain_id(), key_, sequence, now_us(), std::move(body));
-  UFAB_ASSIGN(const SubmittedRecord submitted, send_record(encode_record(record)));
+  UFAB_ASSIGN(const FiledRecord submitted, send_record(encode_record(record)));
   acknowledged_sequence_ = sequence;
   // Reading one's own writes: what the caller looks at next has this record in it.
   for (int i = 0; i < 100 && ledger_->head().height < submitted.height && !stopping_; ++i) {

@@ -20,7 +20,7 @@
 
 namespace ufab::jobs {
 
-struct SubmittedRecord {
+struct FiledRecord {
   RecordId id;
   std::uint64_t height = 0;
 };
@@ -49,7 +49,7 @@ class Chain {
   [[nodiscard]] OrgId self() const;
 
   // Errors: the rule that the record broke; unavailable when the validator cannot be reached.
-  [[nodiscard]] Result<SubmittedRecord> submit(RecordBody body);
+  [[nodiscard]] Result<FiledRecord> submit(RecordBody body);
 
   // What went wrong with following lately; empty when all is well.
   [[nodiscard]] std::string trouble() const;
@@ -60,8 +60,8 @@ class Chain {
   Chain(HomeConfig config, KeyPair key, Credentials credentials, std::unique_ptr<Ledger> ledger);
   void produce();
   void follow();
-  Result<SubmittedRecord> submit_remote(RecordBody body);
-  Result<SubmittedRecord> send_record(ByteView encoded);
+  Result<FiledRecord> submit_remote(RecordBody body);
+  Result<FiledRecord> send_record(ByteView encoded);
   void pause(std::chrono::milliseconds duration);
   void set_trouble(std::string line);
 

@@ -252,7 +252,7 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
   } else {
     return Error{ErrorCode::invalid, "no record kind '" + kind + "'"};
   }
-  UFAB_ASSIGN(const SubmittedRecord submitted, context.node->chain->submit(std::move(body)));
+  UFAB_ASSIGN(const FiledRecord submitted, context.node->chain->submit(std::move(body)));
   return Answer{{{"id", submitted.id.str()}, {"height", submitted.height}}, {}};
 }
 

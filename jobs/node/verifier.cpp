@@ -61,7 +61,7 @@ Status Verifier::advance(const JobView& view, const WindowEntry& window) {
   const auto status = node_.batch->status(name);
   if (!status.ok()) {
     if (status.error().code != ErrorCode::not_found) return status.error();
-    if (tries >= max_tries) return {};
+    if (tries >= max_tries * (static_cast<int>(view.job.validation_round) + 1)) return {};
     UFAB_TRY(prepare(view, window, folder));
     const std::uint32_t slots = run_slots(node_.config);
     const AttemptEntry& attempt = *view.job.attempt(window.attempt);

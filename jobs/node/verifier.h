@@ -17,7 +17,7 @@ class Verifier {
   void tick();
 
  private:
-  static constexpr int max_tries = 3;  // of one window; then the deadline passes the duty on
+  static constexpr int max_tries = 3;  // of one window in one round; then the deadline passes the duty on
   Status advance(const JobView& view, const WindowEntry& window);
   Status prepare(const JobView& view, const WindowEntry& window, const std::string& folder);
   Status vote(const JobView& view, const WindowEntry& window, const std::string& folder);

@@ -164,6 +164,16 @@ TEST_F(Dishonest, AVerifierThatBlamesAMemberDespiteEqualDigestsIsRefused) {
   EXPECT_NE(world.refused(world.job(job).windows.at(0).verifier, vote), "");
 }
 
+TEST_F(Dishonest, AVerifierThatWasLateAndIsAskedAgainMayStillVote) {
+  for (std::uint64_t window = 1; window < 5; ++window) world.file_window(job, window);
+  world.empty_blocks(40);
+  ASSERT_EQ(world.job(job).phase, JobPhase::validating);
+  ASSERT_EQ(world.job(job).verifiers_late.size(), 2U);
+  world.vote_all_good(job);
+  ASSERT_EQ(world.job(job).phase, JobPhase::settled);
+  EXPECT_TRUE(world.job(job).settlement->verified);
+}
+
 TEST_F(Dishonest, ASilentVerifierIsReplacedAndScoredDown) {
   for (std::uint64_t window = 1; window < 5; ++window) world.file_window(job, window);
   const OrgId first = world.job(job).windows.at(0).verifier;
@@ -171,7 +181,18 @@ TEST_F(Dishonest, ASilentVerifierIsReplacedAndScoredDown) {
   ASSERT_FALSE(world.job(job).verifiers_late.empty());
   EXPECT_NE(world.job(job).windows.at(0).verifier, first);
   EXPECT_EQ(world.all<Validation>().size(), 2U);
-  world.empty_blocks(40);  // nobody is left to ask: it settles unverified
+  const auto missed = [&] {
+    std::uint64_t sum = 0;
+    for (const OrgId id : world.job(job).verifiers_late) sum += world.state().organisation(id)->duties_missed;
+    return sum;
+  };
+  EXPECT_EQ(missed(), 1U);
+  world.empty_blocks(20);  // nobody else is left to ask: those that were late are asked again
+  ASSERT_EQ(world.job(job).phase, JobPhase::validating);
+  EXPECT_EQ(world.all<Validation>().size(), 3U);
+  EXPECT_EQ(missed(), 2U);
+  world.empty_blocks(40);  // four rounds without a vote: it settles unverified
+  EXPECT_EQ(world.all<Validation>().size(), 4U);
   ASSERT_EQ(world.job(job).phase, JobPhase::settled);
   EXPECT_FALSE(world.job(job).settlement->verified);
   EXPECT_EQ(world.state().organisation(beta)->verified_mflop, 0U);
