@@ -178,7 +178,7 @@ Status SegmentLog::walk(const std::string& folder, std::size_t payload_size_max,
       }
       result.places.push_back({static_cast<std::uint32_t>(result.segments.size() - 1), size, offset});
       result.chain = chain;
-      const Status replayed = replay(result.places.size() - 1, payload);
+      Status replayed = replay(result.places.size() - 1, payload);
       result.replay_failed = !replayed.ok();
       if (!replayed.ok()) return replayed;
       offset += frame_head_size + size;
@@ -193,7 +193,7 @@ Status SegmentLog::scan(const std::string& folder, std::size_t payload_size_max,
                         Scan& result) {
   Walk found;
   found.explain = true;
-  const Status status = walk(folder, payload_size_max, replay, found);
+  Status status = walk(folder, payload_size_max, replay, found);
   // An entry that `replay` refused has its place already.
   result.entries = found.replay_failed ? found.places.size() - 1 : found.places.size();
   result.torn = found.torn;

@@ -138,6 +138,7 @@ Digest usage_receipt_digest(const UsageReceipt& receipt) {
 
 ReceiptBatch ReceiptBatch::of(std::vector<Receipt> receipts) {
   std::vector<Digest> leaves;
+  leaves.reserve(receipts.size());
   for (const Receipt& receipt : receipts) leaves.push_back(receipt_digest(receipt));
   return {merkle::root(leaves), std::move(receipts)};
 }

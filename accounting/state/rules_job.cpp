@@ -41,6 +41,7 @@ std::vector<Earned> earned_in(const JobEntry& job) {
     }
   }
   std::vector<Earned> list;
+  list.reserve(by_lease.size());
   for (const auto& [lease, earned] : by_lease) list.push_back(earned);
   return list;
 }

@@ -17,8 +17,8 @@ UFAB_INLINE int padded_width(int head_width) {
 }
 // Two squares, seven columns of per-query values, four packed operands.
 inline std::size_t attention_scratch(int head_width) {
-  const int operand = kTile * padded_width(head_width);
-  return static_cast<std::size_t>(2 * kTileSquare + 7 * kTile + 4 * operand);
+  const std::size_t operand = static_cast<std::size_t>(kTile) * static_cast<std::size_t>(padded_width(head_width));
+  return 2 * kTileSquare + 7 * kTile + 4 * operand;
 }
 
 // One head's view: rows of q, k or v are `stride` floats apart.
