@@ -3,12 +3,13 @@
 #include <cmath>
 
 #include "kernels/assert.h"
+#include "kernels/gradient.h"
 
 namespace ufab::kernels {
 namespace {
 
 double gradient_factor(int exponent, int micro_batches) {
-  UFAB_KERNELS_ASSERT(exponent >= -512 && exponent <= 512);
+  UFAB_KERNELS_ASSERT(exponent >= kExponentMin && exponent <= kExponentMax);
   UFAB_KERNELS_ASSERT(micro_batches >= 1);
   return std::ldexp(1.0, -exponent) / micro_batches;
 }
@@ -29,9 +30,16 @@ float inverse_correction(float beta, std::uint64_t step) {
 
 }  // namespace
 
-double gradient_norm(Backend& backend, std::span<const std::int64_t> sums, int exponent, int micro_batches) {
-  return std::sqrt(
-      backend.sum_of_squares(sums.data(), sums.size(), gradient_factor(exponent, micro_batches)));
+double gradient_norm(Backend& backend, std::span<const ParameterTensor> tensors,
+                     std::span<const std::int32_t> sums, std::span<const int> exponents, int micro_batches) {
+  UFAB_KERNELS_ASSERT(exponents.size() == tensors.size());
+  double squares = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    const auto part = sums.subspan(tensors[t].offset, tensors[t].count);
+    const double factor = gradient_factor(exponents[t], micro_batches);
+    squares = std::fma(factor * factor, backend.sum_of_squares(part.data(), part.size()), squares);
+  }
+  return std::sqrt(squares);
 }
 
 float gradient_clip_scale(double norm, float clip) {
@@ -40,13 +48,13 @@ float gradient_clip_scale(double norm, float clip) {
 }
 
 void adamw_step(Backend& backend, const AdamWConfig& config, std::uint64_t step, int exponent,
-                int micro_batches, float clip_scale, bool decay, std::span<const std::int64_t> sums,
+                int micro_batches, float clip_scale, bool decay, std::span<const std::int32_t> sums,
                 std::span<float> params, std::span<float> m, std::span<float> v) {
   UFAB_KERNELS_ASSERT(step >= 1);
   UFAB_KERNELS_ASSERT(sums.size() == params.size() && m.size() == params.size() && v.size() == params.size());
   const AdamWScalars scalars{
-      .gradient_factor = gradient_factor(exponent, micro_batches),
-      .clip_scale = clip_scale,
+      .gradient_factor =
+          static_cast<float>(gradient_factor(exponent, micro_batches) * static_cast<double>(clip_scale)),
       .beta1 = config.beta1,
       .one_minus_beta1 = 1.0F - config.beta1,
       .beta2 = config.beta2,

@@ -16,10 +16,10 @@ namespace ufab::kernels {
 
 enum class BackendKind { automatic, reference, avx2, avx512 };
 
+// kernels/gradient.h
 struct QuantizeResult {
-  bool overflow = false;          // some |q| reached the bound; such elements were not added
   bool non_finite = false;        // some gradient was infinite or NaN; such elements were not added
-  std::uint64_t max_abs = 0;      // the largest |q| seen; at least the bound when overflow is set
+  std::uint64_t peak = 0;         // the largest |q|; kPeakLimit when one was too large to be added
   std::uint64_t fingerprint = 0;  // sum of q_i * key(i) mod 2^64 over the elements added
 };
 
@@ -30,8 +30,8 @@ struct AdamWConfig {
 
 // What adamw_step() of kernels/adamw.h prepares once per tensor; see there for the formulas.
 struct AdamWScalars {
-  double gradient_factor;  // integer sum -> mean gradient
-  float clip_scale, beta1, one_minus_beta1, beta2, one_minus_beta2;
+  float gradient_factor;  // integer sum -> clipped mean gradient
+  float beta1, one_minus_beta1, beta2, one_minus_beta2;
   float inverse_correction1, inverse_correction2, lr, eps, weight_decay;
 };
 
@@ -53,8 +53,9 @@ class Backend {
   virtual void matmul_backward_input(float* din, const float* dout, const float* weight, int rows,
                                      int in_width, int out_width) = 0;
   // dweight [out_width][in_width] = dout^T * in; with `accumulate` the chains go on from dweight's values.
+  // Rows of dout are dout_stride >= out_width apart: dout may be some columns of a wider matrix.
   virtual void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows,
-                                      int in_width, int out_width, bool accumulate) = 0;
+                                      int in_width, int out_width, int dout_stride, bool accumulate) = 0;
   // dbias [width] = column sums of dout [rows][width].
   virtual void bias_backward(float* dbias, const float* dout, int rows, int width) = 0;
 
@@ -85,9 +86,10 @@ class Backend {
   // ---- embedding: tokens [batch][seq] in [0, vocab), wte [vocab][width], wpe [>= seq][width] ----
   virtual void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
                                  int batch, int seq, int width) = 0;
-  // dwte[token] += dout, position after position.
+  // dwte[token - first_token] += dout, position after position; tokens outside of
+  // first_token .. first_token + token_count - 1 are left out.
   virtual void embedding_backward_tokens(float* dwte, const float* dout, const std::int32_t* tokens, int rows,
-                                         int width) = 0;
+                                         int width, int first_token, int token_count) = 0;
   // dwpe [seq][width] = sums over the batch.
   virtual void embedding_backward_positions(float* dwpe, const float* dout, int batch, int seq,
                                             int width) = 0;
@@ -98,12 +100,11 @@ class Backend {
                                      int vocab, int count, bool gradient) = 0;
 
   // ---- gradients and optimizer: kernels/gradient.h and kernels/adamw.h are the callers' side ----
-  virtual QuantizeResult quantize_add(std::int64_t* sums, const float* gradient, std::size_t count,
-                                      int exponent, std::uint64_t bound, std::uint64_t first_index) = 0;
-  virtual void add_sums(std::int64_t* into, const std::int64_t* from, std::size_t count) = 0;
-  // Sum of (double(sums[i]) * factor)^2 in the fixed tree of kernels/adamw.h.
-  virtual double sum_of_squares(const std::int64_t* sums, std::size_t count, double factor) = 0;
-  virtual void adamw(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+  virtual QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count,
+                                      int exponent, std::uint64_t first_index) = 0;
+  // Sum of double(sums[i])^2 in the fixed tree of kernels/adamw.h.
+  virtual double sum_of_squares(const std::int32_t* sums, std::size_t count) = 0;
+  virtual void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
                      const AdamWScalars& scalars) = 0;
 };
 

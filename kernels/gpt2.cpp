@@ -26,8 +26,15 @@ enum LayerTensor {
 };
 constexpr std::size_t kWte = 0, kWpe = 1, kFirstLayer = 2;
 
-// The head's logits exist for a block of rows at a time: at most this many bytes, but at least one row.
+// Where the head's logits exist for a block of rows at a time: at most this many bytes, but at least one row.
 constexpr std::size_t kLogitsBytes = std::size_t{32} << 20;
+
+// The gradient of the tied wte needs the logits' gradient and, last of all, that of the embedding. With few
+// rows it takes less memory to keep the logits until then, and to make the gradient in parts, than to keep
+// the gradient of the head while the pass goes back to the embedding.
+bool keeps_logits(int rows, int width) {
+  return rows <= width;
+}
 
 // Rows of a block: as even as multiples of 8 allow.
 int logits_block(int rows, int vocab) {
@@ -55,20 +62,23 @@ struct Gpt2::State {
   Backend& backend;
   std::vector<ParameterTensor> tensors;
   int rows, width, logits_rows;
+  bool keep_logits;
   std::unique_ptr<float, ArenaFree> arena;
   std::size_t arena_floats = 0;
 
   std::vector<LayerActivations> layers;  // one for evaluation only, or one a layer
   float *last, *lnf_mean, *lnf_rstd;     // input of the final layer norm
   float *normal, *normal_f, *narrow, *wide, *logits, *losses;
-  float *dresidual, *dnarrow, *dwide, *dweight, *dwte;  // training only
+  float *dresidual, *dnarrow, *dwide, *dweight, *dwte;  // training only; dwte null where logits are kept
+  std::size_t dweight_floats = 0;
 
   State(const Gpt2Config& model, int batch_size, int seq_len, Backend& operators, bool training)
       : config(model), batch(batch_size), seq(seq_len), backend(operators), tensors(gpt2_parameters(model)) {
     UFAB_KERNELS_ASSERT(batch >= 1 && seq >= 1 && seq <= config.context);
     rows = batch * seq;
     width = config.width;
-    logits_rows = logits_block(rows, config.vocab_size);
+    keep_logits = training && keeps_logits(rows, width);
+    logits_rows = keep_logits ? rows : logits_block(rows, config.vocab_size);
     layers.resize(training ? static_cast<std::size_t>(config.layers) : 1);
     plan(nullptr, training);
     arena.reset(static_cast<float*>(::operator new (arena_floats * sizeof(float), std::align_val_t{64})));
@@ -102,22 +112,21 @@ struct Gpt2::State {
     lnf_rstd = take(r);
     normal_f = take(r * c);
     losses = take(r);
-    if (training) {
-      dnarrow = take(r * c);
-      dwte = take(v * c);
-    }
-    // The logits live only inside head(), the rest only outside: they share their memory.
+    if (training) dnarrow = take(r * c);
+    dwte = training && !keep_logits ? take(v * c) : nullptr;
+    // Logits that are not kept live only inside head(), the rest only outside: they share their memory.
     const std::size_t shared = used;
     logits = take(static_cast<std::size_t>(logits_rows) * v);
     const std::size_t after_logits = used;
-    used = shared;
+    if (!keep_logits) used = shared;
     normal = take(r * c);
     narrow = take(r * c);
     wide = take(r * 4 * c);
     if (training) {
       dresidual = take(r * c);
       dwide = take(r * 4 * c);
-      dweight = take(std::max(4 * c * c, static_cast<std::size_t>(config.context) * c));
+      dweight_floats = std::max(4 * c * c, static_cast<std::size_t>(config.context) * c);
+      dweight = take(dweight_floats);
     }
     used = std::max(used, after_logits);
     arena_floats = used;
@@ -172,7 +181,8 @@ struct Gpt2::State {
                               at(params, index_lnf() + 1), rows, width);
   }
 
-  // The tied head in blocks of rows: losses, and with `gradient` dnarrow = d normal_f and dwte's head part.
+  // The tied head in blocks of rows: losses, and with `gradient` dnarrow = d normal_f and, unless the logits'
+  // gradient is kept for it, dwte's head part.
   float head(std::span<const float> params, std::span<const std::int32_t> targets, bool gradient) {
     const float* wte = at(params, kWte);
     const int vocab = config.vocab_size;
@@ -183,7 +193,8 @@ struct Gpt2::State {
       backend.softmax_cross_entropy(losses + row, logits, targets.data() + row, count, vocab, rows, gradient);
       if (!gradient) continue;
       backend.matmul_backward_input(dnarrow + offset, logits, wte, count, width, vocab);
-      backend.matmul_backward_weight(dwte, normal_f + offset, logits, count, width, vocab, row > 0);
+      if (keep_logits) continue;
+      backend.matmul_backward_weight(dwte, normal_f + offset, logits, count, width, vocab, vocab, row > 0);
     }
     double sum = 0;
     for (int row = 0; row < rows; ++row) sum += static_cast<double>(losses[row]);
@@ -191,12 +202,28 @@ struct Gpt2::State {
   }
 
   void emit(const GradientSink& sink, std::size_t tensor, const float* gradient) {
-    sink(tensor, {gradient, tensors[tensor].count});
+    sink(tensor, 0, {gradient, tensors[tensor].count});
+  }
+  // dresidual: the gradient of the embedding's output.
+  void wte_gradient(const GradientSink& sink, std::span<const std::int32_t> inputs) {
+    const int vocab = config.vocab_size;
+    if (!keep_logits) {
+      backend.embedding_backward_tokens(dwte, dresidual, inputs.data(), rows, width, 0, vocab);
+      return emit(sink, kWte, dwte);
+    }
+    const int part = static_cast<int>(dweight_floats) / width;
+    for (int first = 0; first < vocab; first += part) {
+      const int count = std::min(part, vocab - first);
+      backend.matmul_backward_weight(dweight, normal_f, logits + first, rows, width, count, vocab, false);
+      backend.embedding_backward_tokens(dweight, dresidual, inputs.data(), rows, width, first, count);
+      const std::size_t row = static_cast<std::size_t>(width);
+      sink(kWte, static_cast<std::size_t>(first) * row, {dweight, static_cast<std::size_t>(count) * row});
+    }
   }
   // Weight and bias of one linear layer, once everything that reads the weight is done.
   void linear_gradients(const GradientSink& sink, std::size_t weight, const float* in, const float* dout,
                         int in_width, int out_width) {
-    backend.matmul_backward_weight(dweight, in, dout, rows, in_width, out_width, false);
+    backend.matmul_backward_weight(dweight, in, dout, rows, in_width, out_width, out_width, false);
     emit(sink, weight, dweight);
     backend.bias_backward(dweight, dout, rows, out_width);
     emit(sink, weight + 1, dweight);
@@ -266,8 +293,7 @@ float Gpt2::forward_backward(std::span<const float> params, std::span<const std:
   s.backend.embedding_backward_positions(s.dweight, s.dresidual, s.batch, s.seq, s.width);
   std::fill(s.dweight + used, s.dweight + s.tensors[kWpe].count, 0.0F);
   s.emit(sink, kWpe, s.dweight);
-  s.backend.embedding_backward_tokens(s.dwte, s.dresidual, inputs.data(), s.rows, s.width);
-  s.emit(sink, kWte, s.dwte);
+  s.wte_gradient(sink, inputs);
   return loss;
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/parameters.h"
 
 namespace ufab::kernels {
 
@@ -32,14 +33,6 @@ struct Gpt2Config {
   // nullopt, or one line that says what is wrong and what would be right.
   [[nodiscard]] std::optional<std::string> validate() const;
   friend bool operator==(const Gpt2Config&, const Gpt2Config&) = default;
-};
-
-struct ParameterTensor {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  std::size_t offset = 0;  // in floats, into the parameter vector
-  std::size_t count = 0;
-  bool decay = false;
 };
 
 // The functions below need a config that validate() accepts (asserted).
@@ -69,10 +62,12 @@ class Gpt2 {
   Gpt2(Gpt2&&) noexcept;
   Gpt2& operator=(Gpt2&&) noexcept;
 
-  // Receives each tensor's gradient exactly once, whole, from the calling thread, in a fixed order (the
-  // reverse of the forward pass, wpe and wte last). The span is valid only during the call. By then the pass
-  // reads the tensor's parameters no more: the sink may update them in place.
-  using GradientSink = std::function<void(std::size_t tensor_index, std::span<const float> gradient)>;
+  // Receives each tensor's gradient exactly once, from the calling thread, in a fixed order (the reverse of
+  // the forward pass, wpe and wte last): whole, or in parts of which `first` is the element of the tensor
+  // that the part starts with, ascending. The span is valid only during the call. By then the pass reads the
+  // tensor's parameters no more: the sink may update them in place.
+  using GradientSink =
+      std::function<void(std::size_t tensor_index, std::size_t first, std::span<const float> gradient)>;
 
   // Mean cross-entropy over batch * seq_len positions; the gradients are those of this mean.
   // inputs, targets: [batch][seq_len], each in [0, vocab_size) (asserted). params: the whole vector.

@@ -1,28 +1,39 @@
 #include "kernels/gradient.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "kernels/assert.h"
 
 namespace ufab::kernels {
 
-std::uint64_t quantize_bound(std::uint64_t contributions) {
-  UFAB_KERNELS_ASSERT(contributions >= 1 && contributions <= (std::uint64_t{1} << 32));
-  const int log2_ceil = static_cast<int>(std::bit_width(contributions - 1));
-  return std::uint64_t{1} << (62 - log2_ceil);
-}
-
-QuantizeResult quantize_add(Backend& backend, std::span<const float> g, int exponent, std::uint64_t bound,
-                            std::uint64_t first_index, std::span<std::int64_t> sums) {
+QuantizeResult quantize_add(Backend& backend, std::span<const float> g, int exponent,
+                            std::uint64_t first_index, std::span<std::int32_t> sums) {
   UFAB_KERNELS_ASSERT(g.size() == sums.size());
-  UFAB_KERNELS_ASSERT(exponent >= -512 && exponent <= 512);
-  UFAB_KERNELS_ASSERT(bound >= 1 && bound <= (std::uint64_t{1} << 62));
-  return backend.quantize_add(sums.data(), g.data(), g.size(), exponent, bound, first_index);
+  UFAB_KERNELS_ASSERT(exponent >= kExponentMin && exponent <= kExponentMax);
+  return backend.quantize_add(sums.data(), g.data(), g.size(), exponent, first_index);
 }
 
-void add_sums(Backend& backend, std::span<const std::int64_t> from, std::span<std::int64_t> into) {
-  UFAB_KERNELS_ASSERT(from.size() == into.size());
-  backend.add_sums(into.data(), from.data(), from.size());
+int next_exponent(int exponent, std::uint64_t peak) {
+  if (peak == 0) return exponent;
+  return std::clamp(exponent + kPeakBits - static_cast<int>(std::bit_width(peak)), kExponentMin,
+                    kExponentMax);
+}
+
+bool adjust_exponents(std::uint64_t step, std::span<const std::uint64_t> peaks, std::span<int> exponents) {
+  UFAB_KERNELS_ASSERT(peaks.size() == exponents.size());
+  bool again = false;
+  for (std::size_t t = 0; t < peaks.size(); ++t) {
+    const int before = exponents[t];
+    if (peaks[t] >= kPeakLimit) {
+      exponents[t] = std::max(before - kOverflowStep, kExponentMin);
+      again = true;
+    } else if (step == 1 && static_cast<int>(std::bit_width(peaks[t])) < kPeakBits - kFirstSlackBits) {
+      exponents[t] = next_exponent(before, peaks[t]);
+      again |= exponents[t] != before;
+    }
+  }
+  return again;
 }
 
 }  // namespace ufab::kernels

@@ -42,7 +42,7 @@
 namespace ufab::kernels {
 
 // Goes up whenever any result of any operator changes by a bit. Jobs record it; nodes compare it.
-inline constexpr int kSemanticsVersion = 1;
+inline constexpr int kSemanticsVersion = 2;
 
 inline constexpr int kLanes = 16;                 // of a lane sum
 inline constexpr int kAttentionKeyTile = 64;      // keys per online-softmax step

@@ -19,18 +19,18 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t kChunkSums = kDigestChunk / sizeof(std::int64_t);
+constexpr std::size_t kChunkSums = kDigestChunk / sizeof(std::int32_t);
 
-Status send_chunk(Link& link, std::span<const std::int64_t> chunk, Bytes& buffer, Deadline deadline) {
+Status send_chunk(Link& link, std::span<const std::int32_t> chunk, Bytes& buffer, Deadline deadline) {
   pack_sums(chunk, buffer);
   return link.send_bytes(buffer, deadline);
 }
 
-Status recv_chunk(Link& link, std::span<std::int64_t> chunk, Bytes& buffer, Deadline deadline) {
+Status recv_chunk(Link& link, std::span<std::int32_t> chunk, Bytes& buffer, Deadline deadline) {
   std::array<std::uint8_t, 1> width{};
   UFAB_TRY(link.recv_bytes(width, deadline));
-  if (width[0] < 1 || width[0] > 8) {
-    return Error{ErrorCode::invalid, fmt::format("sums of {} bytes each: 1 to 8 are possible", width[0])};
+  if (width[0] < 1 || width[0] > 4) {
+    return Error{ErrorCode::invalid, fmt::format("sums of {} bytes each: 1 to 4 are possible", width[0])};
   }
   buffer.resize(chunk.size() * width[0]);
   UFAB_TRY(link.recv_bytes(buffer, deadline));
@@ -38,7 +38,7 @@ Status recv_chunk(Link& link, std::span<std::int64_t> chunk, Bytes& buffer, Dead
   return {};
 }
 
-ByteView readable_bytes(std::span<const std::int64_t> sums) {
+ByteView readable_bytes(std::span<const std::int32_t> sums) {
   return {reinterpret_cast<const std::uint8_t*>(sums.data()), sums.size_bytes()};
 }
 
@@ -58,7 +58,7 @@ class ExchangeClock {
 };
 
 template <typename Body>
-Status for_each_chunk(std::span<std::int64_t> sums, const Body& body) {
+Status for_each_chunk(std::span<std::int32_t> sums, const Body& body) {
   for (std::uint64_t i = 0; i * kChunkSums < sums.size(); ++i) {
     const auto rest = sums.subspan(i * kChunkSums);
     UFAB_TRY(body(i, rest.first(std::min(rest.size(), kChunkSums))));
@@ -88,7 +88,7 @@ class Member final : public Bridge {
     return named(ask(kState, encode_state(step, digest), timeout()));
   }
 
-  Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums, const ChunkSeen& seen,
+  Result<StepReport> exchange(const StepReport& mine, std::span<std::int32_t> sums, const ChunkSeen& seen,
                               milliseconds patience) override {
     const std::uint64_t id = ++exchange_;
     const ExchangeClock clock(milliseconds(gang_.peer_timeout_ms) + patience, sums.size_bytes(),
@@ -99,7 +99,7 @@ class Member final : public Bridge {
     std::thread sender([&] {
       sent = link_->send({kSums, id, encode_report(mine)}, clock.next());
       if (!sent) return;
-      sent = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
+      sent = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int32_t> chunk) {
         seen(i, readable_bytes(chunk));
         return send_chunk(*link_, chunk, outgoing_, clock.next());
       });
@@ -107,7 +107,7 @@ class Member final : public Bridge {
     Result<Bytes> head = expect_frame(*link_, kSums, id, clock.next());
     Status received = head ? Status{} : Status{head.error()};
     if (received) {
-      received = for_each_chunk(sums, [&](std::uint64_t, std::span<std::int64_t> chunk) {
+      received = for_each_chunk(sums, [&](std::uint64_t, std::span<std::int32_t> chunk) {
         return recv_chunk(*link_, chunk, incoming_, clock.next());
       });
     }
@@ -115,7 +115,9 @@ class Member final : public Bridge {
     sender.join();
     if (!received) return received.error().within(hub_name());
     if (!sent) return sent.error().within(hub_name());
-    return decode_report(*head);
+    UFAB_ASSIGN(StepReport total, decode_report(*head));
+    if (total.peaks.size() == mine.peaks.size()) return total;
+    return Error{ErrorCode::invalid, hub_name() + ": peaks of another number of tensors"};
   }
 
  private:
@@ -200,7 +202,7 @@ class Hub final : public Bridge {
     return answer_all(kState, {}, timeout());
   }
 
-  Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums, const ChunkSeen& seen,
+  Result<StepReport> exchange(const StepReport& mine, std::span<std::int32_t> sums, const ChunkSeen& seen,
                               milliseconds patience) override {
     clock_ = ExchangeClock(milliseconds(gang_.peer_timeout_ms) + patience, sums.size_bytes(),
                            gang_.members.size() - 1);
@@ -211,10 +213,14 @@ class Hub final : public Bridge {
         return Error{ErrorCode::conflict, fmt::format("step {}, try {}; expected step {}, try {}",
                                                       report.step, report.attempt, mine.step, mine.attempt)};
       }
-      total.overflow |= report.overflow;
+      if (report.peaks.size() != mine.peaks.size()) {
+        return Error{ErrorCode::invalid, fmt::format("peaks of {} tensors; the model has {}",
+                                                     report.peaks.size(), mine.peaks.size())};
+      }
       total.non_finite |= report.non_finite;
       total.stop |= report.stop;
       total.loss += report.loss;
+      for (std::size_t t = 0; t < report.peaks.size(); ++t) total.peaks[t] += report.peaks[t];
       return {};
     }));
     UFAB_TRY(answer_all(kSums, encode_report(total), clock_.next()));
@@ -223,7 +229,7 @@ class Hub final : public Bridge {
     ChunkProgress progress;
     Status sent;
     std::thread sender([&] { sent = send_totals(sums, progress); });
-    const Status added = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) {
+    const Status added = for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int32_t> chunk) {
       seen(i, readable_bytes(chunk));
       Status status = add_members(chunk);
       if (status) progress.advance();
@@ -264,20 +270,20 @@ class Hub final : public Bridge {
       return link.send({type, exchange_, payload}, deadline);
     });
   }
-  Status add_members(std::span<std::int64_t> chunk) {
+  Status add_members(std::span<std::int32_t> chunk) {
     const auto other = std::span(scratch_).first(chunk.size());
     return for_each_member([&](std::uint32_t, Link& link) -> Status {
       UFAB_TRY(recv_chunk(link, other, incoming_, clock_.next()));
       // Unsigned, because a hostile member may make it wrap; honest sums are bounded (kernels/gradient.h).
       for (std::size_t k = 0; k < chunk.size(); ++k) {
-        chunk[k] = static_cast<std::int64_t>(static_cast<std::uint64_t>(chunk[k]) +
-                                             static_cast<std::uint64_t>(other[k]));
+        chunk[k] = static_cast<std::int32_t>(static_cast<std::uint32_t>(chunk[k]) +
+                                             static_cast<std::uint32_t>(other[k]));
       }
       return {};
     });
   }
-  Status send_totals(std::span<std::int64_t> sums, ChunkProgress& progress) {
-    return for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int64_t> chunk) -> Status {
+  Status send_totals(std::span<std::int32_t> sums, ChunkProgress& progress) {
+    return for_each_chunk(sums, [&](std::uint64_t i, std::span<std::int32_t> chunk) -> Status {
       if (!progress.await(i)) return {};
       pack_sums(chunk, outgoing_);
       return for_each_member(
@@ -298,7 +304,7 @@ class Hub final : public Bridge {
 
   Gang gang_;
   std::vector<LinkPtr> links_;
-  std::vector<std::int64_t> scratch_;
+  std::vector<std::int32_t> scratch_;
   Bytes outgoing_, incoming_;  // one chunk each, of the sending and of the receiving thread
   ExchangeClock clock_;        // of the present exchange of sums
   bool streaming_ = false;

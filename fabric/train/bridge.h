@@ -4,15 +4,16 @@
 // sides prove their bridge key of the gang by TLS 1.3 (fabric/net/tls.h). Integer addition is exact and
 // commutative, so the star's order decides nothing. Conversations, all started by the members (frames of
 // fabric/net/frame.h, id = number of the exchange, payload in the canonical encoding):
-//   type 1 hello   text "ufab.bridge/1", u64 job, u32 attempt, u32 member, 32 bytes definition digest
+//   type 1 hello   text "ufab.bridge/2", u64 job, u32 attempt, u32 member, 32 bytes definition digest
 //        answered by the same type with an empty payload once every member has said hello
 //   type 2 step    u64: the newest step that the member can start from; answered by the lowest of all
 //   type 3 state   u64 step, 32 bytes state digest; answered empty when all are equal
-//   type 4 sums    StepReport (u64 step, u32 attempt, u8 flags, u64 loss), then raw: the member's sums in
-//   chunks of
-//                  131072 values (1 MiB in memory), each packed as fabric/train/sum_pack.h says; answered by
-//                  the combined report, then raw: the total's chunks. Both directions stream at once: the hub
-//                  sends a chunk's total as soon as it has every member's.
+//   type 4 sums    StepReport (u64 step, u32 attempt, u8 flags, u64 loss, u32 tensors, per tensor u64 peak),
+//   then
+//                  raw: the member's sums in chunks of 262144 values (1 MiB in memory), each packed as
+//                  fabric/train/sum_pack.h says; answered by the combined report, then raw: the total's
+//                  chunks. Both directions stream at once: the hub sends a chunk's total as soon as it has
+//                  every member's.
 //   type 9 failure u8 1 when another try may help, text of one line; whoever gets it ends with this line
 // A peer that closes its link, sends anything else, is silent for longer than the timeout, or carries less
 // than kSlowestLink over the whole exchange, ends it with one Error (unavailable or timeout when another try
@@ -22,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "fabric/base/digest.h"
 #include "fabric/net/tls.h"
@@ -32,8 +34,10 @@ namespace ufab {
 struct StepReport {
   std::uint64_t step = 0;
   std::uint32_t attempt = 0;  // of this step, after overflows
-  bool overflow = false, non_finite = false, stop = false;
+  bool non_finite = false, stop = false;
   std::uint64_t loss = 0;  // sum over micro-batches, fixed point; modulo 2^64
+  std::vector<std::uint64_t>
+      peaks;  // per tensor, added up over micro-batches (kernels/gradient.h); modulo 2^64
 
   friend bool operator==(const StepReport&, const StepReport&) = default;
 };
@@ -56,9 +60,9 @@ class Bridge {
 
   [[nodiscard]] virtual Result<std::uint64_t> lowest_step(std::uint64_t mine) = 0;
   [[nodiscard]] virtual Status check_state(std::uint64_t step, const Digest& digest) = 0;
-  // Replaces `sums` by the total over all members and returns the combined report (flags or-ed, losses
-  // added). `patience` is added to the gang's timeout: members compute at different speeds.
-  [[nodiscard]] virtual Result<StepReport> exchange(const StepReport& mine, std::span<std::int64_t> sums,
+  // Replaces `sums` by the total over all members and returns the combined report (flags or-ed, losses and
+  // peaks added). `patience` is added to the gang's timeout: members compute at different speeds.
+  [[nodiscard]] virtual Result<StepReport> exchange(const StepReport& mine, std::span<std::int32_t> sums,
                                                     const ChunkSeen& seen,
                                                     std::chrono::milliseconds patience) = 0;
 };

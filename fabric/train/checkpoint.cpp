@@ -21,27 +21,28 @@ namespace ufab {
 namespace {
 
 constexpr const char* kFormat = "ufab.checkpoint";
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kVersion = 2;
 constexpr std::string_view kPrefix = "step-", kSuffix = ".h5", kTemporary = ".tmp";
 constexpr std::uint64_t kParametersMax = std::uint64_t{1} << 36;
 
 // The attributes that the head digest covers, in the documented order.
 struct Head {
-  std::uint64_t step = 0, exponent = 0, parameters = 0, semantics = 0;
+  std::uint64_t step = 0, parameters = 0, semantics = 0;
   std::uint64_t vocab_size = 0, context = 0, layers = 0, heads = 0, width = 0;
   Digest definition, corpus, state_digest;
 
   [[nodiscard]] Digest digest() const {
     Writer writer;
-    writer.text("ufab.checkpoint/1");
+    writer.text("ufab.checkpoint/2");
     for (const auto& [name, member] : kNumbers) writer.u64(this->*member);
     for (const auto& [name, member] : kDigests) writer.raw((this->*member).view());
     return sha256(writer.bytes());
   }
   static constexpr std::pair<const char*, std::uint64_t Head::*> kNumbers[] = {
-      {"step", &Head::step},           {"exponent", &Head::exponent},     {"parameters", &Head::parameters},
-      {"semantics", &Head::semantics}, {"vocab_size", &Head::vocab_size}, {"context", &Head::context},
-      {"layers", &Head::layers},       {"heads", &Head::heads},           {"width", &Head::width}};
+      {"step", &Head::step},           {"parameters", &Head::parameters},
+      {"semantics", &Head::semantics}, {"vocab_size", &Head::vocab_size},
+      {"context", &Head::context},     {"layers", &Head::layers},
+      {"heads", &Head::heads},         {"width", &Head::width}};
   static constexpr std::pair<const char*, Digest Head::*> kDigests[] = {
       {"definition", &Head::definition}, {"corpus", &Head::corpus}, {"state_digest", &Head::state_digest}};
 };
@@ -49,7 +50,6 @@ struct Head {
 Head make_head(const Checkpoint& c) {
   Head head;
   head.step = c.state.step;
-  head.exponent = static_cast<std::uint64_t>(std::int64_t{c.state.exponent});
   head.parameters = c.state.params.size();
   head.semantics = kernels::kSemanticsVersion;
   const auto& model = c.info.model;
@@ -65,11 +65,23 @@ Head make_head(const Checkpoint& c) {
 }
 
 constexpr const char* kVectors[] = {"params", "m", "v"};
+constexpr const char* kExponents = "exponents";
+
+// What a vector's elements are in memory and in the file.
+struct ElementType {
+  hid_t memory, file;
+};
+ElementType type_of(float) {
+  return {H5T_NATIVE_FLOAT, H5T_IEEE_F32LE};
+}
+ElementType type_of(int) {
+  return {H5T_NATIVE_INT, H5T_STD_I32LE};
+}
 
 // This rank's slice of one vector, written collectively.
-bool write_slice(const Group& group, const hdf5::File& file, const char* name,
-                 std::span<const float> values) {
-  const hdf5::Dataset dataset = hdf5::create_dataset(file, name, H5T_IEEE_F32LE, values.size());
+template <typename T>
+bool write_slice(const Group& group, const hdf5::File& file, const char* name, const std::vector<T>& values) {
+  const hdf5::Dataset dataset = hdf5::create_dataset(file, name, type_of(T{}).file, values.size());
   if (!dataset.ok()) return false;
   const auto ranks = static_cast<std::size_t>(group.size());
   const auto rank = static_cast<std::size_t>(group.rank());
@@ -85,8 +97,16 @@ bool write_slice(const Group& group, const hdf5::File& file, const char* name,
     return false;
   }
   return H5Pset_dxpl_mpio(transfer.id(), H5FD_MPIO_COLLECTIVE) >= 0 &&
-         H5Dwrite(dataset.id(), H5T_NATIVE_FLOAT, in_memory.id(), in_file.id(), transfer.id(),
+         H5Dwrite(dataset.id(), type_of(T{}).memory, in_memory.id(), in_file.id(), transfer.id(),
                   values.data() + begin) >= 0;
+}
+
+template <typename T>
+bool read_vector(const hdf5::File& file, const char* name, std::uint64_t count, std::vector<T>& values) {
+  const auto dataset = hdf5::open_dataset(file, name, type_of(T{}).file, count);
+  if (!dataset.ok()) return false;
+  values.resize(count);
+  return H5Dread(dataset.id(), type_of(T{}).memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0;
 }
 
 Status write_contents(const Group& group, const std::string& path, const Checkpoint& checkpoint) {
@@ -108,6 +128,7 @@ Status write_contents(const Group& group, const std::string& path, const Checkpo
     fault_point();
     good = good && write_slice(group, file, kVectors[i], *vectors[i]);
   }
+  good = good && write_slice(group, file, kExponents, checkpoint.state.exponents);
   if (!file.close() || !good) return failed;
   return {};
 }
@@ -216,16 +237,12 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
   checkpoint.info.corpus = head.corpus;
   TrainState& state = checkpoint.state;
   state.step = head.step;
-  state.exponent = static_cast<int>(static_cast<std::int64_t>(head.exponent));
   std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
-    const auto dataset = hdf5::open_dataset(file, kVectors[i], H5T_IEEE_F32LE, head.parameters);
-    if (!dataset.ok()) return corrupt;
-    vectors[i]->resize(head.parameters);
-    if (H5Dread(dataset.id(), H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, vectors[i]->data()) < 0) {
-      return corrupt;
-    }
+    if (!read_vector(file, kVectors[i], head.parameters, *vectors[i])) return corrupt;
   }
+  const auto tensors = kernels::gpt2_parameters(checkpoint.info.model).size();
+  if (!read_vector(file, kExponents, tensors, state.exponents)) return corrupt;
   checkpoint.info.digests = state_digest(state);
   if (checkpoint.info.digests.state != head.state_digest ||
       checkpoint.info.digests.parameters != parameters) {

@@ -2,10 +2,11 @@
 //
 // On disk (HDF5, no time stamps), checkpoints/step-00000200.h5:
 //   /params /m /v     contiguous f32, little-endian, fabric/train/state.h's order
-//   root attributes   format "ufab.checkpoint", version 1, step, exponent (u64, two's complement), parameters
-//                     (u64 count), semantics (u64, kernels' version), vocab_size, context, layers, heads,
-//                     width (u64), definition, corpus, state_digest, parameters_digest, digest ("sha256:...")
-// digest = SHA-256 of the canonical encoding of text "ufab.checkpoint/1" and the attributes step ..
+//   /exponents        contiguous i32, little-endian, one per tensor
+//   root attributes   format "ufab.checkpoint", version 2, step, parameters (u64 count), semantics (u64,
+//                     kernels' version), vocab_size, context, layers, heads, width (u64), definition, corpus,
+//                     state_digest, parameters_digest, digest ("sha256:...")
+// digest = SHA-256 of the canonical encoding of text "ufab.checkpoint/2" and the attributes step ..
 // state_digest in the order above (numbers as u64, digests as 32 bytes); it and the state digest are checked
 // at load, so that every attribute and every number is covered. Every rank writes its slice collectively into
 // a temporary name; then sync, rename, sync of the folder.

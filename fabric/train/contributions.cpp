@@ -78,8 +78,13 @@ Result<Contributions> load_contributions(const std::string& path) {
   return contributions;
 }
 
-Digest sum_digest(std::span<const Digest> leaves) {
-  return tree_digest("ufab.sum/1", leaves);
+Digest sum_digest(std::span<const Digest> leaves, std::span<const std::uint64_t> peaks) {
+  Writer writer;
+  writer.text("ufab.sum/2");
+  writer.raw(tree_digest("ufab.sum.values/2", leaves).view());
+  writer.u32(static_cast<std::uint32_t>(peaks.size()));
+  for (const std::uint64_t peak : peaks) writer.u64(peak);
+  return sha256(writer.bytes());
 }
 
 }  // namespace ufab

@@ -3,9 +3,11 @@
 // On disk, contributions/window-000003.bin, the canonical encoding (fabric/base/codec.h) of
 //   text "ufab.contributions/1", u32 window, u64 first_step, u32 first_micro_batch, u32 micro_batches (per
 //   step), u32 steps, then per step 32 bytes sum_digest and micro_batches times u64 fingerprint.
-// sum_digest = tree("ufab.sum/1", SHA-256 of each 1 MiB chunk of the provider's integer gradient sum as
-// little-endian i64), fabric/train/state.h. A fingerprint (kernels/gradient.h) localises one wrong
-// micro-batch. root() is the RFC 9162 Merkle tree hash over the steps' encodings (0x00 leaf, 0x01 node).
+// sum_digest = SHA-256(text "ufab.sum/2", tree("ufab.sum.values/2", SHA-256 of each 1 MiB chunk of the
+// provider's integer gradient sum as little-endian i32; fabric/train/state.h), u32 tensors, per tensor u64
+// peak). Peaks (kernels/gradient.h) are covered because the next step's exponents follow from them. A
+// fingerprint (kernels/gradient.h) localises one wrong micro-batch. root() is the RFC 9162 Merkle tree hash
+// over the steps' encodings (0x00 leaf, 0x01 node).
 #pragma once
 
 #include <cstdint>
@@ -43,8 +45,8 @@ inline constexpr std::size_t kContributionsMax = std::size_t{1} << 28;  // bytes
 [[nodiscard]] std::string contributions_path(const std::string& folder, std::uint64_t window);
 [[nodiscard]] Result<Contributions> load_contributions(const std::string& path);
 
-[[nodiscard]] Digest sum_digest(std::span<const Digest> leaves);
-[[nodiscard]] inline ByteView sum_bytes(std::span<const std::int64_t> sums) {
+[[nodiscard]] Digest sum_digest(std::span<const Digest> leaves, std::span<const std::uint64_t> peaks);
+[[nodiscard]] inline ByteView sum_bytes(std::span<const std::int32_t> sums) {
   return {reinterpret_cast<const std::uint8_t*>(sums.data()), sums.size_bytes()};
 }
 

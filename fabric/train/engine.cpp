@@ -1,5 +1,6 @@
 #include "fabric/train/engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -34,7 +35,7 @@ Engine::Engine(const JobDefinition& definition, const Corpus& corpus, const Spli
 
 TrainState Engine::initial_state() const {
   TrainState state;
-  state.exponent = kFirstExponent;
+  state.exponents.assign(tensors_.size(), kernels::kFirstExponent);
   state.params.resize(parameter_count_);
   state.m.resize(parameter_count_);
   state.v.resize(parameter_count_);
@@ -51,25 +52,30 @@ void Engine::load_sequence(std::uint64_t start, std::uint64_t sequence) {
   }
 }
 
-ShareReport Engine::add_gradients(const TrainState& state, int exponent, MicroBatchRange range,
-                                  std::span<std::int64_t> sums, const AfterMicroBatch& after) {
+ShareReport Engine::add_gradients(const TrainState& state, std::span<const int> exponents,
+                                  MicroBatchRange range, std::span<std::int32_t> sums,
+                                  const AfterMicroBatch& after) {
   const std::uint64_t step = state.step + 1;
-  const std::uint64_t bound = kernels::quantize_bound(static_cast<std::uint64_t>(definition_.micro_batches));
   ShareReport report;
+  report.peaks.resize(tensors_.size());
+  std::vector<std::uint64_t> peaks(tensors_.size());  // of one micro-batch
   for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
     for (std::uint64_t s = 0; s < static_cast<std::uint64_t>(definition_.micro_batch); ++s) {
       load_sequence(sample_start(definition_, split_, step, i, s), s);
     }
+    std::fill(peaks.begin(), peaks.end(), 0);
     std::uint64_t fingerprint = 0;
     const float loss = model_.forward_backward(
-        state.params, inputs_, targets_, [&](std::size_t index, std::span<const float> gradient) {
-          const auto& tensor = tensors_[index];
-          const auto result = kernels::quantize_add(backend_, gradient, exponent, bound, tensor.offset,
-                                                    sums.subspan(tensor.offset, tensor.count));
-          report.overflow |= result.overflow;
+        state.params, inputs_, targets_,
+        [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
+          const std::size_t at = tensors_[tensor].offset + first;
+          const auto result = kernels::quantize_add(backend_, gradient, exponents[tensor], at,
+                                                    sums.subspan(at, gradient.size()));
+          peaks[tensor] = std::max(peaks[tensor], result.peak);
           report.non_finite |= result.non_finite;
           fingerprint += result.fingerprint;
         });
+    for (std::size_t t = 0; t < peaks.size(); ++t) report.peaks[t] += peaks[t];
     report.non_finite |= !loss_fits(loss);
     if (loss_fits(loss)) report.loss += std::llrint(static_cast<double>(loss) / kLossUnit);
     if (after) after(step, i, sums, fingerprint);
@@ -78,9 +84,10 @@ ShareReport Engine::add_gradients(const TrainState& state, int exponent, MicroBa
   return report;
 }
 
-double Engine::apply(TrainState& state, int exponent, std::span<const std::int64_t> sums) {
+double Engine::apply(TrainState& state, std::span<const int> exponents, std::span<const std::uint64_t> peaks,
+                     std::span<const std::int32_t> sums) {
   const auto micro_batches = static_cast<int>(definition_.micro_batches);
-  const double norm = kernels::gradient_norm(backend_, sums, exponent, micro_batches);
+  const double norm = kernels::gradient_norm(backend_, tensors_, sums, exponents, micro_batches);
   kernels::AdamWConfig config;
   config.lr = learning_rate_at(definition_, state.step + 1);
   config.beta1 = static_cast<float>(definition_.beta1);
@@ -89,14 +96,14 @@ double Engine::apply(TrainState& state, int exponent, std::span<const std::int64
   config.weight_decay = static_cast<float>(definition_.weight_decay);
   config.clip = static_cast<float>(definition_.grad_clip);
   const float scale = kernels::gradient_clip_scale(norm, config.clip);
-  for (const auto& tensor : tensors_) {
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    const auto& tensor = tensors_[t];
     const auto part = [&](auto& values) { return std::span(values).subspan(tensor.offset, tensor.count); };
-    kernels::adamw_step(backend_, config, state.step + 1, exponent, micro_batches, scale, tensor.decay,
-                        sums.subspan(tensor.offset, tensor.count), part(state.params), part(state.m),
-                        part(state.v));
+    kernels::adamw_step(backend_, config, state.step + 1, exponents[t], micro_batches, scale, tensor.decay,
+                        part(sums), part(state.params), part(state.m), part(state.v));
+    state.exponents[t] = kernels::next_exponent(exponents[t], peaks[t]);
   }
   ++state.step;
-  state.exponent = next_exponent(norm, definition_.micro_batches);
   return norm;
 }
 
@@ -117,10 +124,10 @@ std::int64_t Engine::evaluate(const TrainState& state, std::uint64_t first, std:
 
 std::uint64_t Engine::measure_us() {
   const TrainState state = initial_state();
-  std::vector<std::int64_t> sums(parameter_count_);
-  (void)add_gradients(state, kFirstExponent, {0, 1}, sums, {});  // warms caches and pages
+  std::vector<std::int32_t> sums(parameter_count_);
+  (void)add_gradients(state, state.exponents, {0, 1}, sums, {});  // warms caches and pages
   const auto begin = std::chrono::steady_clock::now();
-  (void)add_gradients(state, kFirstExponent, {0, 1}, sums, {});
+  (void)add_gradients(state, state.exponents, {0, 1}, sums, {});
   const auto passed = std::chrono::steady_clock::now() - begin;
   return 1 +
          static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(passed).count());

@@ -23,8 +23,9 @@ struct MicroBatchRange {
 
 // What a rank learns while it adds up its micro-batches.
 struct ShareReport {
-  bool overflow = false, non_finite = false;
-  std::int64_t loss = 0;                    // sum of the micro-batches' mean losses, in units of 2^-32
+  bool non_finite = false;
+  std::vector<std::uint64_t> peaks;  // per tensor, added up over the micro-batches (kernels/gradient.h)
+  std::int64_t loss = 0;             // sum of the micro-batches' mean losses, in units of 2^-32
   std::vector<std::uint64_t> fingerprints;  // one per micro-batch of the range
 };
 
@@ -34,7 +35,7 @@ class Engine {
  public:
   // Called after each micro-batch was added to the sums; see trainer.h for who would want to change them.
   using AfterMicroBatch = std::function<void(std::uint64_t step, std::uint32_t micro_batch,
-                                             std::span<std::int64_t> sums, std::uint64_t& fingerprint)>;
+                                             std::span<std::int32_t> sums, std::uint64_t& fingerprint)>;
 
   // `backend` and `corpus` must outlive the engine; the definition must fit the corpus.
   Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split,
@@ -42,15 +43,18 @@ class Engine {
 
   [[nodiscard]] const kernels::Gpt2Config& model() const { return model_config_; }
   [[nodiscard]] std::size_t parameter_count() const { return parameter_count_; }
+  [[nodiscard]] std::size_t tensor_count() const { return tensors_.size(); }
   // Step 0: initial parameters, moments zero.
   [[nodiscard]] TrainState initial_state() const;
 
-  // Adds the gradients of `range` of step state.step + 1, with fixed point at 2^exponent, to `sums`.
-  [[nodiscard]] ShareReport add_gradients(const TrainState& state, int exponent, MicroBatchRange range,
-                                          std::span<std::int64_t> sums, const AfterMicroBatch& after);
-  // AdamW with the step's total; advances state.step and chooses the next exponent. Returns the gradient's
-  // norm.
-  double apply(TrainState& state, int exponent, std::span<const std::int64_t> sums);
+  // Adds the gradients of `range` of step state.step + 1 to `sums`, in fixed point at 2^exponents[tensor].
+  [[nodiscard]] ShareReport add_gradients(const TrainState& state, std::span<const int> exponents,
+                                          MicroBatchRange range, std::span<std::int32_t> sums,
+                                          const AfterMicroBatch& after);
+  // AdamW with the step's total; advances state.step and chooses the next exponents by the step's peaks.
+  // Returns the gradient's norm.
+  double apply(TrainState& state, std::span<const int> exponents, std::span<const std::uint64_t> peaks,
+               std::span<const std::int32_t> sums);
   // Sum of the mean losses of evaluation batches first, first + stride, ..., in units of 2^-32.
   [[nodiscard]] std::int64_t evaluate(const TrainState& state, std::uint64_t first, std::uint64_t stride);
   // Time of one micro-batch, forward and backward, on scratch values.

@@ -49,10 +49,17 @@ void Group::sum_everywhere(std::span<std::int64_t> values) const {
   });
 }
 
-void Group::sum_to_leader(std::span<std::int64_t> values) const {
+void Group::sum_everywhere(std::span<std::int32_t> values) const {
   if (size_ == 1) return;
-  in_pieces(values, [&](std::int64_t* data, int count) {
-    MPI_Reduce(leader() ? MPI_IN_PLACE : data, leader() ? data : nullptr, count, MPI_INT64_T, MPI_SUM, 0,
+  in_pieces(values, [&](std::int32_t* data, int count) {
+    MPI_Allreduce(MPI_IN_PLACE, data, count, MPI_INT32_T, MPI_SUM, communicator_);
+  });
+}
+
+void Group::sum_to_leader(std::span<std::int32_t> values) const {
+  if (size_ == 1) return;
+  in_pieces(values, [&](std::int32_t* data, int count) {
+    MPI_Reduce(leader() ? MPI_IN_PLACE : data, leader() ? data : nullptr, count, MPI_INT32_T, MPI_SUM, 0,
                communicator_);
   });
 }
@@ -74,6 +81,12 @@ void Group::broadcast(std::span<std::int64_t> values) const {
   if (size_ == 1) return;
   in_pieces(values,
             [&](std::int64_t* data, int count) { MPI_Bcast(data, count, MPI_INT64_T, 0, communicator_); });
+}
+
+void Group::broadcast(std::span<std::int32_t> values) const {
+  if (size_ == 1) return;
+  in_pieces(values,
+            [&](std::int32_t* data, int count) { MPI_Bcast(data, count, MPI_INT32_T, 0, communicator_); });
 }
 
 Status Group::agree(const Status& status) const {

@@ -23,15 +23,17 @@ class Group {
   // Ranks that share this machine's memory.
   [[nodiscard]] int local_ranks() const;
 
-  // Collective, like all below. Sums modulo 2^64, on every rank.
+  // Collective, like all below. Sums modulo the type's range, on every rank.
   void sum_everywhere(std::span<std::uint64_t> values) const;
   void sum_everywhere(std::span<std::int64_t> values) const;
+  void sum_everywhere(std::span<std::int32_t> values) const;
   // On the leader the sums, elsewhere `values` stay as they are.
-  void sum_to_leader(std::span<std::int64_t> values) const;
+  void sum_to_leader(std::span<std::int32_t> values) const;
   void max_everywhere(std::span<std::uint64_t> values) const;
   // The leader's values, everywhere.
   void broadcast(std::span<std::uint8_t> bytes) const;
   void broadcast(std::span<std::int64_t> values) const;
+  void broadcast(std::span<std::int32_t> values) const;
   // The same answer everywhere: success if every rank succeeded, or the error of the lowest rank that failed.
   [[nodiscard]] Status agree(const Status& status) const;
 

@@ -85,9 +85,4 @@ std::uint64_t eval_start(const JobDefinition& d, const Split& split, std::uint64
   return begin + last / (total - 1) * index + last % (total - 1) * index / (total - 1);
 }
 
-int next_exponent(double gradient_norm, std::int64_t micro_batches) {
-  if (!(gradient_norm > 0)) return kFirstExponent;
-  return std::clamp(48 - (std::ilogb(gradient_norm * static_cast<double>(micro_batches)) + 1), -60, 120);
-}
-
 }  // namespace ufab

@@ -36,12 +36,4 @@ struct Split {
 [[nodiscard]] std::uint64_t eval_start(const JobDefinition& definition, const Split& split,
                                        std::uint64_t batch, std::uint64_t sequence);
 
-// The exponent that the next step's fixed-point gradients use: the power of two that brings the sum's
-// L2 norm (norm of the mean gradient times micro_batches) just below 2^48, within -60 .. 120.
-[[nodiscard]] int next_exponent(double gradient_norm, std::int64_t micro_batches);
-inline constexpr int kFirstExponent = 40;
-// After an overflow the step is done again with an exponent smaller by this, at most kOverflowTries times.
-inline constexpr int kOverflowStep = 8;
-inline constexpr int kOverflowTries = 12;
-
 }  // namespace ufab

@@ -29,15 +29,17 @@ ByteView float_bytes(std::span<const float> values) {
   return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()};
 }
 
-StateDigests combine_state_digest(std::uint64_t step, int exponent, std::span<const Digest> leaves) {
+StateDigests combine_state_digest(std::uint64_t step, std::span<const int> exponents,
+                                  std::span<const Digest> leaves) {
   UFAB_ASSERT(leaves.size() % 3 == 0);
   const std::size_t each = leaves.size() / 3;
   StateDigests digests;
   digests.parameters = tree_digest("ufab.parameters/1", leaves.first(each));
   Writer writer;
-  writer.text("ufab.state/1");
+  writer.text("ufab.state/2");
   writer.u64(step);
-  writer.u32(static_cast<std::uint32_t>(exponent));
+  writer.u32(static_cast<std::uint32_t>(exponents.size()));
+  for (const int exponent : exponents) writer.u32(static_cast<std::uint32_t>(exponent));
   writer.raw(digests.parameters.view());
   writer.raw(tree_digest("ufab.moment/1", leaves.subspan(each, each)).view());
   writer.raw(tree_digest("ufab.moment/1", leaves.subspan(2 * each, each)).view());
@@ -52,7 +54,7 @@ StateDigests state_digest(const TrainState& state) {
   hash_chunks(float_bytes(state.params), 0, 1, all.first(each));
   hash_chunks(float_bytes(state.m), 0, 1, all.subspan(each, each));
   hash_chunks(float_bytes(state.v), 0, 1, all.subspan(2 * each, each));
-  return combine_state_digest(state.step, state.exponent, leaves);
+  return combine_state_digest(state.step, state.exponents, leaves);
 }
 
 }  // namespace ufab

@@ -4,9 +4,9 @@
 // its little-endian bytes, the last one shorter; a leaf is the SHA-256 of a chunk. With
 //   tree(domain, leaves) = SHA-256(text domain, u64 leaf count, leaves)     (fabric/base/codec.h)
 // parameters' digest = tree("ufab.parameters/1", leaves of params), which names a model, and
-// state digest       = SHA-256(text "ufab.state/1", u64 step, u32 exponent (two's complement),
-//                      parameters' digest, tree("ufab.moment/1", leaves of m), tree("ufab.moment/1", leaves
-//                      of v)).
+// state digest       = SHA-256(text "ufab.state/2", u64 step, u32 tensors, per tensor u32 exponent (two's
+//                      complement), parameters' digest, tree("ufab.moment/1", leaves of m),
+//                      tree("ufab.moment/1", leaves of v)).
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@
 namespace ufab {
 
 struct TrainState {
-  std::uint64_t step = 0;  // optimizer steps done
-  int exponent = 0;        // of the next step's fixed-point gradients
+  std::uint64_t step = 0;      // optimizer steps done
+  std::vector<int> exponents;  // of the next step's fixed-point gradients, one per tensor
   std::vector<float> params, m, v;
 };
 
@@ -39,7 +39,7 @@ void hash_chunks(ByteView bytes, std::uint64_t first, std::uint64_t stride, std:
 [[nodiscard]] Digest tree_digest(std::string_view domain, std::span<const Digest> leaves);
 [[nodiscard]] ByteView float_bytes(std::span<const float> values);
 // leaves: those of params, m and v one after another.
-[[nodiscard]] StateDigests combine_state_digest(std::uint64_t step, int exponent,
+[[nodiscard]] StateDigests combine_state_digest(std::uint64_t step, std::span<const int> exponents,
                                                 std::span<const Digest> leaves);
 // On one process.
 [[nodiscard]] StateDigests state_digest(const TrainState& state);

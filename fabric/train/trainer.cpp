@@ -14,6 +14,7 @@
 #include "fabric/train/bridge.h"
 #include "fabric/train/checkpoint.h"
 #include "fabric/train/run_log.h"
+#include "kernels/gradient.h"
 
 namespace ufab {
 
@@ -57,7 +58,7 @@ class Trainer {
   // One step; stopped_ says that it ended early because somebody was told to stop.
   Status step();
   // Sums of all providers in sums_, or what prevents it. `report` in: this rank's; out: everybody's.
-  Status gather(int exponent, std::uint32_t attempt, StepReport& report);
+  Status gather(std::span<const int> exponents, std::uint32_t attempt, StepReport& report);
   Status exchange_with_gang(StepReport& report);
   void start_hashing();
   double evaluate();
@@ -90,10 +91,11 @@ class Trainer {
   std::vector<std::uint64_t> weights_;
   TrainState state_;
   StateDigests digests_;  // of state_ at the last window's end
-  std::vector<std::int64_t> sums_;
+  std::vector<std::int32_t> sums_;
   std::vector<Digest> sum_leaves_;
   std::vector<std::future<void>> hashing_;   // of sums_ into sum_leaves_, beside the optimizer
   std::vector<std::uint64_t> fingerprints_;  // of the provider's micro-batches, this step
+  std::vector<std::uint64_t> peaks_;         // of the provider's micro-batches, this step
   std::uint64_t slowest_step_us_ = 0;
   bool stopped_ = false;
 
@@ -117,7 +119,7 @@ Status Trainer::prepare() {
   UFAB_ASSIGN(const Split split, split_corpus(definition_, corpus_->info().tokens));
   engine_.emplace(definition_, *corpus_, split, *backend_);
   sums_.resize(engine_->parameter_count());
-  sum_leaves_.resize(chunk_count(sums_.size() * sizeof(std::int64_t)));
+  sum_leaves_.resize(chunk_count(sums_.size() * sizeof(std::int32_t)));
   if (group_.leader()) {
     UFAB_TRY(make_folders(options_.out + "/checkpoints"));
     UFAB_TRY(make_folders(options_.out + "/contributions"));
@@ -212,14 +214,16 @@ Status Trainer::exchange_with_gang(StepReport& report) {
     if (!total.ok()) status = total.error();
   }
   UFAB_TRY(group_.agree(status));
-  std::array<std::int64_t, 4> shared{report.overflow, report.non_finite, report.stop,
-                                     std::bit_cast<std::int64_t>(report.loss)};
+  std::vector<std::int64_t> shared{report.non_finite, report.stop, std::bit_cast<std::int64_t>(report.loss)};
+  for (const std::uint64_t peak : report.peaks) shared.push_back(std::bit_cast<std::int64_t>(peak));
   group_.broadcast(shared);
-  report.overflow = shared[0] != 0;
-  report.non_finite = shared[1] != 0;
-  report.stop = shared[2] != 0;
-  report.loss = std::bit_cast<std::uint64_t>(shared[3]);
-  group_.broadcast(sums_);
+  report.non_finite = shared[0] != 0;
+  report.stop = shared[1] != 0;
+  report.loss = std::bit_cast<std::uint64_t>(shared[2]);
+  for (std::size_t t = 0; t < report.peaks.size(); ++t) {
+    report.peaks[t] = std::bit_cast<std::uint64_t>(shared[3 + t]);
+  }
+  group_.broadcast(std::span(sums_));
   return {};
 }
 
@@ -234,31 +238,32 @@ void Trainer::start_hashing() {
   }
 }
 
-Status Trainer::gather(int exponent, std::uint32_t attempt, StepReport& report) {
+Status Trainer::gather(std::span<const int> exponents, std::uint32_t attempt, StepReport& report) {
   std::fill(sums_.begin(), sums_.end(), 0);
   const MicroBatchRange whole = provider_range();
   const MicroBatchRange mine = rank_range(group_, whole, weights_);
   const auto begin = Clock::now();
-  const ShareReport share = engine_->add_gradients(state_, exponent, mine, sums_, hooks_.after_micro_batch);
+  const ShareReport share = engine_->add_gradients(state_, exponents, mine, sums_, hooks_.after_micro_batch);
   slowest_step_us_ = std::max(slowest_step_us_, micros_since(begin));
 
-  constexpr std::size_t fixed = 4;
-  std::vector<std::uint64_t> values(fixed + whole.count);
-  values[0] = share.overflow;
-  values[1] = share.non_finite;
-  values[2] = stop_ != 0;
-  values[3] = static_cast<std::uint64_t>(share.loss);
+  // Flags and loss, then a peak per tensor, then a fingerprint per micro-batch of the provider.
+  std::vector<std::uint64_t> values{share.non_finite, stop_ != 0, static_cast<std::uint64_t>(share.loss)};
+  const auto peaks = static_cast<std::ptrdiff_t>(values.size());
+  values.insert(values.end(), share.peaks.begin(), share.peaks.end());
+  const auto fingerprints = static_cast<std::ptrdiff_t>(values.size());
+  values.resize(values.size() + whole.count);
   std::copy(share.fingerprints.begin(), share.fingerprints.end(),
-            values.begin() + static_cast<std::ptrdiff_t>(fixed + mine.first - whole.first));
+            values.begin() + fingerprints + static_cast<std::ptrdiff_t>(mine.first - whole.first));
   group_.sum_everywhere(values);
-  fingerprints_.assign(values.begin() + fixed, values.end());
-  report = {state_.step + 1, attempt, values[0] != 0, values[1] != 0, values[2] != 0, values[3]};
+  peaks_.assign(values.begin() + peaks, values.begin() + fingerprints);
+  fingerprints_.assign(values.begin() + fingerprints, values.end());
+  report = {state_.step + 1, attempt, values[0] != 0, values[1] != 0, values[2], peaks_};
 
   if (options_.gang.members.size() > 1) {
     group_.sum_to_leader(sums_);
     return exchange_with_gang(report);
   }
-  group_.sum_everywhere(std::span<std::int64_t>(sums_));
+  group_.sum_everywhere(std::span(sums_));
   if (group_.leader()) {
     start_hashing();
   }
@@ -269,11 +274,12 @@ Status Trainer::step() {
   const auto begin = Clock::now();
   if (hooks_.before_step) hooks_.before_step(state_);
   StepReport report;
-  int exponent = state_.exponent;
+  std::vector<int> exponents = state_.exponents;
   std::uint32_t redone = 0;
-  for (;; ++redone, exponent -= kOverflowStep) {
-    UFAB_TRY(gather(exponent, redone, report));
-    if (report.stop || report.overflow || report.non_finite) hashing_.clear();  // sums_ will change
+  for (;; ++redone) {
+    UFAB_TRY(gather(exponents, redone, report));
+    const bool again = kernels::adjust_exponents(report.step, report.peaks, exponents);
+    if (report.stop || again || report.non_finite) hashing_.clear();  // sums_ will change
     if (report.stop) {
       stopped_ = stop_ != 0 || options_.gang.members.size() < 2;
       if (stopped_) return {};
@@ -286,8 +292,8 @@ Status Trainer::step() {
                                "gradient clip may help",
                                report.step)};
     }
-    if (!report.overflow) break;
-    if (redone + 1 == kOverflowTries) {
+    if (!again) break;
+    if (redone + 1 == kernels::kStepTries) {
       return Error{ErrorCode::invalid,
                    fmt::format("step {}: gradients outgrow every fixed-point scale; a lower "
                                "learning rate may help",
@@ -296,9 +302,9 @@ Status Trainer::step() {
   }
   const double loss = static_cast<double>(static_cast<std::int64_t>(report.loss)) * kLossUnit /
                       static_cast<double>(definition_.micro_batches);
-  const double norm = engine_->apply(state_, exponent, sums_);
+  const double norm = engine_->apply(state_, exponents, report.peaks, sums_);
   hashing_.clear();
-  if (group_.leader()) contributions_.steps.push_back({sum_digest(sum_leaves_), fingerprints_});
+  if (group_.leader()) contributions_.steps.push_back({sum_digest(sum_leaves_, peaks_), fingerprints_});
   StepLog line;
   line.step = state_.step;
   line.loss = loss;
@@ -465,7 +471,7 @@ StateDigests group_state_digest(const Group& group, const TrainState& state) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     std::memcpy(leaves[i / 4].bytes.data() + i % 4 * 8, &words[i], 8);
   }
-  return combine_state_digest(state.step, state.exponent, leaves);
+  return combine_state_digest(state.step, state.exponents, leaves);
 }
 
 MicroBatchRange rank_range(const Group& group, MicroBatchRange range,

@@ -3,9 +3,10 @@
 // One step: every rank adds the gradients of its micro-batches as integers (Engine); MPI sums them to the
 // leader; the leader records their digest as this provider's contribution and adds the other providers' over
 // the bridge; the total goes back to every rank, and each applies the same AdamW step to its own copy of the
-// state. A flag of overflow travels with the sums: the step is then done again with a smaller exponent, by
-// everybody. The state after step n is a pure function of the definition and the corpus: ranks, shares,
-// threads, providers, kernels and resumes change nothing (DESIGN section 5).
+// state. The peaks of the gradients travel with the sums: where they left the fixed point's range, the step
+// is done again with smaller exponents, by everybody. The state after step n is a pure function of the
+// definition and the corpus: ranks, shares, threads, providers, kernels and resumes change nothing (DESIGN
+// section 5).
 #pragma once
 
 #include <csignal>

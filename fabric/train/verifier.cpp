@@ -9,6 +9,7 @@
 
 #include "fabric/base/file.h"
 #include "fabric/train/checkpoint.h"
+#include "kernels/gradient.h"
 
 namespace ufab {
 
@@ -34,7 +35,7 @@ class Verifier {
   std::optional<MemberClaim> load_claim(const GangMember& member, MemberVerdict& verdict) const;
   // The step's totals in total_; members that differ are marked. Sets diverged_ at the first difference.
   Status step();
-  Status add_member(std::size_t index, int exponent, bool judge, bool& overflow);
+  Status add_member(std::size_t index, std::span<const int> exponents);
   void judge_ends();
   void condemn(std::size_t index, const char* reason) {
     verdict_.members[index].ok = false;
@@ -49,7 +50,8 @@ class Verifier {
   std::optional<Corpus> corpus_;
   std::optional<Engine> engine_;
   TrainState state_;
-  std::vector<std::int64_t> total_, part_;
+  std::vector<std::int32_t> total_, part_;
+  std::vector<std::uint64_t> peaks_;  // of total_
   std::vector<std::optional<MemberClaim>> claims_;
   std::uint64_t first_step_ = 0, end_step_ = 0;
   bool diverged_ = false;
@@ -73,6 +75,7 @@ Status Verifier::prepare() {
   engine_.emplace(definition_, *corpus_, split, *backend_);
   total_.resize(engine_->parameter_count());
   part_.resize(engine_->parameter_count());
+  peaks_.resize(engine_->tensor_count());
   if (options_.start.empty()) {
     if (options_.window != 0) return Error{ErrorCode::usage, "--start is needed for any window but 0"};
     state_ = engine_->initial_state();
@@ -131,36 +134,38 @@ void Verifier::load_claims() {
   }
 }
 
-Status Verifier::add_member(std::size_t index, int exponent, bool judge, bool& overflow) {
+Status Verifier::add_member(std::size_t index, std::span<const int> exponents) {
   const GangMember& member = options_.gang.members[index];
   std::fill(part_.begin(), part_.end(), 0);
   const MicroBatchRange whole{member.first_micro_batch, member.micro_batches};
   const MicroBatchRange mine = rank_range(group_, whole, {});
-  const ShareReport share = engine_->add_gradients(state_, exponent, mine, part_, {});
-  std::vector<std::uint64_t> values(3 + whole.count);
-  values[0] = share.overflow;
-  values[1] = share.non_finite;
-  values[2] = stop_ != 0;
+  const ShareReport share = engine_->add_gradients(state_, exponents, mine, part_, {});
+  std::vector<std::uint64_t> flags{share.non_finite, stop_ != 0};
+  std::vector<std::uint64_t> peaks = share.peaks, fingerprints(whole.count);
   std::copy(share.fingerprints.begin(), share.fingerprints.end(),
-            values.begin() + 3 + static_cast<std::ptrdiff_t>(mine.first - whole.first));
-  group_.sum_everywhere(values);
-  group_.sum_everywhere(std::span<std::int64_t>(part_));
-  for (std::size_t i = 0; i < part_.size(); ++i) total_[i] += part_[i];
-  overflow |= values[0] != 0;
-  if (values[2] != 0) return Error{ErrorCode::unavailable, "stopped before a verdict"};
-  if (values[1] != 0) {
+            fingerprints.begin() + static_cast<std::ptrdiff_t>(mine.first - whole.first));
+  group_.sum_everywhere(flags);
+  group_.sum_everywhere(peaks);
+  group_.sum_everywhere(fingerprints);
+  group_.sum_everywhere(std::span(part_));
+  for (std::size_t i = 0; i < part_.size(); ++i) {
+    total_[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(total_[i]) +
+                                          static_cast<std::uint32_t>(part_[i]));
+  }
+  for (std::size_t t = 0; t < peaks.size(); ++t) peaks_[t] += peaks[t];
+  if (flags[1] != 0) return Error{ErrorCode::unavailable, "stopped before a verdict"};
+  if (flags[0] != 0) {
     return Error{ErrorCode::invalid,
                  fmt::format("step {}: the loss or a gradient is not finite", state_.step + 1)};
   }
-  if (!judge || values[0] != 0 || !claims_[index] || diverged_) return {};
+  if (!claims_[index] || diverged_) return {};
 
-  std::vector<Digest> leaves(chunk_count(part_.size() * sizeof(std::int64_t)));
+  std::vector<Digest> leaves(chunk_count(part_.size() * sizeof(std::int32_t)));
   hash_chunks(sum_bytes(part_), 0, 1, leaves);
   const StepContribution& claimed = claims_[index]->contributions.steps[state_.step + 1 - first_step_];
-  const auto computed = values.begin() + 3;
   const auto differs =
-      std::mismatch(claimed.fingerprints.begin(), claimed.fingerprints.end(), computed).first;
-  if (sum_digest(leaves) == claimed.sum_digest && differs == claimed.fingerprints.end()) return {};
+      std::mismatch(claimed.fingerprints.begin(), claimed.fingerprints.end(), fingerprints.begin()).first;
+  if (sum_digest(leaves, peaks) == claimed.sum_digest && differs == claimed.fingerprints.end()) return {};
   condemn(index, "gradient");
   verdict_.members[index].first_bad_step = state_.step + 1;
   if (differs != claimed.fingerprints.end()) {
@@ -171,19 +176,21 @@ Status Verifier::add_member(std::size_t index, int exponent, bool judge, bool& o
 }
 
 Status Verifier::step() {
-  int exponent = state_.exponent;
-  for (int attempt = 0; attempt < kOverflowTries; ++attempt, exponent -= kOverflowStep) {
+  std::vector<int> exponents = state_.exponents;
+  for (int attempt = 0; attempt < kernels::kStepTries; ++attempt) {
+    const std::vector<int> used = exponents;
     std::fill(total_.begin(), total_.end(), 0);
-    bool overflow = false;
-    // An overflow in any member's share makes the whole step be done again, so judge only when none is left.
-    for (std::size_t i = 0; i < claims_.size(); ++i) UFAB_TRY(add_member(i, exponent, true, overflow));
-    if (overflow) {
+    std::fill(peaks_.begin(), peaks_.end(), 0);
+    for (std::size_t i = 0; i < claims_.size(); ++i) UFAB_TRY(add_member(i, used));
+    if (kernels::adjust_exponents(
+            state_.step + 1, peaks_,
+            exponents)) {  // all do the step again: what was judged meant other exponents
       for (MemberVerdict& member : verdict_.members) {
         if (member.first_bad_step == state_.step + 1) member = {member.name, true, "", {}, {}};
       }
       continue;
     }
-    engine_->apply(state_, exponent, total_);
+    engine_->apply(state_, used, peaks_, total_);
     diverged_ = std::any_of(verdict_.members.begin(), verdict_.members.end(),
                             [](const MemberVerdict& member) { return member.first_bad_step.has_value(); });
     return {};

@@ -20,8 +20,8 @@ SpeedMeasurement measure_speed(std::uint32_t threads, double seconds) {
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(batch * config.context));
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * 37 % 256);
   const auto pass = [&] {
-    static_cast<void>(
-        model.forward_backward(parameters, tokens, tokens, [](std::size_t, std::span<const float>) {}));
+    static_cast<void>(model.forward_backward(parameters, tokens, tokens,
+                                             [](std::size_t, std::size_t, std::span<const float>) {}));
   };
   pass();
   const auto start = Clock::now();

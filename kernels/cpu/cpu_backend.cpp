@@ -75,12 +75,12 @@ class CpuBackend final : public Backend {
             .accumulate = false});
   }
   void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
-                              int out_width, bool accumulate) override {
+                              int out_width, int dout_stride, bool accumulate) override {
     matmul({.c = dweight,
             .c_row = in_width,
             .a = dout,
             .a_row = 1,
-            .a_depth = out_width,
+            .a_depth = dout_stride,
             .b = in,
             .b_depth = in_width,
             .b_column = 1,
@@ -173,10 +173,12 @@ class CpuBackend final : public Backend {
     });
   }
   void embedding_backward_tokens(float* dwte, const float* dout, const std::int32_t* tokens, int rows,
-                                 int width) override {
+                                 int width, int first_token, int token_count) override {
     split(width, 16, rows, [&](int from, int count, int) {
       for (int row = 0; row < rows; ++row) {
-        float* into = dwte + offset(tokens[row], width) + from;
+        const int token = tokens[row] - first_token;
+        if (token < 0 || token >= token_count) continue;
+        float* into = dwte + offset(token, width) + from;
         table_.add(into, into, dout + offset(row, width) + from, static_cast<std::size_t>(count));
       }
     });
@@ -200,34 +202,30 @@ class CpuBackend final : public Backend {
     });
   }
 
-  QuantizeResult quantize_add(std::int64_t* sums, const float* gradient, std::size_t count, int exponent,
-                              std::uint64_t bound, std::uint64_t first_index) override {
+  QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
+                              std::uint64_t first_index) override {
     std::vector<QuantizeResult> parts(scratch_.size());
     split_elements(count, 4, [&](std::size_t from, std::size_t n, int worker) {
       merge(parts[static_cast<std::size_t>(worker)],
-            table_.quantize_add(sums + from, gradient + from, n, exponent, bound, first_index + from));
+            table_.quantize_add(sums + from, gradient + from, n, exponent, first_index + from));
     });
     QuantizeResult total;
     for (const QuantizeResult& part : parts) merge(total, part);
     return total;
   }
-  void add_sums(std::int64_t* into, const std::int64_t* from, std::size_t count) override {
-    split_elements(count, 2,
-                   [&](std::size_t at, std::size_t n, int) { table_.add_sums(into + at, from + at, n); });
-  }
-  double sum_of_squares(const std::int64_t* sums, std::size_t count, double factor) override {
+  double sum_of_squares(const std::int32_t* sums, std::size_t count) override {
     const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
     std::vector<double> totals(blocks);
     pool_.run(static_cast<int>(blocks), [&](int block, int) {
       const std::size_t from = static_cast<std::size_t>(block) * kNormBlock;
       totals[static_cast<std::size_t>(block)] =
-          table_.sum_of_squares(sums + from, std::min(kNormBlock, count - from), factor);
+          table_.sum_of_squares(sums + from, std::min(kNormBlock, count - from));
     });
     double sum = 0;
     for (const double total : totals) sum += total;
     return sum;
   }
-  void adamw(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+  void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
              const AdamWScalars& scalars) override {
     split_elements(count, 8, [&](std::size_t from, std::size_t n, int) {
       table_.adamw(params + from, m + from, v + from, sums + from, n, scalars);
@@ -237,9 +235,8 @@ class CpuBackend final : public Backend {
  private:
   static std::ptrdiff_t offset(int rows, int width) { return static_cast<std::ptrdiff_t>(rows) * width; }
   static void merge(QuantizeResult& into, const QuantizeResult& part) {
-    into.overflow |= part.overflow;
     into.non_finite |= part.non_finite;
-    into.max_abs = std::max(into.max_abs, part.max_abs);
+    into.peak = std::max(into.peak, part.peak);
     into.fingerprint += part.fingerprint;
   }
 

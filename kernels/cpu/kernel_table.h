@@ -57,11 +57,10 @@ struct KernelTable {
   void (*attention_backward)(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                              const float* qkv, AttentionShape shape, int head, float* scratch);
 
-  QuantizeResult (*quantize_add)(std::int64_t* sums, const float* gradient, std::size_t count, int exponent,
-                                 std::uint64_t bound, std::uint64_t first_index);
-  void (*add_sums)(std::int64_t* into, const std::int64_t* from, std::size_t count);
-  double (*sum_of_squares)(const std::int64_t* sums, std::size_t count, double factor);  // one block
-  void (*adamw)(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+  QuantizeResult (*quantize_add)(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
+                                 std::uint64_t first_index);
+  double (*sum_of_squares)(const std::int32_t* sums, std::size_t count);  // one block
+  void (*adamw)(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
                 const AdamWScalars& scalars);
 };
 

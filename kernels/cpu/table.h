@@ -20,7 +20,6 @@ static constexpr KernelTable kTable{
     .attention_forward = attention_forward,
     .attention_backward = attention_backward,
     .quantize_add = quantize_add,
-    .add_sums = add_sums,
     .sum_of_squares = sum_of_squares,
     .adamw = adamw,
 };

@@ -3,8 +3,32 @@
 
 namespace ufab::kernels::avx2 {
 
+UFAB_INLINE __m256i first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
 struct I16 {
   __m256i a, b;
+  UFAB_INLINE static I16 load(const std::int32_t* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8))};
+  }
+  UFAB_INLINE static I16 load_n(const std::int32_t* p, int n) {
+    if (n <= 8) return {_mm256_maskload_epi32(p, first_lanes(n)), _mm256_setzero_si256()};
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+            _mm256_maskload_epi32(p + 8, first_lanes(n - 8))};
+  }
+  UFAB_INLINE void store(std::int32_t* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), b);
+  }
+  UFAB_INLINE void store_n(std::int32_t* p, int n) const {
+    if (n <= 8) {
+      _mm256_maskstore_epi32(p, first_lanes(n), a);
+    } else {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
+      _mm256_maskstore_epi32(p + 8, first_lanes(n - 8), b);
+    }
+  }
 };
 struct F16 {
   __m256 a, b;  // lanes 0-7, 8-15
@@ -26,9 +50,7 @@ struct F16 {
       _mm256_maskstore_ps(p + 8, first(n - 8), b);
     }
   }
-  UFAB_INLINE static __m256i first(int n) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  }
+  UFAB_INLINE static __m256i first(int n) { return first_lanes(n); }
 };
 struct D8 {
   __m256d a, b;
@@ -170,9 +192,6 @@ UFAB_INLINE void transpose(F16 (&rows)[16]) {
 UFAB_INLINE D8 operator+(D8 x, D8 y) {
   return {_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b)};
 }
-UFAB_INLINE D8 operator*(D8 x, D8 y) {
-  return {_mm256_mul_pd(x.a, y.a), _mm256_mul_pd(x.b, y.b)};
-}
 UFAB_INLINE D8 fma(D8 x, D8 y, D8 z) {
   return {_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b)};
 }
@@ -181,36 +200,41 @@ UFAB_INLINE double tree_sum(D8 x) {
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
-// AVX2 has no 64-bit conversion: the high half, offset to unsigned, becomes the mantissa of 2^84, the low
-// half that of 2^52; both differences are exact and the one addition rounds.
-UFAB_INLINE __m256d to_double_half(__m256i x) {
-  const __m256d high_base = _mm256_set1_pd(0x1p84), low_base = _mm256_set1_pd(0x1p52);
-  __m256i high = _mm256_xor_si256(_mm256_srli_epi64(x, 32), _mm256_set1_epi64x(0x80000000LL));
-  high = _mm256_or_si256(high, _mm256_castpd_si256(high_base));
-  const __m256i low =
-      _mm256_or_si256(_mm256_and_si256(x, _mm256_set1_epi64x(0xFFFFFFFFLL)), _mm256_castpd_si256(low_base));
-  return _mm256_add_pd(_mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(0x1p84 + 0x1p63)),
-                       _mm256_sub_pd(_mm256_castsi256_pd(low), low_base));
+
+UFAB_INLINE I16 operator+(I16 x, I16 y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
 }
-UFAB_INLINE D8 to_double(L8 x) {
-  return {to_double_half(x.a), to_double_half(x.b)};
+// Nearest integer, ties to even, of |x| < 2^31.
+UFAB_INLINE I16 round_to_integer(F16 x) {
+  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm256_cvttps_epi32(_mm256_round_ps(x.a, kNearest)),
+          _mm256_cvttps_epi32(_mm256_round_ps(x.b, kNearest))};
 }
-UFAB_INLINE D8 low_half(F16 x) {
-  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.a)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.a, 1))};
+UFAB_INLINE F16 to_float(I16 x) {
+  return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
 }
-UFAB_INLINE D8 high_half(F16 x) {
-  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.b)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.b, 1))};
+UFAB_INLINE D8 double_half(__m256i x) {
+  return {_mm256_cvtepi32_pd(_mm256_castsi256_si128(x)), _mm256_cvtepi32_pd(_mm256_extracti128_si256(x, 1))};
 }
-UFAB_INLINE F16 narrow(D8 low, D8 high) {
-  return {_mm256_set_m128(_mm256_cvtpd_ps(low.b), _mm256_cvtpd_ps(low.a)),
-          _mm256_set_m128(_mm256_cvtpd_ps(high.b), _mm256_cvtpd_ps(high.a))};
+UFAB_INLINE D8 low_double(I16 x) {
+  return double_half(x.a);
+}
+UFAB_INLINE D8 high_double(I16 x) {
+  return double_half(x.b);
+}
+UFAB_INLINE L8 long_half(__m256i x) {
+  return {_mm256_cvtepi32_epi64(_mm256_castsi256_si128(x)),
+          _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x, 1))};
+}
+UFAB_INLINE L8 low_long(I16 x) {
+  return long_half(x.a);
+}
+UFAB_INLINE L8 high_long(I16 x) {
+  return long_half(x.b);
 }
 
 UFAB_INLINE L8 operator+(L8 x, L8 y) {
   return {_mm256_add_epi64(x.a, y.a), _mm256_add_epi64(x.b, y.b)};
-}
-UFAB_INLINE L8 operator&(L8 x, L8 y) {
-  return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)};
 }
 UFAB_INLINE L8 operator|(L8 x, L8 y) {
   return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
@@ -229,43 +253,6 @@ UFAB_INLINE L8 operator*(L8 x, L8 y) {
 template <int kBits>
 UFAB_INLINE L8 shift_right(L8 x) {
   return {_mm256_srli_epi64(x.a, kBits), _mm256_srli_epi64(x.b, kBits)};
-}
-UFAB_INLINE __m256i abs_half(__m256i x) {
-  const __m256i sign = _mm256_cmpgt_epi64(_mm256_setzero_si256(), x);
-  return _mm256_sub_epi64(_mm256_xor_si256(x, sign), sign);
-}
-UFAB_INLINE L8 abs(L8 x) {
-  return {abs_half(x.a), abs_half(x.b)};
-}
-UFAB_INLINE L8 maximum(L8 x, L8 y) {
-  return {_mm256_blendv_epi8(y.a, x.a, _mm256_cmpgt_epi64(x.a, y.a)),
-          _mm256_blendv_epi8(y.b, x.b, _mm256_cmpgt_epi64(x.b, y.b))};
-}
-UFAB_INLINE L8 less_mask(L8 x, L8 y) {
-  return {_mm256_cmpgt_epi64(y.a, x.a), _mm256_cmpgt_epi64(y.b, x.b)};
-}
-UFAB_INLINE L8 less_abs_mask(D8 x, double bound) {
-  const __m256d sign = _mm256_set1_pd(-0.0), limit = _mm256_set1_pd(bound);
-  return {_mm256_castpd_si256(_mm256_cmp_pd(_mm256_andnot_pd(sign, x.a), limit, _CMP_LT_OQ)),
-          _mm256_castpd_si256(_mm256_cmp_pd(_mm256_andnot_pd(sign, x.b), limit, _CMP_LT_OQ))};
-}
-UFAB_INLINE bool any_clear(L8 mask) {
-  return (_mm256_movemask_pd(_mm256_castsi256_pd(mask.a)) &
-          _mm256_movemask_pd(_mm256_castsi256_pd(mask.b))) != 0xF;
-}
-// Two exact halves of 31 and 32 bits, each read from the mantissa of a power of two.
-UFAB_INLINE __m256i round_half(__m256d x) {
-  const __m256d rounded = _mm256_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m256d high = _mm256_floor_pd(_mm256_mul_pd(rounded, _mm256_set1_pd(0x1p-32)));
-  const __m256d low = _mm256_fnmadd_pd(high, _mm256_set1_pd(0x1p32), rounded);
-  const __m256d high_base = _mm256_set1_pd(0x1.8p52), low_base = _mm256_set1_pd(0x1p52);
-  const __m256i high_bits = _mm256_castpd_si256(_mm256_add_pd(high, high_base));
-  const __m256i low_bits =
-      _mm256_xor_si256(_mm256_castpd_si256(_mm256_add_pd(low, low_base)), _mm256_castpd_si256(low_base));
-  return _mm256_add_epi64(_mm256_slli_epi64(high_bits, 32), low_bits);
-}
-UFAB_INLINE L8 round_to_integer(D8 x) {
-  return {round_half(x.a), round_half(x.b)};
 }
 
 }  // namespace ufab::kernels::avx2

@@ -5,6 +5,14 @@ namespace ufab::kernels::avx512 {
 
 struct I16 {
   __m512i v;
+  UFAB_INLINE static I16 load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
+  UFAB_INLINE static I16 load_n(const std::int32_t* p, int n) {
+    return {_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1U << n) - 1U), p)};
+  }
+  UFAB_INLINE void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
+  UFAB_INLINE void store_n(std::int32_t* p, int n) const {
+    _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1U << n) - 1U), v);
+  }
 };
 struct F16 {
   __m512 v;
@@ -128,9 +136,6 @@ UFAB_INLINE void transpose(F16 (&rows)[16]) {
 UFAB_INLINE D8 operator+(D8 a, D8 b) {
   return {_mm512_add_pd(a.v, b.v)};
 }
-UFAB_INLINE D8 operator*(D8 a, D8 b) {
-  return {_mm512_mul_pd(a.v, b.v)};
-}
 UFAB_INLINE D8 fma(D8 a, D8 b, D8 c) {
   return {_mm512_fmadd_pd(a.v, b.v, c.v)};
 }
@@ -139,24 +144,32 @@ UFAB_INLINE double tree_sum(D8 a) {
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
-UFAB_INLINE D8 to_double(L8 a) {
-  return {_mm512_cvtepi64_pd(a.v)};
+
+UFAB_INLINE I16 operator+(I16 a, I16 b) {
+  return {_mm512_add_epi32(a.v, b.v)};
 }
-UFAB_INLINE D8 low_half(F16 a) {
-  return {_mm512_cvtps_pd(_mm512_castps512_ps256(a.v))};
+// Nearest integer, ties to even, of |a| < 2^31.
+UFAB_INLINE I16 round_to_integer(F16 a) {
+  return {_mm512_cvt_roundps_epi32(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-UFAB_INLINE D8 high_half(F16 a) {
-  return {_mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))};
+UFAB_INLINE F16 to_float(I16 a) {
+  return {_mm512_cvt_roundepi32_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-UFAB_INLINE F16 narrow(D8 low, D8 high) {
-  return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.v)), _mm512_cvtpd_ps(high.v), 1)};
+UFAB_INLINE D8 low_double(I16 a) {
+  return {_mm512_cvtepi32_pd(_mm512_castsi512_si256(a.v))};
+}
+UFAB_INLINE D8 high_double(I16 a) {
+  return {_mm512_cvtepi32_pd(_mm512_extracti32x8_epi32(a.v, 1))};
+}
+UFAB_INLINE L8 low_long(I16 a) {
+  return {_mm512_cvtepi32_epi64(_mm512_castsi512_si256(a.v))};
+}
+UFAB_INLINE L8 high_long(I16 a) {
+  return {_mm512_cvtepi32_epi64(_mm512_extracti32x8_epi32(a.v, 1))};
 }
 
 UFAB_INLINE L8 operator+(L8 a, L8 b) {
   return {_mm512_add_epi64(a.v, b.v)};
-}
-UFAB_INLINE L8 operator&(L8 a, L8 b) {
-  return {_mm512_and_si512(a.v, b.v)};
 }
 UFAB_INLINE L8 operator|(L8 a, L8 b) {
   return {_mm512_or_si512(a.v, b.v)};
@@ -170,26 +183,6 @@ UFAB_INLINE L8 operator*(L8 a, L8 b) {
 template <int kBits>
 UFAB_INLINE L8 shift_right(L8 a) {
   return {_mm512_srli_epi64(a.v, kBits)};
-}
-UFAB_INLINE L8 abs(L8 a) {
-  return {_mm512_abs_epi64(a.v)};
-}
-UFAB_INLINE L8 maximum(L8 a, L8 b) {
-  return {_mm512_max_epi64(a.v, b.v)};
-}
-// All ones where a < b, else zero.
-UFAB_INLINE L8 less_mask(L8 a, L8 b) {
-  return {_mm512_movm_epi64(_mm512_cmplt_epi64_mask(a.v, b.v))};
-}
-UFAB_INLINE L8 less_abs_mask(D8 a, double bound) {
-  return {_mm512_movm_epi64(_mm512_cmp_pd_mask(_mm512_abs_pd(a.v), _mm512_set1_pd(bound), _CMP_LT_OQ))};
-}
-UFAB_INLINE bool any_clear(L8 mask) {
-  return _mm512_movepi64_mask(mask.v) != 0xFF;
-}
-// Nearest integer, ties to even, of |a| < 2^62; other lanes are unspecified.
-UFAB_INLINE L8 round_to_integer(D8 a) {
-  return {_mm512_cvt_roundpd_epi64(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 
 }  // namespace ufab::kernels::avx512

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
+#include "kernels/gradient.h"
 #include "kernels/math.h"
 #include "kernels/reference/attention.h"
 #include "kernels/reference/lanes.h"
@@ -44,12 +46,12 @@ class ReferenceBackend final : public Backend {
     }
   }
   void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
-                              int out_width, bool accumulate) override {
+                              int out_width, int dout_stride, bool accumulate) override {
     for (int n = 0; n < out_width; ++n) {
       float* dw = dweight + at(n, in_width);
       if (!accumulate) std::fill_n(dw, in_width, 0.0F);
       for (int m = 0; m < rows; ++m) {
-        const float dy = dout[at(m, out_width) + n];
+        const float dy = dout[at(m, dout_stride) + n];
         for (int k = 0; k < in_width; ++k) dw[k] = __builtin_fmaf(dy, in[at(m, in_width) + k], dw[k]);
       }
     }
@@ -148,9 +150,11 @@ class ReferenceBackend final : public Backend {
     }
   }
   void embedding_backward_tokens(float* dwte, const float* dout, const std::int32_t* tokens, int rows,
-                                 int width) override {
+                                 int width, int first_token, int token_count) override {
     for (int r = 0; r < rows; ++r) {
-      for (int c = 0; c < width; ++c) dwte[at(tokens[r], width) + c] += dout[at(r, width) + c];
+      const int token = tokens[r] - first_token;
+      if (token < 0 || token >= token_count) continue;
+      for (int c = 0; c < width; ++c) dwte[at(token, width) + c] += dout[at(r, width) + c];
     }
   }
   void embedding_backward_positions(float* dwpe, const float* dout, int batch, int seq, int width) override {
@@ -181,53 +185,42 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  QuantizeResult quantize_add(std::int64_t* sums, const float* gradient, std::size_t count, int exponent,
-                              std::uint64_t bound, std::uint64_t first_index) override {
+  QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
+                              std::uint64_t first_index) override {
     QuantizeResult result;
-    const double factor = std::ldexp(1.0, exponent);
+    const float factor = std::ldexp(1.0F, exponent);
     for (std::size_t i = 0; i < count; ++i) {
-      if (!std::isfinite(gradient[i])) {
-        result.non_finite = true;
+      const float scaled = gradient[i] * factor;
+      if (!std::isfinite(gradient[i])) result.non_finite = true;
+      if (!(std::fabs(scaled) < 0x1p30F)) {
+        result.peak = kPeakLimit;
         continue;
       }
-      const double scaled = static_cast<double>(gradient[i]) * factor;
-      if (std::fabs(scaled) >= 0x1p62) {
-        result.overflow = true;
-        continue;
-      }
-      const std::int64_t q = static_cast<std::int64_t>(std::nearbyint(scaled));
-      const std::uint64_t magnitude = static_cast<std::uint64_t>(q < 0 ? -q : q);
-      result.max_abs = std::max(result.max_abs, magnitude);
-      if (magnitude >= bound) {
-        result.overflow = true;
-        continue;
-      }
+      const auto q = static_cast<std::int32_t>(std::nearbyint(scaled));
+      result.peak = std::max(result.peak, static_cast<std::uint64_t>(std::abs(q)));
       const std::uint64_t hash = (first_index + i) * 0x9E3779B97F4A7C15U;
-      result.fingerprint += static_cast<std::uint64_t>(q) * ((hash ^ (hash >> 29)) | 1U);
-      sums[i] += q;
+      result.fingerprint += static_cast<std::uint64_t>(std::int64_t{q}) * ((hash ^ (hash >> 29)) | 1U);
+      sums[i] =
+          static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[i]) + static_cast<std::uint32_t>(q));
     }
-    if (result.overflow) result.max_abs = std::max(result.max_abs, bound);
     return result;
   }
-  void add_sums(std::int64_t* into, const std::int64_t* from, std::size_t count) override {
-    for (std::size_t i = 0; i < count; ++i) into[i] += from[i];
-  }
-  double sum_of_squares(const std::int64_t* sums, std::size_t count, double factor) override {
+  double sum_of_squares(const std::int32_t* sums, std::size_t count) override {
     double total = 0;
     for (std::size_t from = 0; from < count; from += kNormBlock) {
       LaneSum<double> block;
       for (std::size_t i = from; i < std::min(count, from + kNormBlock); ++i) {
-        const double x = static_cast<double>(sums[i]) * factor;
+        const double x = static_cast<double>(sums[i]);
         block.add_product(static_cast<int>(i - from), x, x);
       }
       total += block.total();
     }
     return total;
   }
-  void adamw(float* params, float* m, float* v, const std::int64_t* sums, std::size_t count,
+  void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
              const AdamWScalars& s) override {
     for (std::size_t i = 0; i < count; ++i) {
-      const float g = static_cast<float>(static_cast<double>(sums[i]) * s.gradient_factor) * s.clip_scale;
+      const float g = static_cast<float>(sums[i]) * s.gradient_factor;
       m[i] = __builtin_fmaf(s.beta1, m[i], s.one_minus_beta1 * g);
       v[i] = __builtin_fmaf(s.beta2, v[i], (s.one_minus_beta2 * g) * g);
       float u = (m[i] * s.inverse_correction1) / (std::sqrt(v[i] * s.inverse_correction2) + s.eps);

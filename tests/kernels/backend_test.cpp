@@ -64,9 +64,16 @@ void check_matmul(bool difficult) {
       backend.matmul_backward_input(part.data(), dout.data(), weight.data(), rows, in_width, out_width);
       append(all, part);
       part = start;
-      backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width, out_width, true);
+      backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width, out_width,
+                                     out_width, true);
       append(all, part);
-      backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width, out_width, false);
+      backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width, out_width,
+                                     out_width, false);
+      append(all, part);
+      // Some columns of a wider dout.
+      const int columns = (out_width + 1) / 2, skipped = out_width - columns;
+      backend.matmul_backward_weight(part.data(), in.data(), dout.data() + skipped, rows, in_width, columns,
+                                     out_width, false);
       append(all, part);
       part.resize(bias.size());
       backend.bias_backward(part.data(), dout.data(), rows, out_width);
@@ -171,10 +178,11 @@ TEST(Backend, EmbeddingsAreBitIdentical) {
                              wpe = random.floats(volume({seq, width}));
     const std::vector<float> dout = random.floats(volume({batch, seq, width}));
     const auto tokens = random.tokens(volume({batch, seq}), vocab);
-    expect_same_bits("embedding", [&, b = batch, t = seq, c = width](Backend& backend) {
+    expect_same_bits("embedding", [&, b = batch, t = seq, c = width, v = vocab](Backend& backend) {
       std::vector<float> out(dout.size()), dwte = wte, dwpe(wpe.size(), 9.0F);
       backend.embedding_forward(out.data(), wte.data(), wpe.data(), tokens.data(), b, t, c);
-      backend.embedding_backward_tokens(dwte.data(), dout.data(), tokens.data(), b * t, c);
+      backend.embedding_backward_tokens(dwte.data(), dout.data(), tokens.data(), b * t, c, 0, v);
+      backend.embedding_backward_tokens(dwte.data(), dout.data(), tokens.data(), b * t, c, v / 3, v - v / 2);
       backend.embedding_backward_positions(dwpe.data(), dout.data(), b, t, c);
       append(out, dwte);
       append(out, dwpe);
@@ -208,18 +216,20 @@ TEST(Backend, SoftmaxCrossEntropyIsBitIdentical) {
 TEST(Backend, AdamWAndTheNormAreBitIdentical) {
   for (const std::size_t count : {std::size_t{1}, std::size_t{15}, std::size_t{33}, std::size_t{140001}}) {
     Random random(count);
-    std::vector<std::int64_t> sums(count);
-    for (std::int64_t& sum : sums) {
-      const std::int64_t word = (static_cast<std::int64_t>(random.word()) << 30) - (std::int64_t{1} << 61);
-      sum = word >> random.below(62);  // all magnitudes, both signs
+    std::vector<std::int32_t> sums(count);
+    for (std::int32_t& sum : sums) {
+      sum = static_cast<std::int32_t>(random.word()) >> random.below(32);  // all magnitudes, both signs
     }
+    const std::vector<ParameterTensor> tensors = {{"a", {}, 0, count / 3, true},
+                                                  {"b", {}, count / 3, count - count / 3, false}};
+    const std::vector<int> exponents = {40, -9};
     const std::vector<float> params = random.floats(count), m = random.floats(count, 0.1F);
     expect_same_bits("adamw", [&](Backend& backend) {
       std::vector<float> p = params, first = m, second(count, 0.01F), all;
       const AdamWConfig config{.lr = 1e-3F, .clip = 0};
       adamw_step(backend, config, 7, 40, 3, 0.7F, true, sums, p, first, second);
       for (const auto* values : {&p, &first, &second}) append(all, *values);
-      const double norm = gradient_norm(backend, sums, 40, 3);
+      const double norm = gradient_norm(backend, tensors, sums, exponents, 3);
       const auto bits = std::bit_cast<std::array<float, 2>>(norm);
       all.insert(all.end(), bits.begin(), bits.end());
       return all;

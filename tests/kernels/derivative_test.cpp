@@ -61,7 +61,7 @@ TEST_P(Derivative, OfMatmulWithBias) {
   const Floats dout = random_.floats(kRows * kOut);
   Floats din(in.size()), dweight(weight.size()), dbias(bias.size());
   backend_->matmul_backward_input(din.data(), dout.data(), weight.data(), kRows, kIn, kOut);
-  backend_->matmul_backward_weight(dweight.data(), in.data(), dout.data(), kRows, kIn, kOut, false);
+  backend_->matmul_backward_weight(dweight.data(), in.data(), dout.data(), kRows, kIn, kOut, kOut, false);
   backend_->bias_backward(dbias.data(), dout.data(), kRows, kOut);
   const Doubles x = widen(in), w = widen(weight), b = widen(bias);
   const auto value = [&](const Doubles& at_x, const Doubles& at_w, const Doubles& at_b) {

@@ -1,10 +1,12 @@
-// Integer gradient sums: order-free, exact at the bound, and the same in every backend.
+// Integer gradient sums: order-free, exact up to the limit, and the same in every backend.
 #include "kernels/gradient.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "tests/kernels/support.h"
@@ -32,10 +34,10 @@ RC_GTEST_PROP(Gradient, SumsDoNotDependOnTheOrderOfContributions, (std::uint64_t
   std::vector<std::size_t> order(kContributions);
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto sum_in = [&](const std::vector<std::size_t>& indices) {
-    std::vector<std::int64_t> sums(kSize);
+    std::vector<std::int32_t> sums(kSize);
     for (const std::size_t i : indices) {
-      const auto result = quantize_add(*backend, gradients[i], 40, quantize_bound(kContributions), 0, sums);
-      RC_ASSERT(!result.overflow && !result.non_finite);
+      const auto result = quantize_add(*backend, gradients[i], 33, 0, sums);
+      RC_ASSERT(result.peak < kPeakLimit / kContributions && !result.non_finite);
     }
     return sums;
   };
@@ -53,31 +55,31 @@ RC_GTEST_PROP(Gradient, SumsDoNotDependOnTheOrderOfContributions, (std::uint64_t
   // Any cut into two partial sums, added later, gives the same.
   const std::size_t cut = *rc::gen::inRange(std::size_t{0}, kContributions + 1);
   auto left = sum_in({shuffled.begin(), shuffled.begin() + static_cast<std::ptrdiff_t>(cut)});
-  add_sums(*backend, sum_in({shuffled.begin() + static_cast<std::ptrdiff_t>(cut), shuffled.end()}), left);
+  const auto right = sum_in({shuffled.begin() + static_cast<std::ptrdiff_t>(cut), shuffled.end()});
+  std::transform(left.begin(), left.end(), right.begin(), left.begin(), std::plus<>());
   RC_ASSERT(left == straight);
 }
 
-TEST(Gradient, EveryBackendGivesTheSameSumsFlagsMaximumAndFingerprint) {
+TEST(Gradient, EveryBackendGivesTheSameSumsFlagPeakAndFingerprint) {
   for (const std::size_t count :
        {std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{1003}, std::size_t{50000}}) {
     for (const bool difficult : {false, true}) {
-      for (const int exponent : {-20, 0, 31, 62, 150}) {
+      for (const int exponent : {kExponentMin, -20, 0, 24, 29, 30, 31, kExponentMax}) {
         Random random(count);
         std::vector<float> gradient = random.floats(count);
         if (difficult) test::make_difficult(gradient, random);
-        std::vector<std::int64_t> expected_sums;
+        std::vector<std::int32_t> expected_sums;
         QuantizeResult expected;
         for (const auto& backend : all_backends()) {
-          std::vector<std::int64_t> sums(count, 5);
-          const auto result = quantize_add(*backend, gradient, exponent, std::uint64_t{1} << 60, 12345, sums);
+          std::vector<std::int32_t> sums(count, 5);
+          const auto result = quantize_add(*backend, gradient, exponent, 12345, sums);
           if (backend->kind() == BackendKind::reference) {
             expected_sums = sums;
             expected = result;
           }
           ASSERT_EQ(sums, expected_sums) << backend_name(backend->kind()) << " exponent " << exponent;
-          ASSERT_EQ(result.overflow, expected.overflow);
           ASSERT_EQ(result.non_finite, expected.non_finite);
-          ASSERT_EQ(result.max_abs, expected.max_abs);
+          ASSERT_EQ(result.peak, expected.peak);
           ASSERT_EQ(result.fingerprint, expected.fingerprint);
         }
       }
@@ -88,36 +90,30 @@ TEST(Gradient, EveryBackendGivesTheSameSumsFlagsMaximumAndFingerprint) {
 TEST(Gradient, RoundsToNearestTiesToEven) {
   const std::vector<float> gradient = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 0.75F, -0.25F, 8388609.0F};
   for (const auto& backend : all_backends()) {
-    std::vector<std::int64_t> sums(gradient.size());
-    (void)quantize_add(*backend, gradient, 0, std::uint64_t{1} << 62, 0, sums);
-    EXPECT_EQ(sums, (std::vector<std::int64_t>{0, 2, 2, 0, -2, 1, 0, 8388609}));
+    std::vector<std::int32_t> sums(gradient.size());
+    EXPECT_EQ(quantize_add(*backend, gradient, 0, 0, sums).peak, 8388609U);
+    EXPECT_EQ(sums, (std::vector<std::int32_t>{0, 2, 2, 0, -2, 1, 0, 8388609}));
   }
 }
 
-TEST(Gradient, OverflowIsFlaggedExactlyFromTheBoundOn) {
+TEST(Gradient, AnElementIsAddedExactlyBelowTwoToTheThirty) {
   for (const auto& backend : all_backends()) {
-    for (const std::uint64_t bound : {std::uint64_t{1}, std::uint64_t{1000}, std::uint64_t{1} << 40}) {
-      for (const int sign : {1, -1}) {
-        const auto add = [&](std::uint64_t magnitude) {
-          std::vector<std::int64_t> sums(20);
-          std::vector<float> gradient(20);
-          gradient[17] = static_cast<float>(sign) * static_cast<float>(magnitude) * 0x1p-10F;
-          const auto result = quantize_add(*backend, gradient, 10, bound, 0, sums);
-          EXPECT_EQ(sums[17], result.overflow ? 0 : sign * static_cast<std::int64_t>(magnitude));
-          EXPECT_FALSE(result.non_finite);
-          if (!result.overflow) {
-            EXPECT_EQ(result.max_abs, magnitude);
-          } else {
-            EXPECT_GE(result.max_abs, bound);
-          }
-          return result.overflow;
-        };
-        EXPECT_TRUE(add(bound));
-        if (bound - 1 < (std::uint64_t{1} << 24)) {
-          EXPECT_FALSE(add(bound - 1));
-        }
-        EXPECT_FALSE(add(bound / 2));
-      }
+    for (const float sign : {1.0F, -1.0F}) {
+      const auto add = [&](float value) {
+        std::vector<std::int32_t> sums(20, 7);
+        std::vector<float> gradient(20);
+        gradient[3] = 0x1p-9F;
+        gradient[17] = sign * value * 0x1p-10F;
+        const auto result = quantize_add(*backend, gradient, 10, 0, sums);
+        EXPECT_FALSE(result.non_finite);
+        EXPECT_EQ(sums[3], 9);  // what surrounds it is added
+        EXPECT_EQ(sums[17], result.peak == kPeakLimit ? 7 : 7 + static_cast<int>(sign * value));
+        return result.peak;
+      };
+      EXPECT_EQ(add(0x1p30F), kPeakLimit);
+      EXPECT_EQ(add(std::numeric_limits<float>::max()), kPeakLimit);
+      EXPECT_EQ(add(0x1p30F - 64), (std::uint64_t{1} << 30) - 64);
+      EXPECT_EQ(add(1), 2U);
     }
   }
 }
@@ -128,22 +124,62 @@ TEST(Gradient, NonFiniteValuesAreFlaggedAndNotAdded) {
                             std::numeric_limits<float>::quiet_NaN()}) {
       std::vector<float> gradient(19, 1.0F);
       gradient[18] = bad;
-      std::vector<std::int64_t> sums(19, 100);
-      const auto result = quantize_add(*backend, gradient, 4, 1 << 20, 0, sums);
+      std::vector<std::int32_t> sums(19, 100);
+      const auto result = quantize_add(*backend, gradient, 4, 0, sums);
       EXPECT_TRUE(result.non_finite);
-      EXPECT_FALSE(result.overflow);
+      EXPECT_EQ(result.peak, kPeakLimit);
       EXPECT_EQ(sums[17], 116);
       EXPECT_EQ(sums[18], 100);
     }
   }
 }
 
-TEST(Gradient, TheBoundTimesTheContributionsNeverExceedsTwoToTheSixtyTwo) {
-  for (const std::uint64_t n : {1ULL, 2ULL, 3ULL, 7ULL, 8ULL, 9ULL, 1000ULL, 1ULL << 32}) {
-    const std::uint64_t bound = quantize_bound(n);
-    EXPECT_LE(bound * n, std::uint64_t{1} << 62);
-    EXPECT_GT(bound * n, std::uint64_t{1} << 61);
+RC_GTEST_PROP(Gradient, NoPartialSumWrapsWhileThePeaksAddUpBelowTheLimit, (std::uint64_t seed)) {
+  const auto backend = make_backend(BackendKind::automatic, 1);
+  Random random(seed);
+  constexpr std::size_t kSize = 21;
+  std::vector<std::int32_t> sums(kSize);
+  std::vector<std::int64_t> wide(kSize);
+  std::uint64_t peak = 0;
+  for (int contribution = 0; contribution < 12; ++contribution) {
+    std::vector<float> gradient = random.floats(kSize, 0x1p20F);
+    if (random.below(2) == 0) std::fill(gradient.begin(), gradient.end(), 0x1p19F);  // all one way
+    std::vector<std::int32_t> alone(kSize);
+    peak += quantize_add(*backend, gradient, 9, 0, alone).peak;
+    (void)quantize_add(*backend, gradient, 9, 0, sums);
+    for (std::size_t i = 0; i < kSize; ++i) wide[i] += alone[i];
+    if (peak >= kPeakLimit) break;
+    for (std::size_t i = 0; i < kSize; ++i) RC_ASSERT(wide[i] == sums[i]);
   }
+}
+
+TEST(Gradient, TheNextExponentGivesTheSamePeakTheBitsAimedAt) {
+  for (const std::uint64_t peak : {1ULL, 2ULL, 1000ULL, (1ULL << 26) - 1, 1ULL << 26, (1ULL << 31) - 1}) {
+    const int change = next_exponent(10, peak) - 10;
+    const double scaled = std::ldexp(static_cast<double>(peak), change);
+    EXPECT_LT(scaled, std::ldexp(1.0, kPeakBits));
+    EXPECT_GE(scaled, std::ldexp(1.0, kPeakBits - 1));
+  }
+  EXPECT_EQ(next_exponent(-7, 0), -7);
+  EXPECT_EQ(next_exponent(kExponentMax, 1), kExponentMax);
+  EXPECT_EQ(next_exponent(kExponentMin, kPeakLimit - 1), kExponentMin);
+}
+
+TEST(Gradient, AStepIsDoneAgainAfterAnOverflowAndTheFirstOneUntilItsScaleFits) {
+  std::vector<int> exponents = {5, 5, 5, kExponentMin};
+  const std::vector<std::uint64_t> fine = {1000, 0, kPeakLimit - 1, 1};
+  EXPECT_FALSE(adjust_exponents(2, fine, exponents));
+  EXPECT_EQ(exponents, (std::vector<int>{5, 5, 5, kExponentMin}));
+  const std::vector<std::uint64_t> overflow = {1000, 0, kPeakLimit, kPeakLimit};
+  EXPECT_TRUE(adjust_exponents(2, overflow, exponents));
+  EXPECT_EQ(exponents, (std::vector<int>{5, 5, 5 - kOverflowStep, kExponentMin}));
+
+  exponents = {5, 5, 5, kExponentMax};
+  const std::vector<std::uint64_t> first = {1000, 0, std::uint64_t{1} << (kPeakBits - 2), 1};
+  EXPECT_TRUE(adjust_exponents(1, first, exponents));
+  EXPECT_EQ(exponents, (std::vector<int>{5 + kPeakBits - 10, 5, 5, kExponentMax}));
+  const std::vector<std::uint64_t> again = {(std::uint64_t{1} << kPeakBits) - 9, 0, 1 << (kPeakBits - 2), 1};
+  EXPECT_FALSE(adjust_exponents(1, again, exponents));
 }
 
 TEST(Gradient, FingerprintsOfPartsAddUpAndTellPositionsApart) {
@@ -151,8 +187,8 @@ TEST(Gradient, FingerprintsOfPartsAddUpAndTellPositionsApart) {
   Random random(4);
   std::vector<float> gradient = random.floats(100);
   const auto fingerprint = [&](std::span<const float> part, std::uint64_t first) {
-    std::vector<std::int64_t> sums(part.size());
-    return quantize_add(*backend, part, 30, std::uint64_t{1} << 62, first, sums).fingerprint;
+    std::vector<std::int32_t> sums(part.size());
+    return quantize_add(*backend, part, 27, first, sums).fingerprint;
   };
   const std::span<const float> whole(gradient);
   const std::uint64_t expected = fingerprint(whole, 50);

@@ -80,7 +80,7 @@ void measure(Backend& backend, const OpenBlas& blas, int threads, const Shape& s
                     din.data(), k);
        }},
       {"dweight",
-       [&] { backend.matmul_backward_weight(dweight.data(), in.data(), dout.data(), m, k, n, false); },
+       [&] { backend.matmul_backward_weight(dweight.data(), in.data(), dout.data(), m, k, n, n, false); },
        [&] {
          blas.sgemm(kRowMajor, kTranspose, kNoTranspose, n, k, m, 1, dout.data(), n, in.data(), k, 0,
                     dweight.data(), k);

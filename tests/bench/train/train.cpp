@@ -3,11 +3,10 @@
 //
 // Each measurement is a process of its own, ours and the peer's in turns, because peak memory is a process's.
 //   bench_train                       all figures
-//   bench_train --run MODEL THREADS STEPS UPDATE BATCH SEQ     one process: seconds per step, one a line
+//   bench_train --run MODEL THREADS STEPS BATCH SEQ     one process: seconds per step, one a line
 //
-// UPDATE "sums": gradients of all tensors stay as integer sums until the global norm is known, as a job with
-// several micro-batches or with clipping needs. UPDATE "fused": one micro-batch without clipping, each tensor
-// updated as soon as its gradient is final; the same bits without the sums' memory.
+// Ours is a job's step on one rank: integer sums of all tensors, their norm, clipping, AdamW. The peer does
+// not clip.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,21 +29,21 @@ using namespace kernels;
 
 constexpr Gpt2Config k124M{.vocab_size = 50257, .context = 1024, .layers = 12, .heads = 12, .width = 768};
 constexpr Gpt2Config kSmall{.vocab_size = 256, .context = 64, .layers = 4, .heads = 4, .width = 128};
-constexpr int kExponent = 40, kThreads = 2;
+constexpr int kThreads = 2;
 
 // One process's measurement: trains and prints the seconds of each step.
 class Run {
  public:
-  Run(const Gpt2Config& config, int threads, int batch, int seq, bool fused)
+  Run(const Gpt2Config& config, int threads, int batch, int seq)
       : backend_(make_backend(BackendKind::automatic, threads)),
         tensors_(gpt2_parameters(config)),
         model_(config, batch, seq, *backend_),
-        fused_(fused) {
+        exponents_(tensors_.size(), kFirstExponent) {
     params_.resize(gpt2_parameter_count(config));
     gpt2_init(config, 1, params_);
     m_.resize(params_.size());
     v_.resize(params_.size());
-    sums_.resize(fused ? kChunk : params_.size());
+    sums_.resize(params_.size());
     for (int i = 0; i < batch * seq; ++i) {
       const PhiloxCounter words = philox_block(1, 1, static_cast<std::uint64_t>(i));
       const auto vocab = static_cast<std::uint32_t>(config.vocab_size);
@@ -54,48 +53,31 @@ class Run {
   }
   double step() {
     ++steps_;
-    return time_once([&] { fused_ ? step_fused() : step_with_sums(); });
+    return time_once([&] { run_step(); });
   }
 
  private:
-  static constexpr std::size_t kChunk = 1 << 18;
-
-  void quantize(std::span<const float> gradient, std::size_t first, std::span<std::int64_t> sums) {
-    const auto result = quantize_add(*backend_, gradient, kExponent, quantize_bound(1), first, sums);
-    if (result.overflow || result.non_finite) {
-      std::fprintf(stderr, "bench_train: a gradient left the fixed-point range\n");
-      std::exit(1);
-    }
-  }
-  void update(std::size_t tensor, std::size_t first, std::span<const std::int64_t> sums, float clip_scale) {
-    const std::size_t count = sums.size();
-    adamw_step(*backend_, config_, steps_, kExponent, 1, clip_scale, tensors_[tensor].decay, sums,
-               std::span(params_).subspan(first, count), std::span(m_).subspan(first, count),
-               std::span(v_).subspan(first, count));
-  }
-  void step_fused() {
-    model_.forward_backward(params_, inputs_, targets_,
-                            [&](std::size_t tensor, std::span<const float> gradient) {
-                              for (std::size_t from = 0; from < gradient.size(); from += kChunk) {
-                                const std::size_t count = std::min(kChunk, gradient.size() - from);
-                                const std::size_t first = tensors_[tensor].offset + from;
-                                const auto sums = std::span(sums_).first(count);
-                                std::fill(sums.begin(), sums.end(), 0);
-                                quantize(gradient.subspan(from, count), first, sums);
-                                update(tensor, first, sums, 1.0F);
-                              }
-                            });
-  }
-  void step_with_sums() {
+  void run_step() {
     std::fill(sums_.begin(), sums_.end(), 0);
+    std::vector<std::uint64_t> peaks(tensors_.size());
     model_.forward_backward(params_, inputs_, targets_,
-                            [&](std::size_t tensor, std::span<const float> gradient) {
-                              quantize(gradient, tensors_[tensor].offset,
-                                       std::span(sums_).subspan(tensors_[tensor].offset, gradient.size()));
+                            [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
+                              const std::size_t at = tensors_[tensor].offset + first;
+                              const auto result = quantize_add(*backend_, gradient, exponents_[tensor], at,
+                                                               std::span(sums_).subspan(at, gradient.size()));
+                              peaks[tensor] = std::max(peaks[tensor], result.peak);
+                              if (result.peak < kPeakLimit && !result.non_finite) return;
+                              std::fprintf(stderr, "bench_train: a gradient left the fixed-point range\n");
+                              std::exit(1);
                             });
-    const float scale = gradient_clip_scale(gradient_norm(*backend_, sums_, kExponent, 1), 1.0F);
+    const float scale = gradient_clip_scale(gradient_norm(*backend_, tensors_, sums_, exponents_, 1), 1.0F);
     for (std::size_t t = 0; t < tensors_.size(); ++t) {
-      update(t, tensors_[t].offset, std::span(sums_).subspan(tensors_[t].offset, tensors_[t].count), scale);
+      const auto part = [&](auto& whole) {
+        return std::span(whole).subspan(tensors_[t].offset, tensors_[t].count);
+      };
+      adamw_step(*backend_, config_, steps_, exponents_[t], 1, scale, tensors_[t].decay, part(sums_),
+                 part(params_), part(m_), part(v_));
+      exponents_[t] = next_exponent(exponents_[t], peaks[t]);
     }
   }
 
@@ -103,9 +85,9 @@ class Run {
   std::unique_ptr<Backend> backend_;
   std::vector<ParameterTensor> tensors_;
   Gpt2 model_;
-  bool fused_;
+  std::vector<int> exponents_;
   std::vector<float> params_, m_, v_;
-  std::vector<std::int64_t> sums_;
+  std::vector<std::int32_t> sums_;
   std::vector<std::int32_t> inputs_, targets_;
   std::uint64_t steps_ = 0;
 };
@@ -156,41 +138,37 @@ void compare_124m(const std::string& self, const std::string& folder) {
   constexpr int kBatch = 4, kSeq = 64, kRounds = 2;
   const std::string threads = std::to_string(kThreads), batch = std::to_string(kBatch),
                     seq = std::to_string(kSeq);
-  std::optional<Measurement> fused, sums, peer;
+  std::optional<Measurement> ours, peer;
   for (int round = 0; round < kRounds; ++round) {
-    merge(fused, measure_process({self, "--run", "124m", threads, "6", "fused", batch, seq}));
+    merge(ours, measure_process({self, "--run", "124m", threads, "6", batch, seq}));
     merge(peer, measure_process({folder + "/peer/bench_train_torch", threads, "3", batch, seq}));
-    merge(sums, measure_process({self, "--run", "124m", threads, "6", "sums", batch, seq}));
   }
   if (!peer) std::fprintf(stderr, "bench train: libtorch's program is absent or failed; no ratios\n");
+  if (!ours) return;
   const double tokens = kBatch * kSeq;
-  for (const auto& [name, ours] : {std::pair{"fused update", &fused}, {"sums kept", &sums}}) {
-    if (!*ours) continue;
-    const double speed = tokens / median((*ours)->seconds), memory = (*ours)->peak_mib;
-    const double peer_speed = peer ? tokens / median(peer->seconds) : -1,
-                 peer_memory = peer ? peer->peak_mib : -1;
-    print({.group = "train",
-           .name = std::string("gpt2-124m 4x64 exact, ") + name,
-           .unit = "tokens/s",
-           .ours = speed,
-           .peer = peer_speed,
-           .ratio = speed / peer_speed,
-           .aim = 4});
-    print({.group = "train",
-           .name = std::string("gpt2-124m 4x64 peak memory, ") + name,
-           .unit = "MiB",
-           .ours = memory,
-           .peer = peer_memory,
-           .ratio = memory / peer_memory,
-           .aim = 0.6,
-           .at_most = true});
-  }
+  const double speed = tokens / median(ours->seconds), memory = ours->peak_mib;
+  const double peer_speed = peer ? tokens / median(peer->seconds) : -1,
+               peer_memory = peer ? peer->peak_mib : -1;
+  print({.group = "train",
+         .name = "gpt2-124m 4x64 exact",
+         .unit = "tokens/s",
+         .ours = speed,
+         .peer = peer_speed,
+         .ratio = speed / peer_speed,
+         .aim = 4});
+  print({.group = "train",
+         .name = "gpt2-124m 4x64 peak memory",
+         .unit = "MiB",
+         .ours = memory,
+         .peer = peer_memory,
+         .ratio = memory / peer_memory,
+         .aim = 0.6,
+         .at_most = true});
 }
 
 void time_small(const std::string& self) {
   for (const int threads : {1, 2}) {
-    const auto result =
-        measure_process({self, "--run", "small", std::to_string(threads), "101", "sums", "12", "64"});
+    const auto result = measure_process({self, "--run", "small", std::to_string(threads), "101", "12", "64"});
     if (!result) continue;
     print({.group = "train",
            .name = "small model 12x64 step, threads=" + std::to_string(threads),
@@ -206,8 +184,7 @@ void time_small(const std::string& self) {
 int run_one(char** arguments) {
   const bool small = std::strcmp(arguments[0], "small") == 0;
   const int steps = std::atoi(arguments[2]);
-  Run run(small ? kSmall : k124M, std::atoi(arguments[1]), std::atoi(arguments[4]), std::atoi(arguments[5]),
-          std::strcmp(arguments[3], "fused") == 0);
+  Run run(small ? kSmall : k124M, std::atoi(arguments[1]), std::atoi(arguments[3]), std::atoi(arguments[4]));
   for (int step = 0; step < steps; ++step) std::printf("%.6f\n", run.step());
   return 0;
 }
@@ -216,9 +193,9 @@ int run_one(char** arguments) {
 }  // namespace ufab::bench
 
 int main(int argc, char** argv) {
-  if (argc == 8 && std::strcmp(argv[1], "--run") == 0) return ufab::bench::run_one(argv + 2);
+  if (argc == 7 && std::strcmp(argv[1], "--run") == 0) return ufab::bench::run_one(argv + 2);
   if (argc != 1) {
-    std::fprintf(stderr, "usage: bench_train [--run small|124m THREADS STEPS fused|sums BATCH SEQ]\n");
+    std::fprintf(stderr, "usage: bench_train [--run small|124m THREADS STEPS BATCH SEQ]\n");
     return 2;
   }
   char path[4096];

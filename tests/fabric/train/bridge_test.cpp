@@ -120,17 +120,17 @@ TEST_F(BridgeTest, APeerThatIsNeverSilentButTooSlowEndsTheExchange) {
   ASSERT_TRUE(member.ok()) << member.error().message;
   ASSERT_TRUE(hub.ok()) << hub.error().message;
 
-  const auto exchange = [](Bridge& bridge, std::uint64_t step, std::vector<std::int64_t>& sums) {
+  const auto exchange = [](Bridge& bridge, std::uint64_t step, std::vector<std::int32_t>& sums) {
     StepReport report;
     report.step = step;
     return bridge.exchange(
         report, sums, [](std::uint64_t, ByteView) {}, milliseconds(0));
   };
-  // Four chunks of one byte each: seven seconds are allowed. At its own pace the relay is far from that; at
-  // 2.4 s for a chunk no single wait reaches the three seconds of silence, and all four take 9.6 s.
+  // Four chunks of one byte a value: seven seconds are allowed. At its own pace the relay is far from that;
+  // at 2.4 s for a chunk no single wait reaches the three seconds of silence, and all four take 9.6 s.
   for (const bool slow : {false, true}) {
-    relay.pause = slow ? milliseconds(75) : milliseconds(0);
-    std::vector<std::int64_t> mine(std::size_t{4} << 17, 1), theirs(std::size_t{4} << 17, 2);
+    relay.pause = slow ? milliseconds(37) : milliseconds(0);
+    std::vector<std::int32_t> mine(std::size_t{4} << 18, 1), theirs(std::size_t{4} << 18, 2);
     Result<StepReport> hub_result = Error{ErrorCode::timeout, "not run"};
     hub_thread = std::thread([&] { hub_result = exchange(**hub, slow ? 2 : 1, mine); });
     const auto begin = std::chrono::steady_clock::now();
@@ -144,7 +144,7 @@ TEST_F(BridgeTest, APeerThatIsNeverSilentButTooSlowEndsTheExchange) {
       EXPECT_LT(took, 9.0);
     } else {
       ASSERT_TRUE(result.ok()) << result.error().message;
-      EXPECT_EQ(theirs, std::vector<std::int64_t>(theirs.size(), 3));
+      EXPECT_EQ(theirs, std::vector<std::int32_t>(theirs.size(), 3));
       EXPECT_EQ(mine, theirs);
     }
   }

@@ -28,7 +28,9 @@ Checkpoint example() {
   checkpoint.info.definition = sha256("definition");
   checkpoint.info.corpus = sha256("corpus");
   const std::size_t count = kernels::gpt2_parameter_count(checkpoint.info.model);
-  checkpoint.state = {12, -3, {}, {}, {}};
+  checkpoint.state = {12, {}, {}, {}, {}};
+  const auto tensors = static_cast<int>(kernels::gpt2_parameters(checkpoint.info.model).size());
+  for (int t = 0; t < tensors; ++t) checkpoint.state.exponents.push_back(t - 3);
   for (std::size_t i = 0; i < count; ++i) {
     checkpoint.state.params.push_back(static_cast<float>(i) * 0.5F);
     checkpoint.state.m.push_back(-static_cast<float>(i));
@@ -58,7 +60,7 @@ TEST_F(CheckpointTest, EverythingComesBack) {
   EXPECT_EQ(loaded->info.corpus, saved.info.corpus);
   EXPECT_EQ(loaded->info.digests.state, saved.info.digests.state);
   EXPECT_EQ(loaded->state.step, 12U);
-  EXPECT_EQ(loaded->state.exponent, -3);
+  EXPECT_EQ(loaded->state.exponents, saved.state.exponents);
   EXPECT_EQ(loaded->state.params, saved.state.params);
   EXPECT_EQ(loaded->state.m, saved.state.m);
   EXPECT_EQ(loaded->state.v, saved.state.v);

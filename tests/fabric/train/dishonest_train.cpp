@@ -23,7 +23,7 @@ TrainHooks cheating_hooks(const std::string& cheat) {
   unsigned long long step = 0, batch = 0;
   const bool open = std::sscanf(cheat.c_str(), "gradient:%llu:%llu", &step, &batch) == 2;
   if (open || std::sscanf(cheat.c_str(), "hidden:%llu:%llu", &step, &batch) == 2) {
-    hooks.after_micro_batch = [=](std::uint64_t at, std::uint32_t micro_batch, std::span<std::int64_t> sums,
+    hooks.after_micro_batch = [=](std::uint64_t at, std::uint32_t micro_batch, std::span<std::int32_t> sums,
                                   std::uint64_t& fingerprint) {
       if (at != step || micro_batch != batch) return;
       sums[17] += 1;
@@ -36,7 +36,8 @@ TrainHooks cheating_hooks(const std::string& cheat) {
     };
   } else if (std::sscanf(cheat.c_str(), "exponent:%llu", &step) == 1) {
     hooks.before_step = [=](TrainState& state) {
-      if (state.step + 1 == step) state.exponent += 24;
+      if (state.step + 1 == step)
+        for (int& exponent : state.exponents) exponent += 24;
     };
   } else {
     hooks.before_claim = [=](WindowClaim& claim) {

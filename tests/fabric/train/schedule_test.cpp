@@ -86,19 +86,6 @@ TEST(ScheduleTest, ACorpusTooShortForOneSequenceIsRefused) {
   EXPECT_TRUE(split_corpus(d, 170).ok());
 }
 
-TEST(ScheduleTest, ExponentBringsTheSumBelowTwoToThe48) {
-  EXPECT_TRUE(rc::check("norm * micro_batches * 2^exponent is in [2^47, 2^48)", [] {
-    const double norm = std::ldexp(1.0 + *rc::gen::inRange(0, 1000) / 1000.0, *rc::gen::inRange(-60, 90));
-    const auto batches = *rc::gen::inRange<std::int64_t>(1, 65536);
-    const int exponent = next_exponent(norm, batches);
-    if (exponent == -60 || exponent == 120) return;
-    const double scaled = std::ldexp(norm * static_cast<double>(batches), exponent);
-    RC_ASSERT(scaled < std::ldexp(1.0, 48));
-    RC_ASSERT(scaled >= std::ldexp(1.0, 47));
-  }));
-  EXPECT_EQ(next_exponent(0.0, 8), kFirstExponent);
-}
-
 TEST(DivideTest, SharesSumToTheTotalAndStayWithinOneOfTheirProportion) {
   EXPECT_TRUE(rc::check("largest remainder", [] {
     const auto total = *rc::gen::inRange<std::uint32_t>(0, 65536);
