@@ -33,8 +33,9 @@ struct Fate {
 
 struct Waiting {
   Record record;
-  Bytes encoding;  // of the record
-  Fate fate;       // under the queue lock
+  Bytes encoding;  // of the record; like its body, in the block once it stands on the chain
+  RecordId id;
+  Fate fate;  // under the queue lock
 };
 
 }  // namespace
@@ -146,7 +147,7 @@ struct Ledger::Impl {
     fates.resize(batch.size());
     std::vector<SubmittedRecord> records;
     records.reserve(batch.size());
-    for (const auto& item : batch) records.push_back({&item->record, item->encoding});
+    for (const auto& item : batch) records.push_back({&item->record, &item->encoding, item->id});
     Head fresh;
     {
       const std::unique_lock guard(chain_mutex);
@@ -241,10 +242,11 @@ struct Ledger::Impl {
     return next;
   }
 
-  [[nodiscard]] Result<std::shared_ptr<Waiting>> enqueue(Record record, Bytes encoding) {
+  [[nodiscard]] Result<std::shared_ptr<Waiting>> enqueue(Record record, Bytes encoding, const RecordId& id) {
     auto item = std::make_shared<Waiting>();
     item->record = std::move(record);
     item->encoding = std::move(encoding);
+    item->id = id;
     const std::lock_guard guard(queue_mutex);
     if (queue.size() >= waiting_max) {
       return Error{ErrorCode::unavailable,
@@ -269,7 +271,7 @@ struct Ledger::Impl {
     Result<SubmitOutcome>& outcome = *item->fate.outcome;
     // Turned away for its sequence number: perhaps it is a repetition of a record that went through.
     if (!outcome.ok() && !item->fate.on_chain && outcome.error().code == ErrorCode::conflict) {
-      if (auto earlier = known(record_id(item->encoding))) return std::move(*earlier);
+      if (auto earlier = known(item->id)) return std::move(*earlier);
     }
     return std::move(outcome);
   }
@@ -360,13 +362,14 @@ Result<SubmitOutcome> Ledger::submit(ByteView encoded_record) {
   if (!verify_record(chain_id(), record, encoded_record)) {
     return Error{ErrorCode::invalid, fmt::format("{}: the signature is wrong", describe_record(record))};
   }
+  const RecordId id = record_id(encoded_record);
   bool used = false;
   with_state([&](const State& state) { used = record.sequence < state.next_sequence(record.signer); });
   if (used) {
-    if (auto earlier = impl_->known(record_id(encoded_record))) return std::move(*earlier);
+    if (auto earlier = impl_->known(id)) return std::move(*earlier);
   }
   UFAB_ASSIGN(const std::shared_ptr<Waiting> item,
-              impl_->enqueue(std::move(record), Bytes(encoded_record.begin(), encoded_record.end())));
+              impl_->enqueue(std::move(record), Bytes(encoded_record.begin(), encoded_record.end()), id));
   return impl_->wait_for(item);
 }
 
@@ -382,8 +385,9 @@ Result<SubmitOutcome> Ledger::sign_and_submit(const KeyPair& key, RecordBody bod
     const std::uint64_t sequence = impl_->next_sequence(key.public_key());
     const Record record = sign_record(chain_id(), key, sequence, impl_->options.now_us(), std::move(body));
     Bytes encoding = encode_record(record);
+    const RecordId id = record_id(encoding);
     UFAB_ASSIGN(Record decoded, decode_record(encoding));  // bounds of the fields
-    UFAB_ASSIGN(item, impl_->enqueue(std::move(decoded), std::move(encoding)));
+    UFAB_ASSIGN(item, impl_->enqueue(std::move(decoded), std::move(encoding), id));
   }
   return impl_->wait_for(item);
 }

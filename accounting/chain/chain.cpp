@@ -20,14 +20,20 @@ Error in_block(std::uint64_t height, const std::string& why) {
   return {ErrorCode::corrupt, fmt::format("block {}: {}", height, why)};
 }
 
-void add_record(AppliedBlock& to, Record record, Bytes encoding, std::vector<Movement> movements) {
+void add_record(AppliedBlock& to, const RecordId& id, Record record, Bytes encoding,
+                std::vector<Movement> movements) {
+  to.ids.push_back(id);
   to.records.push_back(std::move(record));
   to.block.records.push_back(std::move(encoding));
   to.movements.push_back(std::move(movements));
 }
 
 void add_derived(AppliedBlock& to, const std::vector<Record>& derived) {
-  for (const Record& record : derived) add_record(to, record, encode_record(record), {});
+  for (const Record& record : derived) {
+    Bytes encoding = encode_record(record);
+    const RecordId id = record_id(encoding);
+    add_record(to, id, record, std::move(encoding), {});
+  }
 }
 
 }  // namespace
@@ -63,19 +69,20 @@ Result<AppliedBlock> Chain::make_genesis(Chain& chain, const KeyPair& key, const
   UFAB_TRY(decode_record(encode_record(record)));  // bounds of the fields
   AppliedBlock made;
   UFAB_ASSIGN(Applied applied, chain.state_.apply_genesis(record, {0, time_us, {}, 1}));
-  add_record(made, record, encode_record(record), std::move(applied.movements));
+  add_record(made, record_id(record), record, encode_record(record), std::move(applied.movements));
   chain.seal(made, key, 0, time_us);
   return made;
 }
 
 AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key, std::uint64_t time_us,
                          Signatures signatures) {
+  std::vector<Record> copies = records;
   std::vector<Bytes> encodings;
   std::vector<SubmittedRecord> submitted;
   encodings.reserve(records.size());
-  for (const Record& record : records) {
-    encodings.push_back(encode_record(record));
-    submitted.push_back({&record, encodings.back()});
+  for (Record& record : copies) {
+    Bytes& encoding = encodings.emplace_back(encode_record(record));
+    submitted.push_back({&record, &encoding, record_id(encoding)});
   }
   return make(submitted, key, time_us, signatures);
 }
@@ -92,10 +99,10 @@ AppliedBlock Chain::make(const std::vector<SubmittedRecord>& records, const KeyP
   std::size_t size = 0;
   std::size_t count = 0;
   for (const SubmittedRecord& submitted : records) {
-    const Record& record = *submitted.record;
-    const ByteView encoding = submitted.encoding;
+    Record& record = *submitted.record;
+    const ByteView encoding = *submitted.encoding;
     RecordOutcome& outcome = made.outcomes.emplace_back();
-    outcome.id = record_id(encoding);
+    outcome.id = submitted.id;
     if (size + encoding.size() > signed_size_max || count >= signed_count_max) {
       outcome.status = Error{ErrorCode::unavailable, "the block is full"};
       continue;
@@ -117,7 +124,9 @@ AppliedBlock Chain::make(const std::vector<SubmittedRecord>& records, const KeyP
     outcome.on_chain = true;
     outcome.position = static_cast<std::uint32_t>(made.records.size());
     outcome.derived = applied->derived;
-    add_record(made, record, Bytes(encoding.begin(), encoding.end()), std::move(applied->movements));
+    add_record(made, outcome.id,
+               {record.signer, record.sequence, record.time_us, std::move(record.body), record.signature},
+               std::move(*submitted.encoding), std::move(applied->movements));
     add_derived(made, applied->derived);
   }
   seal(made, key, height, time);

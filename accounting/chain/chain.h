@@ -10,10 +10,12 @@
 
 namespace ufab {
 
-// A record to make a block from, with the encoding that it came in. Both outlive the call.
+// A record to make a block from, with the encoding that it came in. Both outlive the call. If it gets onto
+// the chain, its body and its encoding are moved into the block; the record's signer, sequence and time stay.
 struct SubmittedRecord {
-  const Record* record = nullptr;
-  ByteView encoding;
+  Record* record = nullptr;
+  Bytes* encoding = nullptr;
+  RecordId id;  // of the encoding
 };
 
 // How one signed record fared in a block that is being made.
@@ -28,6 +30,7 @@ struct RecordOutcome {
 // A block with what the index wants to know about it.
 struct AppliedBlock {
   Block block;
+  std::vector<RecordId> ids;                     // of each record; made blocks only
   std::vector<Record> records;                   // decoded, in the order of block.records
   std::vector<std::vector<Movement>> movements;  // of each record; those of the block's start are apart
   std::vector<Movement> start_movements;

@@ -37,6 +37,12 @@ class Statement {
     (bind(column++, values), ...);
     return sqlite3_step(statement_);
   }
+  // For as many values as do not fit in one call: then start() or run() without values.
+  void bind_from_start() { column_ = 1; }
+  template <class... Values>
+  void bind_next(const Values&... values) {
+    if (statement_ != nullptr) (bind(column_++, values), ...);
+  }
   int next() { return sqlite3_step(statement_); }
   void reset() {
     if (statement_ != nullptr) sqlite3_reset(statement_);
@@ -65,7 +71,22 @@ class Statement {
   }
 
   sqlite3_stmt* statement_ = nullptr;
+  int column_ = 1;
 };
+
+constexpr std::size_t receipts_at_once = 50;
+
+// The same address at every call: statements are known by it.
+const char* receipts_insert() {
+  static const std::string sql = [] {
+    std::string text = "INSERT OR REPLACE INTO receipt VALUES";
+    for (std::size_t i = 0; i < receipts_at_once; ++i) {
+      text += i == 0 ? "(?,?,?,?,?,?,?,?,?,?,?,?,?)" : ",(?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    }
+    return text;
+  }();
+  return sql.c_str();
+}
 
 struct Place {
   std::uint64_t height;
@@ -151,8 +172,24 @@ struct Index::Impl {
     put("INSERT INTO lease VALUES(?,?,?,?,?,?,?,?,?)", b.job, b.attempt, signer, b.micro_batch_first,
         b.micro_batch_count, b.price_per_tflop, b.price_per_cpu_hour, p.height, p.position);
   }
+  // Many rows in one statement, which starts and ends only once for them. Equal to a row at a time.
+  void put_receipts(const ReceiptBatch& b, std::size_t first, Place p) {
+    Statement& insert = statement(receipts_insert());
+    insert.bind_from_start();
+    for (std::size_t i = first; i < first + receipts_at_once; ++i) {
+      const Receipt& r = b.receipts[i];
+      insert.bind_next(r.job, r.attempt, r.window, r.provider, r.start_digest, r.end_digest,
+                       r.contribution_root, r.work_flop, r.cpu_us, r.wall_us, r.memory_peak_bytes, p.height,
+                       p.position);
+    }
+    if (insert.run() != SQLITE_DONE) failed = true;
+    rows_waiting += receipts_at_once;
+  }
   void add(const ReceiptBatch& b, OrgId, const Record&, Place p) {
-    for (const Receipt& r : b.receipts) {
+    std::size_t at = 0;
+    for (; b.receipts.size() - at >= receipts_at_once; at += receipts_at_once) put_receipts(b, at, p);
+    for (; at < b.receipts.size(); ++at) {
+      const Receipt& r = b.receipts[at];
       // The same window of an attempt can only come again after a dispute dropped it: the later one stands.
       put("INSERT OR REPLACE INTO receipt VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)", r.job, r.attempt, r.window,
           r.provider, r.start_digest, r.end_digest, r.contribution_root, r.work_flop, r.cpu_us, r.wall_us,
@@ -214,7 +251,9 @@ Index::~Index() = default;
 Result<std::unique_ptr<Index>> Index::open(const std::string& path, const Digest& chain_id) {
   auto impl = std::make_unique<Impl>();
   impl->path = path;
-  if (sqlite3_open(path.c_str(), &impl->db) != SQLITE_OK) return impl->error();
+  // NOMUTEX: an Index is not thread-safe anyway, and SQLite would lock at every bound value.
+  constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  if (sqlite3_open_v2(path.c_str(), &impl->db, flags, nullptr) != SQLITE_OK) return impl->error();
   sqlite3_busy_timeout(impl->db, 2000);
   // NORMAL: a power cut may take the last transactions, which come back from the log.
   UFAB_TRY(impl->execute("PRAGMA journal_mode=WAL"));

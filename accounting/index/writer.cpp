@@ -26,8 +26,8 @@ Status add_to_index(Index& index, const IndexedBlock& item) {
   std::vector<IndexedRecord> rows;
   rows.reserve(applied.records.size());
   for (std::size_t i = 0; i < applied.records.size(); ++i) {
-    rows.push_back(
-        {&applied.records[i], record_id(applied.block.records[i]), item.signers[i], &applied.movements[i]});
+    const RecordId id = applied.ids.empty() ? record_id(applied.block.records[i]) : applied.ids[i];
+    rows.push_back({&applied.records[i], id, item.signers[i], &applied.movements[i]});
   }
   return index.add(applied.block.header, block_hash(applied.block.header), rows, applied.start_movements);
 }

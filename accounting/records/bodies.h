@@ -267,6 +267,7 @@ struct Receipt {
 };
 // merkle::leaf_hash of the receipt's encoding: what a countersignature names.
 [[nodiscard]] Digest receipt_digest(const Receipt& receipt);
+[[nodiscard]] std::vector<Digest> receipt_digests(const std::vector<Receipt>& receipts);
 // `root` is the RFC 9162 root over receipt_digest of each, in order: one signature covers them all.
 struct ReceiptBatch {
   static constexpr RecordType type = RecordType::receipt_batch;

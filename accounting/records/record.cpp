@@ -132,15 +132,24 @@ std::string describe_record(const Record& record) {
 Digest receipt_digest(const Receipt& receipt) {
   return merkle::leaf_hash(encode_fields(receipt));
 }
+std::vector<Digest> receipt_digests(const std::vector<Receipt>& receipts) {
+  std::vector<Digest> digests;
+  digests.reserve(receipts.size());
+  Writer writer;  // one memory for all
+  EncodeVisitor visitor(writer);
+  for (const Receipt& receipt : receipts) {
+    writer.clear();
+    Receipt::fields(visitor, receipt);
+    digests.push_back(merkle::leaf_hash(writer.bytes()));
+  }
+  return digests;
+}
 Digest usage_receipt_digest(const UsageReceipt& receipt) {
   return merkle::leaf_hash(encode_fields(receipt));
 }
 
 ReceiptBatch ReceiptBatch::of(std::vector<Receipt> receipts) {
-  std::vector<Digest> leaves;
-  leaves.reserve(receipts.size());
-  for (const Receipt& receipt : receipts) leaves.push_back(receipt_digest(receipt));
-  return {merkle::root(leaves), std::move(receipts)};
+  return {merkle::root(receipt_digests(receipts)), std::move(receipts)};
 }
 
 bool is_printable_utf8(std::string_view text) {

@@ -5,6 +5,18 @@
 
 namespace ufab {
 
+namespace {
+
+// The line grows at its end, so that is looked at first.
+template <class Windows>
+auto window_at(Windows& windows, std::uint64_t number) {
+  if (windows.empty() || windows.rbegin()->first < number) return windows.end();
+  if (windows.rbegin()->first == number) return std::prev(windows.end());
+  return windows.find(number);
+}
+
+}  // namespace
+
 // `previous`: the receipt before this one in the same batch, if it is of the same job.
 Status Transition::check_receipt(const Receipt& receipt, OrgId org, const Receipt* previous) const {
   const auto wrong = [&](ErrorCode code, std::string why) {
@@ -30,7 +42,7 @@ Status Transition::check_receipt(const Receipt& receipt, OrgId org, const Receip
   if (previous != nullptr && receipt.window != previous->window + 1) {
     return wrong(ErrorCode::invalid, "the receipts of a batch must be in window order without a gap");
   }
-  const auto here = job->windows.find(receipt.window);
+  const auto here = window_at(job->windows, receipt.window);
   if (here != job->windows.end() && here->second.receipts[*member].filed) {
     return wrong(ErrorCode::conflict, "there is one already: a window is paid once");
   }
@@ -39,7 +51,7 @@ Status Transition::check_receipt(const Receipt& receipt, OrgId org, const Receip
   if (previous != nullptr) {
     start = previous->end_digest;
   } else if (receipt.window > 0) {
-    const auto before = job->windows.find(receipt.window - 1);
+    const auto before = window_at(job->windows, receipt.window - 1);
     if (before == job->windows.end())
       return wrong(ErrorCode::conflict, "the window before it has no receipt");
     const bool own = before->second.attempt == receipt.attempt;
@@ -76,9 +88,7 @@ Status Transition::check_receipt(const Receipt& receipt, OrgId org, const Receip
 
 Status Transition::on(const ReceiptBatch& body, OrgId org) {
   if (body.receipts.empty()) return Error{ErrorCode::invalid, "receipt batch: it is empty"};
-  std::vector<Digest> digests;
-  digests.reserve(body.receipts.size());
-  for (const Receipt& receipt : body.receipts) digests.push_back(receipt_digest(receipt));
+  const std::vector<Digest> digests = receipt_digests(body.receipts);
   if (merkle::root(digests) != body.root) {
     return Error{ErrorCode::invalid, "receipt batch: its root is not that of its receipts"};
   }
@@ -103,7 +113,9 @@ void Transition::file_receipt(const Receipt& receipt, const Digest& digest) {
   if (job.phase != JobPhase::running) return;
   const AttemptEntry& attempt = job.attempts.back();
   const std::size_t member = *JobEntry::member_of(attempt, receipt.provider);
-  WindowEntry& window = job.windows[receipt.window];
+  auto found = window_at(job.windows, receipt.window);
+  if (found == job.windows.end()) found = job.windows.try_emplace(found, receipt.window);
+  WindowEntry& window = found->second;
   if (window.receipts.empty()) {
     window.window = receipt.window;
     window.attempt = receipt.attempt;
@@ -124,7 +136,7 @@ void Transition::file_receipt(const Receipt& receipt, const Digest& digest) {
 // Windows become complete in order; the last one starts validation.
 void Transition::advance_line(JobEntry& job) {
   for (;;) {
-    const auto found = job.windows.find(job.windows_complete);
+    const auto found = window_at(job.windows, job.windows_complete);
     if (found == job.windows.end()) break;
     WindowEntry& window = found->second;
     const std::size_t members = window.receipts.size();

@@ -1,5 +1,7 @@
 #include "accounting/state/state.h"
 
+#include <algorithm>
+
 #include "accounting/records/codec.h"
 #include "accounting/state/transition.h"
 
@@ -124,8 +126,7 @@ void encode_into(Writer& writer, const T& value) {
   T::fields(visitor, value);
 }
 
-Bytes encode_organisation(const OrgEntry& org) {
-  Writer writer;
+void encode_organisation(Writer& writer, const OrgEntry& org) {
   writer.u32(org.id);
   writer.text(org.name);
   writer.text(org.endpoint);
@@ -145,11 +146,9 @@ Bytes encode_organisation(const OrgEntry& org) {
     writer.u64(value);
   }
   writer.u32(org.refusals);
-  return writer.take();
 }
 
-Bytes encode_job(const JobEntry& job) {
-  Writer writer;
+void encode_job(Writer& writer, const JobEntry& job) {
   writer.u64(job.id);
   writer.u32(job.owner);
   encode_into(writer, job.order);
@@ -182,12 +181,9 @@ Bytes encode_job(const JobEntry& job) {
   if (job.settlement) encode_into(writer, *job.settlement);
   writer.u64(job.order_height);
   writer.u64(job.settled_height);
-  return writer.take();
 }
 
-Bytes encode_window(const WindowEntry& window) {
-  Writer writer;
-  writer.reserve(22 + 41 * window.receipts.size());  // once per filed receipt: worth one allocation
+void encode_window(Writer& writer, const WindowEntry& window) {
   writer.u64(window.window);
   writer.u32(window.attempt);
   writer.flag(window.complete);
@@ -199,40 +195,55 @@ Bytes encode_window(const WindowEntry& window) {
     writer.raw(receipt.digest.view());
     writer.u64(receipt.countersigned);
   }
-  return writer.take();
 }
 
 }  // namespace
 
-std::optional<Bytes> State::encode_slot(const StateKey& key) const {
+const WindowEntry* State::find_window(const StateKey& key, WindowCursor& cursor) const {
+  const JobEntry* entry = job(key.a);
+  if (entry == nullptr) return nullptr;
+  const auto& windows = entry->windows;
+  const bool beside = cursor.job == key.a && cursor.at != windows.end();
+  if (beside) ++cursor.at;
+  if (!beside || cursor.at == windows.end() || cursor.at->first != key.b) {
+    cursor = {key.a, windows.find(key.b)};
+  }
+  return cursor.at == windows.end() ? nullptr : &cursor.at->second;
+}
+
+bool State::encode_slot(const StateKey& key, Writer& writer, WindowCursor& cursor) const {
   switch (static_cast<Slot>(key.slot)) {
     case Slot::account: {
       const MicroUnc balance = accounts_.balance({static_cast<AccountKind>(key.a), key.b});
-      if (balance == 0) return std::nullopt;
-      Writer writer;
+      if (balance == 0) return false;
       writer.u64(balance);
-      return writer.take();
+      return true;
     }
     case Slot::organisation: {
       const OrgEntry* org = organisation(static_cast<OrgId>(key.a));
-      if (org == nullptr) return std::nullopt;
-      return encode_organisation(*org);
+      if (org == nullptr) return false;
+      encode_organisation(writer, *org);
+      return true;
     }
     case Slot::job: {
       const JobEntry* entry = job(key.a);
-      if (entry == nullptr) return std::nullopt;
-      return encode_job(*entry);
+      if (entry == nullptr) return false;
+      encode_job(writer, *entry);
+      return true;
     }
     case Slot::window: {
-      const JobEntry* entry = job(key.a);
-      if (entry == nullptr) return std::nullopt;
-      const auto found = entry->windows.find(key.b);
-      if (found == entry->windows.end()) return std::nullopt;
-      return encode_window(found->second);
+      const WindowEntry* window = find_window(key, cursor);
+      if (window == nullptr) return false;
+      encode_window(writer, *window);
+      return true;
     }
     case Slot::global: break;
   }
-  Writer writer;
+  encode_global(writer);
+  return true;
+}
+
+void State::encode_global(Writer& writer) const {
   writer.raw(chain_id_.view());
   writer.u64(context_.height);
   writer.u64(epoch_);
@@ -244,12 +255,22 @@ std::optional<Bytes> State::encode_slot(const StateKey& key) const {
   writer.u64(accounts_.minted());
   writer.u64(accounts_.burned());
   writer.u64(job_last_);
-  return writer.take();
 }
 
 Digest State::end_block() {
-  dirty_.insert(StateKey{static_cast<std::uint8_t>(Slot::global), 0, 0});
-  for (const StateKey& key : dirty_) tree_.update(key, encode_slot(key));
+  dirty_.push_back(StateKey{static_cast<std::uint8_t>(Slot::global), 0, 0});
+  std::sort(dirty_.begin(), dirty_.end());
+  dirty_.erase(std::unique(dirty_.begin(), dirty_.end()), dirty_.end());
+  Writer writer;
+  WindowCursor cursor;
+  for (const StateKey& key : dirty_) {
+    writer.clear();
+    if (encode_slot(key, writer, cursor)) {
+      tree_.update(key, writer.bytes());
+    } else {
+      tree_.remove(key);
+    }
+  }
   dirty_.clear();
   return tree_.root();
 }

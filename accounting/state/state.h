@@ -13,6 +13,7 @@
 #include "accounting/state/accounts.h"
 #include "accounting/state/entries.h"
 #include "accounting/state/state_tree.h"
+#include "fabric/base/codec.h"
 
 namespace ufab {
 
@@ -76,7 +77,15 @@ class State {
   // Which piece of state a StateKey names: account (a: kind, b: number), organisation (a: id), job (a: id),
   // window (a: job, b: window).
   enum class Slot : std::uint8_t { global, account, organisation, job, window };
-  [[nodiscard]] std::optional<Bytes> encode_slot(const StateKey& key) const;
+  // The window that a walk over keys in order has come to, so that the next one is beside it.
+  struct WindowCursor {
+    JobId job = 0;
+    std::map<std::uint64_t, WindowEntry>::const_iterator at;
+  };
+  [[nodiscard]] const WindowEntry* find_window(const StateKey& key, WindowCursor& cursor) const;
+  // Into `writer`, which is empty; false if there is no such entry.
+  [[nodiscard]] bool encode_slot(const StateKey& key, Writer& writer, WindowCursor& cursor) const;
+  void encode_global(Writer& writer) const;
 
   Digest chain_id_;
   std::string chain_name_;
@@ -96,7 +105,7 @@ class State {
   JobId job_last_ = 0;
   // What to look at when a height is reached: deadlines and the end of retention. Follows from jobs_.
   std::set<std::pair<std::uint64_t, JobId>> timers_;
-  std::set<StateKey> dirty_;
+  std::vector<StateKey> dirty_;  // touched in this block, in any order and more than once
   StateTree tree_;
 };
 

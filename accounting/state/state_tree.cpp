@@ -29,30 +29,45 @@ StateTree::StateTree() : buckets_(buckets_count), nodes_(2 * buckets_count), is_
   }
 }
 
-void StateTree::update(const StateKey& key, const std::optional<Bytes>& value) {
+std::uint32_t StateTree::bucket_of(const StateKey& key) {
   const Digest place = sha256(ByteView(encode_key(key)));
-  const std::uint32_t bucket = static_cast<std::uint32_t>(place.bytes[0]) << 4 | place.bytes[1] >> 4;
+  return static_cast<std::uint32_t>(place.bytes[0]) << 4 | place.bytes[1] >> 4;
+}
+
+std::vector<StateTree::Item>::iterator StateTree::place_of(std::vector<Item>& items, const StateKey& key) {
+  return std::lower_bound(items.begin(), items.end(), key,
+                          [](const Item& item, const StateKey& k) { return item.key < k; });
+}
+
+void StateTree::mark(std::uint32_t bucket) {
+  if (is_dirty_[bucket]) return;
+  is_dirty_[bucket] = true;
+  dirty_.push_back(bucket);
+}
+
+void StateTree::update(const StateKey& key, ByteView value) {
+  const std::uint32_t bucket = bucket_of(key);
   std::vector<Item>& items = buckets_[bucket];
-  const auto found = std::lower_bound(items.begin(), items.end(), key,
-                                      [](const Item& item, const StateKey& k) { return item.key < k; });
-  const bool exists = found != items.end() && found->key == key;
-  if (value.has_value()) {
-    const Digest digest = sha256(ByteView(*value));
-    if (exists) {
-      if (found->value == digest) return;
-      found->value = digest;
-    } else {
-      items.insert(found, {key, digest});
-    }
+  const auto found = place_of(items, key);
+  const Digest digest = sha256(value);
+  if (found == items.end() || found->key != key) {
+    items.insert(found, {key, digest});
+  } else if (found->value == digest) {
+    return;
   } else {
-    if (!exists) return;
-    items.erase(found);
-    if (items.empty()) items.shrink_to_fit();
+    found->value = digest;
   }
-  if (!is_dirty_[bucket]) {
-    is_dirty_[bucket] = true;
-    dirty_.push_back(bucket);
-  }
+  mark(bucket);
+}
+
+void StateTree::remove(const StateKey& key) {
+  const std::uint32_t bucket = bucket_of(key);
+  std::vector<Item>& items = buckets_[bucket];
+  const auto found = place_of(items, key);
+  if (found == items.end() || found->key != key) return;
+  items.erase(found);
+  if (items.empty()) items.shrink_to_fit();
+  mark(bucket);
 }
 
 Digest StateTree::root() {

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <compare>
-#include <optional>
 #include <vector>
 
 #include "fabric/base/digest.h"
@@ -25,8 +24,10 @@ struct StateKey {
 class StateTree {
  public:
   StateTree();
-  // No value: the entry is gone.
-  void update(const StateKey& key, const std::optional<Bytes>& value);
+  // Sets the entry's value.
+  void update(const StateKey& key, ByteView value);
+  // The entry is gone; it need not have been there.
+  void remove(const StateKey& key);
   [[nodiscard]] Digest root();
 
  private:
@@ -35,6 +36,11 @@ class StateTree {
     StateKey key;
     Digest value;
   };
+  [[nodiscard]] static std::uint32_t bucket_of(const StateKey& key);
+  // Where the entry is in its bucket, or would be.
+  [[nodiscard]] static std::vector<Item>::iterator place_of(std::vector<Item>& items, const StateKey& key);
+  void mark(std::uint32_t bucket);
+
   std::vector<std::vector<Item>> buckets_;
   std::vector<Digest> nodes_;  // heap order: node 1 is the root, bucket i is node buckets_count + i
   std::vector<std::uint32_t> dirty_;

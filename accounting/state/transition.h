@@ -90,7 +90,8 @@ class Transition {
 
   // Marks what changes for the state root.
   void touch(Slot slot, std::uint64_t a, std::uint64_t b = 0) {
-    s_.dirty_.insert(StateKey{static_cast<std::uint8_t>(slot), a, b});
+    const StateKey key{static_cast<std::uint8_t>(slot), a, b};
+    if (s_.dirty_.empty() || s_.dirty_.back() != key) s_.dirty_.push_back(key);
   }
   OrgEntry& org_mutable(OrgId id);
   void move(AccountId debit, AccountId credit, MicroUnc amount);

@@ -27,6 +27,8 @@ class Writer {
   void text(std::string_view text) { blob(as_bytes(text)); }
 
   [[nodiscard]] const Bytes& bytes() const { return bytes_; }
+  // Starts anew in the memory it has.
+  void clear() { bytes_.clear(); }
   [[nodiscard]] Bytes take() { return std::move(bytes_); }
 
  private:

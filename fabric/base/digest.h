@@ -45,7 +45,6 @@ class Sha256 {
   [[nodiscard]] Digest finish();
 
  private:
-  friend Digest sha256(ByteView first, ByteView second);
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -1,8 +1,9 @@
 // The ledger against SQLite alone. Ours: receipts in signed batches of 1,000, through the whole of
-// Ledger::submit (signature, rules, Merkle root, state root, log, sync, index). Peer: the same receipts as
-// the same rows into the same table, WAL, synchronous=FULL, one commit per 1,000. Rounds are interleaved.
-// Then the resident memory of a process that holds the ledger of a million receipts, and the time to open it
-// (replay of the log) and to audit it (everything checked and derived anew).
+// Ledger::submit, as encoded records, which is how a node gets them (decoding, signature, rules, Merkle root,
+// state root, log, sync, index). Peer: the same receipts as the same rows into the same table, WAL,
+// synchronous=FULL, one commit per 1,000. Rounds are interleaved. Then the resident memory of a process that
+// holds the ledger of a million receipts, and the time to open it (replay of the log) and to audit it
+// (everything checked and derived anew).
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -77,9 +78,9 @@ class Ours {
   }
 
   // A whole job's batches, signed: the provider's own work, outside the measured time.
-  std::vector<Record> next_job(std::vector<std::vector<Receipt>>& batches) {
+  std::vector<Bytes> next_job(std::vector<std::vector<Receipt>>& batches) {
     start_job();
-    std::vector<Record> records;
+    std::vector<Bytes> records;
     batches.clear();
     const std::uint64_t sequence = ledger_->next_sequence(provider_.public_key());
     for (std::uint64_t window = 0; window < windows_per_job;) {
@@ -99,18 +100,18 @@ class Ours {
         receipt.memory_peak_bytes = 1 << 30;
         receipts.push_back(receipt);
       }
-      records.push_back(sign_record(ledger_->chain_id(), provider_, sequence + records.size(), 1,
-                                    ReceiptBatch::of(receipts)));
+      records.push_back(encode_record(sign_record(ledger_->chain_id(), provider_, sequence + records.size(),
+                                                  1, ReceiptBatch::of(receipts))));
     }
     return records;
   }
   // Returns when all of it is durable and indexed: a repeated record is looked up in the index, after all
   // that waits has been written there.
-  void submit(const std::vector<Record>& records) {
-    for (const Record& record : records) submit(record);
+  void submit(const std::vector<Bytes>& records) {
+    for (const Bytes& record : records) submit(record);
     submit(records.back());
   }
-  void submit(const Record& record) {
+  void submit(const Bytes& record) {
     const auto outcome = ledger_->submit(record);
     if (!outcome.ok()) fail(outcome.error().message);
   }
@@ -221,7 +222,7 @@ int main() {
     {
       SqliteAlone peer(folder + "/peer.sqlite");
       for (std::uint64_t i = 0; i < rounds; ++i) {
-        const std::vector<Record> records = ours.next_job(batches);
+        const std::vector<Bytes> records = ours.next_job(batches);
         our_seconds += bench::time_once([&] { ours.submit(records); });
         ours.vote();
         peer_seconds += bench::time_once([&] {
