@@ -49,6 +49,20 @@ std::string run_name(JobId job, std::uint32_t attempt) {
   return "job-" + std::to_string(job) + "-" + std::to_string(attempt);
 }
 
+UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& status,
+                           std::uint64_t processors) {
+  UsageReceipt usage;
+  usage.job = job;
+  usage.attempt = attempt;
+  usage.wall_us =
+      status.end_us > status.start_us ? static_cast<std::uint64_t>(status.end_us - status.start_us) : 0;
+  usage.cpu_us = std::min(status.cpu_us, usage.wall_us * processors);
+  usage.memory_peak_bytes = status.max_rss_kib * 1024;
+  usage.exit_code = static_cast<std::uint32_t>(status.exit_code);
+  usage.signal = static_cast<std::uint32_t>(status.signal);
+  return usage;
+}
+
 void ProviderAgent::tick() {
   if (!node_.config.provider) return;
   const OrgId self = node_.chain->self();
@@ -325,16 +339,9 @@ Status ProviderAgent::file_usage(const JobView& view, const AttemptEntry& attemp
   const auto status = node_.batch->status(run_name(job.id, attempt.number));
   if (!status) return status.error().code == ErrorCode::not_found ? Status{} : Status(status.error());
   if (status->state != RunState::ended) return {};
-  UsageReceipt usage;
-  usage.job = job.id;
-  usage.attempt = attempt.number;
-  usage.cpu_us = status->cpu_us;
-  usage.wall_us =
-      status->end_us > status->start_us ? static_cast<std::uint64_t>(status->end_us - status->start_us) : 0;
-  usage.memory_peak_bytes = status->max_rss_kib * 1024;
-  usage.exit_code = static_cast<std::uint32_t>(status->exit_code);
-  usage.signal = static_cast<std::uint32_t>(status->signal);
-  const auto submitted = node_.chain->submit(usage);
+  const Lease& lease = member_of(attempt, node_.chain->self())->lease;
+  const auto submitted = node_.chain->submit(
+      usage_receipt(job.id, attempt.number, *status, std::uint64_t{lease.ranks} * lease.threads));
   return submitted.ok() ? Status{} : submitted.error().within("usage receipt");
 }
 

@@ -1,0 +1,36 @@
+#include "jobs/node/provider_agent.h"
+
+#include <gtest/gtest.h>
+
+namespace ufab::jobs {
+namespace {
+
+TEST(UsageReceipt, IsWhatWasMeasured) {
+  RunStatus status;
+  status.start_us = 1'000'000;
+  status.end_us = 3'000'000;
+  status.cpu_us = 1'500'000;
+  status.max_rss_kib = 10;
+  status.exit_code = 7;
+  const UsageReceipt usage = usage_receipt(4, 2, status, 1);
+  EXPECT_EQ(usage.job, 4U);
+  EXPECT_EQ(usage.attempt, 2U);
+  EXPECT_EQ(usage.cpu_us, 1'500'000U);
+  EXPECT_EQ(usage.wall_us, 2'000'000U);
+  EXPECT_EQ(usage.memory_peak_bytes, 10240U);
+  EXPECT_EQ(usage.exit_code, 7U);
+}
+
+TEST(UsageReceipt, ChargesNoMoreThanTheLeasedProcessorsCanSpend) {
+  RunStatus status;
+  status.start_us = 1'000'000;
+  status.end_us = 3'000'000;
+  status.cpu_us = 7'900'000;  // make -j4 in a script that asked for one processor
+  EXPECT_EQ(usage_receipt(4, 1, status, 1).cpu_us, 2'000'000U);
+  EXPECT_EQ(usage_receipt(4, 1, status, 4).cpu_us, 7'900'000U);
+  status.end_us = 900'000;  // the clock was set back
+  EXPECT_EQ(usage_receipt(4, 1, status, 1).cpu_us, 0U);
+}
+
+}  // namespace
+}  // namespace ufab::jobs
