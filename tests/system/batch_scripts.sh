@@ -52,4 +52,9 @@ expect "--test-only prices and stops" equal "$status-$(grep -c Submitted offer |
 
 ufab alpha audit verify >/dev/null
 ufab beta audit verify >/dev/null
+for home in alpha chain; do ufab "$home" down >/dev/null; done # what follows is offline, and the index is complete
+expect "history shows the pledge" contains "$(ufab chain account history)" "stake:1"
+expect "the newest movement comes first" sort -c -rn <(ufab chain account history | awk 'NR > 1 {print $1}')
+expect "history shows the escrow of job 1" contains "$(ufab alpha account history --limit 1000)" "escrow:1"
+expect "and says the same as JSON" contains "$(ufab alpha account history --json)" '"schema":"ufab.history/1"'
 echo "batch scripts: all as expected"
