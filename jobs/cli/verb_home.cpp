@@ -96,6 +96,12 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   if (solo == !ticket.empty()) return Error{ErrorCode::usage, "give either --solo or --join TICKET"};
   UFAB_ASSIGN(const Home home, invocation.home());
   if (home.exists()) return Error{ErrorCode::conflict, home.path() + " is a home already"};
+  // A key without a configuration is a home that lost a file, not an empty one: the key may own money.
+  for (const std::string& precious : {home.file("org.key"), home.chain_folder()}) {
+    if (!file_exists(precious)) continue;
+    return Error{ErrorCode::conflict, precious + " exists but config.toml does not; restore config.toml, or "
+                                                 "name another home"};
+  }
   if (config.organisation.empty()) {
     UFAB_ASSIGN(config.organisation, default_organisation());
   }
@@ -134,7 +140,7 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   };
   if (const Status status = make(); !status.ok()) {
     std::error_code error;
-    if (existed) {
+    if (existed) {  // only what was made here: neither was there before
       fs::remove_all(home.chain_folder(), error);
       fs::remove(home.file("org.key"), error);
     } else {

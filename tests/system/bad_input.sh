@@ -26,6 +26,12 @@ refuse 1 "is a home already" ufab alpha init --solo
 refuse 2 "not a join ticket" ufab fresh init --org fresh --join rubbish
 expect "a refused init leaves no home" [ ! -e "$state/fresh" ]
 refuse 2 "is no organisation's name" ufab fresh init --org 'Bad Name' --solo
+key=$(cat "$state/alpha/org.key")
+mv "$state/alpha/config.toml" config.kept
+refuse 1 "restore config.toml" ufab alpha init --org alpha --solo
+expect "the key of a home that lost its configuration is kept" equal "$(cat "$state/alpha/org.key")" "$key"
+expect "and so is its chain" [ -d "$state/alpha/chain" ]
+mv config.kept "$state/alpha/config.toml"
 # Script.
 printf '#!/bin/sh\n#SBATCH --no-such=1\n' >bad.sh
 refuse 1 "bad.sh: line 2: unknown option --no-such" ufab alpha submit bad.sh
