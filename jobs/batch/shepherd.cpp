@@ -51,6 +51,15 @@ std::vector<char*> null_terminated(std::vector<std::string>& words) {
   return pointers;
 }
 
+// What the node and this supervisor ignore or block would stay so in the script, and a shell cannot even trap a
+// signal that was ignored when it started.
+void restore_signals() {
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 // In the child: becomes the script. Only async-signal-safe work is needed after fork, but this process is
 // single-threaded, so ordinary calls are fine.
 [[noreturn]] void become_script(const RunRequest& request) {
@@ -79,6 +88,7 @@ std::vector<char*> null_terminated(std::vector<std::string>& words) {
   for (const auto& [key, value] : request.environment) pairs.emplace_back(key).append("=").append(value);
   std::vector<char*> argv = null_terminated(words);
   std::vector<char*> environment = null_terminated(pairs);
+  restore_signals();
   ::execve(request.script.c_str(), argv.data(), environment.data());
   fail(request.script);
   ::_exit(127);

@@ -104,6 +104,17 @@ TEST_F(LocalBatchTest, ExitCodeAndSignalAreRecorded) {
   EXPECT_EQ(killed.reason, "ended by SIGUSR1");
 }
 
+TEST_F(LocalBatchTest, AScriptStartsWithEverySignalAtItsDefault) {
+  ::signal(SIGPIPE, SIG_IGN);  // as a node does
+  ASSERT_TRUE(
+      batch_
+          ->start(request("signals", "trap 'echo hup' HUP; kill -HUP $$; yes | head -n 1; echo ${PIPESTATUS[0]}\n"))
+          .ok());
+  EXPECT_EQ(wait_for("signals").result, RunResult::completed);
+  ::signal(SIGPIPE, SIG_DFL);
+  EXPECT_EQ(output_of("signals"), "hup\ny\n" + std::to_string(128 + SIGPIPE) + "\n");
+}
+
 TEST_F(LocalBatchTest, TheTimeLimitIsTermThenKill) {
   RunRequest run = request(
       "long", "trap 'echo warned' USR1; trap 'echo term' TERM; for i in {1..200}; do sleep 0.05; done\n");
@@ -115,6 +126,7 @@ TEST_F(LocalBatchTest, TheTimeLimitIsTermThenKill) {
   const RunStatus status = wait_for("long");
   EXPECT_EQ(status.result, RunResult::timeout);
   EXPECT_EQ(status.signal, SIGKILL);
+  EXPECT_NE(output_of("long").find("warned\n"), std::string::npos);
   EXPECT_NE(output_of("long").find("term\n"), std::string::npos);
   EXPECT_GE(status.end_us - status.start_us, 2'900'000);
 }
