@@ -148,13 +148,28 @@ class Shepherd {
     std::uint64_t sum = 0;
     for (const ProcessSample& sample : descendants_of(::getpid())) sum += sample.rss_kib;
     file_.status.max_rss_kib = std::max(file_.status.max_rss_kib, sum);
-    if (request_.memory_limit_mib != 0 && sum > request_.memory_limit_mib * 1024) {
+    if (!script_ended_ && request_.memory_limit_mib != 0 && sum > request_.memory_limit_mib * 1024) {
       end(RunResult::out_of_memory, "used " + std::to_string(sum / 1024) + " MiB of " +
                                         std::to_string(request_.memory_limit_mib) + " MiB");
     }
   }
 
   void enforce() {
+    // What a script leaves running when it ends is ended as well, as Slurm does, but is no failure: from here on
+    // no limit applies any more.
+    if (script_ended_ && ending_ == RunResult::none) {
+      if (!cleaning_) {
+        cleaning_ = true;
+        kill_at_ = Clock::now() + std::chrono::seconds(request_.grace_s);
+        signal_all(SIGTERM);
+      }
+    } else {
+      enforce_limits();
+    }
+    if ((ending_ != RunResult::none || cleaning_) && Clock::now() >= kill_at_) signal_all(SIGKILL);
+  }
+
+  void enforce_limits() {
     const auto elapsed = Clock::now() - started_;
     if (request_.time_limit_s != 0) {
       const auto limit = std::chrono::seconds(request_.time_limit_s);
@@ -172,15 +187,7 @@ class Shepherd {
         end(RunResult::timeout, "time limit of " + std::to_string(request_.time_limit_s) + " s");
       }
     }
-    if (ending_ == RunResult::none && file_exists(cancel_path(folder_)))
-      end(RunResult::cancelled, "cancelled");
-    // What a script leaves running when it ends is ended as well, as Slurm does, but is no failure.
-    if (script_ended_ && ending_ == RunResult::none && !cleaning_) {
-      cleaning_ = true;
-      kill_at_ = Clock::now() + std::chrono::seconds(request_.grace_s);
-      signal_all(SIGTERM);
-    }
-    if ((ending_ != RunResult::none || cleaning_) && Clock::now() >= kill_at_) signal_all(SIGKILL);
+    if (file_exists(cancel_path(folder_))) end(RunResult::cancelled, "cancelled");
   }
 
   void end(RunResult result, std::string reason) {

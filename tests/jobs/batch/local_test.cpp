@@ -159,6 +159,17 @@ TEST_F(LocalBatchTest, WhatAScriptLeavesRunningIsEndedAndItsTimeCounted) {
   EXPECT_GT(status.cpu_us, 50'000U);
 }
 
+TEST_F(LocalBatchTest, TheLimitOfAScriptThatHasEndedIsNoFailure) {
+  // The straggler ignores TERM, so the time limit passes while it is being ended.
+  RunRequest run = request("straggler", "(trap '' TERM; exec sleep 60) & sleep 0.2; exit 0\n");
+  run.time_limit_s = 1;
+  run.grace_s = 2;
+  ASSERT_TRUE(batch_->start(run).ok());
+  const RunStatus status = wait_for("straggler");
+  EXPECT_EQ(status.result, RunResult::completed);
+  EXPECT_EQ(status.reason, "");
+}
+
 TEST_F(LocalBatchTest, StartingANameTwiceRunsItOnce) {
   const RunRequest run = request("once", "echo ran\n");
   ASSERT_TRUE(batch_->start(run).ok());
