@@ -158,7 +158,7 @@ Status Gateway::fail(const JobView& view, const std::string& reason) {
 Status Gateway::drive(const JobView& view) {
   const JobEntry& job = view.job;
   if (job.phase == JobPhase::settled) return finish(view);
-  if (!job.attempts.empty()) mirror_output(view, false);
+  const Status mirrored = mirror_output(view, false);
   if (job.cancelled) return {};
   Watch watch = watch_of(job.id);
   const auto present = static_cast<std::uint32_t>(job.attempts.size());
@@ -204,7 +204,7 @@ Status Gateway::drive(const JobView& view) {
   watch.said = watches_[job.id].said;
   watch.requeue_asked = watch.requeue_asked || watches_[job.id].requeue_asked;
   watches_[job.id] = std::move(watch);
-  return status;
+  return status.ok() ? mirrored : status;
 }
 
 void Gateway::ask_members(const JobView& view, Watch& watch) {

@@ -79,7 +79,7 @@ class Gateway {
   Status finish(const JobView& view);
   void ask_members(const JobView& view, Watch& watch);
   Status countersign_usage(const JobView& view);
-  void mirror_output(const JobView& view, bool last);
+  Status mirror_output(const JobView& view, bool last);
   [[nodiscard]] std::vector<ProviderCapacity> capacities() const;
   Watch watch_of(JobId job) const;
 

@@ -252,7 +252,8 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   if (own_job) run.folder = options.working_folder.empty() ? spec.submit_folder : options.working_folder;
   run.input = own_job ? options.input : "/dev/null";
   run.output = folder.output();
-  run.error = options.error.empty() ? folder.output() : folder.error();
+  const bool one_file = options.error.empty() || options.error == options.output;
+  run.error = one_file ? folder.output() : folder.error();
   run.append_output = attempt.number > 1;  // what earlier attempts said stays
   run.environment = run_environment(node_, spec, job.id, attempt, own_job);
   run.slots = options.tasks * options.cpus_per_task;

@@ -13,6 +13,11 @@ std::string short_host_name() {
   return full.substr(0, full.find('.'));
 }
 
+NameValues name_values(const JobSpec& spec, JobId job) {
+  const char* user = std::getenv("USER");
+  return {job, spec.name, user == nullptr ? "" : user, short_host_name()};
+}
+
 std::map<std::string, std::string> run_environment(const NodeContext& node, const JobSpec& spec, JobId job,
                                                    const AttemptEntry& attempt, bool own_job) {
   std::map<std::string, std::string> e;

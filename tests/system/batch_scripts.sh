@@ -19,11 +19,23 @@ expect "output lands where the script says" equal "$(cat nice-name-1.out)" "hell
 expect "measured use is on the ledger" [ "$(job_field alpha 1 cpu_us)" -gt 0 ]
 expect "the provider was paid" contains "$(ufab alpha show 1)" "settled: done"
 
+printf '#!/bin/sh\n#SBATCH -o same.out -e same.out\necho "$1"; echo error >&2\n' >same.sh
+echo "what was there before, and longer than the output" >same.out
+ufab alpha submit --wait --quiet same.sh first
+expect "an earlier file is overwritten" equal "$(cat same.out)" $'first\nerror'
+ufab alpha submit --wait --quiet --open-mode=append same.sh second
+expect "or appended to" equal "$(cat same.out)" $'first\nerror\nsecond\nerror'
+ufab alpha submit --wait --quiet -o /dev/null -e /dev/null same.sh third
+ufab alpha submit --wait --quiet -o nowhere/x -e nowhere/x same.sh fourth
+expect "an output that cannot be written is told" grep -q 'output: .*nowhere/x: No such file' "$state/alpha/node.log"
+
+job=$(ufab alpha submit --parsable fail.sh)
 status=0; ufab alpha submit --wait --quiet fail.sh || status=$?
 expect "--wait gives the job's failure" equal "$status" 1
-expect "exit code is recorded" equal "$(job_field alpha 2 exit_code)" 7
-expect "outputs are apart" equal "$(cat fail-2.out)-$(cat fail-2.err)" "out-err"
-expect "sacct shows it" contains "$(ufab alpha sacct -j 2 -p)" "2|fail.sh|alpha|FAILED|7:0|"
+ufab alpha wait -q "$job" || true
+expect "exit code is recorded" equal "$(job_field alpha "$job" exit_code)" 7
+expect "outputs are apart" equal "$(cat "fail-$job.out")-$(cat "fail-$job.err")" "out-err"
+expect "sacct shows it" contains "$(ufab alpha sacct -j "$job" -p)" "$job|fail.sh|alpha|FAILED|7:0|"
 
 job=$(ufab alpha submit --parsable slow.sh)
 is_running() { [ "$(job_field alpha "$job" run)" = running ]; }
