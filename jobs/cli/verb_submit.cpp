@@ -112,6 +112,7 @@ VerbResult verb_submit(const Invocation& original, Words words) {
   const auto absolute = [&](const std::string& path) {
     return path.empty() ? std::string() : fs::absolute(path, error).lexically_normal().string();
   };
+  spec.options.working_folder = absolute(spec.options.working_folder);  // the node runs in another folder
   const SubmitOptions& o = spec.options;
   const json::object params{{"spec", job_spec_to_json(spec, false)},
                             {"train", absolute(o.train)},

@@ -250,7 +250,11 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   run.arguments = spec.arguments;
   run.folder = folder.path();
   if (own_job) run.folder = options.working_folder.empty() ? spec.submit_folder : options.working_folder;
-  run.input = own_job ? options.input : "/dev/null";
+  run.input = "/dev/null";
+  if (own_job) {
+    const std::string input = expand_file_name(options.input, name_values(spec, job.id));
+    run.input = (std::filesystem::path(run.folder) / input).string();
+  }
   run.output = folder.output();
   const bool one_file = options.error.empty() || options.error == options.output;
   run.error = one_file ? folder.output() : folder.error();

@@ -92,13 +92,13 @@ constexpr auto optional_argument = ArgumentKind::optional;
 // clang-format off
 const OptionEntry table[] = {
   // Honoured.
-  {"chdir", 'D', required, Scope::slurm, [](O& o, A a) { return set_text(o.working_folder, a); }, "DIR        run in this folder"},
+  {"chdir", 'D', required, Scope::slurm, [](O& o, A a) { return set_text(o.working_folder, a); }, "DIR        run in this folder (on another's provider: in the job's)"},
   {"comment", 0, required, Scope::slurm, [](O& o, A a) { return set_text(o.comment, a); }, "TEXT       kept with the job"},
   {"cpus-per-task", 'c', required, Scope::slurm, [](O& o, A a) { return set_count(o.cpus_per_task, a, 4096); }, "N          threads of each rank"},
   {"error", 'e', required, Scope::slurm, [](O& o, A a) { return set_text(o.error, a); }, "FILE       standard error (%j job, %x name)"},
   {"export", 0, required, Scope::slurm, [](O& o, A a) { o.export_names = split(a, ','); return Status{}; }, "ALL|NONE|LIST  environment of the job"},
   {"hold", 'H', none, Scope::slurm, [](O& o, A) { o.hold = true; return Status{}; }, "           submit held; ufab release starts it"},
-  {"input", 'i', required, Scope::slurm, [](O& o, A a) { return set_text(o.input, a); }, "FILE       standard input"},
+  {"input", 'i', required, Scope::slurm, [](O& o, A a) { return set_text(o.input, a); }, "FILE       standard input (on another's provider: none)"},
   {"job-name", 'J', required, Scope::slurm, [](O& o, A a) { return set_text(o.job_name, a); }, "NAME       the job's name"},
   {"mem", 0, required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.memory_mib, parse_memory_mib(a)); return {}; }, "N[KMGT]    memory limit on each provider"},
   {"mem-per-cpu", 0, required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.memory_per_cpu_mib, parse_memory_mib(a)); return {}; }, "N[KMGT]  memory limit by thread"},

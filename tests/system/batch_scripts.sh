@@ -29,6 +29,12 @@ ufab alpha submit --wait --quiet -o /dev/null -e /dev/null same.sh third
 ufab alpha submit --wait --quiet -o nowhere/x -e nowhere/x same.sh fourth
 expect "an output that cannot be written is told" grep -q 'output: .*nowhere/x: No such file' "$state/alpha/node.log"
 
+mkdir -p folder
+echo "from a file" >folder/in-relative
+printf '#!/bin/sh\n#SBATCH -J relative -D folder -i in-%%x -o relative.out\npwd; cat\n' >relative.sh
+ufab alpha submit --wait --quiet relative.sh
+expect "relative names are the submission's" equal "$(cat folder/relative.out)" "$PWD/folder"$'\n'"from a file"
+
 job=$(ufab alpha submit --parsable fail.sh)
 status=0; ufab alpha submit --wait --quiet fail.sh || status=$?
 expect "--wait gives the job's failure" equal "$status" 1
