@@ -51,6 +51,19 @@ status=0; ufab alpha wait -q "$job" || status=$?
 expect "a cancelled job is no success" equal "$status" 1
 expect "its state is Slurm's" equal "$(job_field alpha "$job" code)" CA
 
+printf '#!/bin/sh\nif [ "$SLURM_RESTART_COUNT" -eq 0 ]; then exec sleep 60; fi\n' >lost.sh
+kill_supervisor() { kill -9 "$(sed -nE 's/.*"shepherd_pid":([0-9]+).*/\1/p' "$state/alpha/batch/job-$1-1/status.json")"; }
+job=$(ufab alpha submit --parsable lost.sh)
+wait_until 15 is_running
+kill_supervisor "$job"
+ufab alpha wait -q "$job"
+expect "a run whose supervisor vanished is requeued" equal "$(job_field alpha "$job" attempts)" 2
+job=$(ufab alpha submit --parsable --no-requeue lost.sh)
+wait_until 15 is_running
+kill_supervisor "$job"
+status=0; ufab alpha wait -q "$job" || status=$?
+expect "or fails, and is no success" equal "$status-$(job_field alpha "$job" code)" "1-F"
+
 job=$(ufab alpha submit --parsable -H ok.sh)
 sleep 1.5
 expect "a held job waits" equal "$(job_field alpha "$job" phase)" ordered
