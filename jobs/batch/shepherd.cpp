@@ -62,13 +62,16 @@ void restore_signals() {
 
 // In the child: becomes the script. Only async-signal-safe work is needed after fork, but this process is
 // single-threaded, so ordinary calls are fine.
-[[noreturn]] void become_script(const RunRequest& request) {
+[[noreturn]] void become_script(const RunRequest& request, pid_t supervisor) {
   const auto fail = [](const std::string& what) {
     const std::string line = "ufab: " + what + ": " + std::strerror(errno) + "\n";
     [[maybe_unused]] const ssize_t written = ::write(2, line.data(), line.size());
     ::_exit(127);
   };
   ::setpgid(0, 0);
+  // A script without a supervisor would meet no limit and run beside the next attempt: it ends with it.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != supervisor) ::_exit(127);
   const int mode = O_WRONLY | O_CREAT | (request.append_output ? O_APPEND : O_TRUNC);
   const int output = ::open(request.output.c_str(), mode, 0644);
   if (output < 0) fail(request.output);
@@ -107,8 +110,9 @@ class Shepherd {
   }
 
   void run() {
+    const pid_t supervisor = ::getpid();
     script_ = ::fork();
-    if (script_ == 0) become_script(request_);
+    if (script_ == 0) become_script(request_, supervisor);
     if (script_ < 0) {
       finish(RunResult::failed, std::string("fork: ") + std::strerror(errno));
       return;

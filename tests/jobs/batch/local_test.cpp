@@ -200,7 +200,13 @@ TEST_F(LocalBatchTest, AnotherProcessAdoptsARunByItsName) {
   EXPECT_EQ(wait_for("kept").result, RunResult::completed);
 }
 
-TEST_F(LocalBatchTest, AVanishedSupervisorIsReported) {
+// Gone, or a zombie that nobody has collected yet.
+bool has_ended(pid_t process) {
+  const auto stat = read_text_file("/proc/" + std::to_string(process) + "/stat", 4096);
+  return !stat.ok() || stat->find(") Z ") != std::string::npos;
+}
+
+TEST_F(LocalBatchTest, AVanishedSupervisorIsReportedAndTakesItsScriptAlong) {
   ASSERT_TRUE(batch_->start(request("lost", "echo $$; sleep 60\n")).ok());
   wait_for_text(folder_ + "/lost.out", "\n");
   const auto file = load_status(folder_ + "/batch/lost").value();
@@ -208,7 +214,9 @@ TEST_F(LocalBatchTest, AVanishedSupervisorIsReported) {
   ASSERT_EQ(::kill(static_cast<pid_t>(file.shepherd.pid), SIGKILL), 0);
   const RunStatus status = wait_for("lost");
   EXPECT_EQ(status.result, RunResult::node_fail);
-  ::kill(-script, SIGKILL);  // its process group has no supervisor any more
+  for (int i = 0; i < 500 && !has_ended(script); ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_TRUE(has_ended(script));
+  ::kill(-script, SIGKILL);  // the rest of its process group has no supervisor any more
 }
 
 }  // namespace
