@@ -50,6 +50,10 @@ json::object windows_to_json(const JobEntry& job) {
 json::object job_to_json(const NodeContext& node, const Gateway& gateway, const JobView& view, bool whole) {
   const JobEntry& job = view.job;
   const SlurmState state = slurm_state(job);
+  // Results come home to the owner only; for everybody else a job has ended when it is settled.
+  const bool finished = job.owner == node.chain->self()
+                            ? file_exists(JobFolder(node.home, job.id).path() + "/finished")
+                            : job.phase == JobPhase::settled;
   json::object object{{"schema", "ufab.job/1"},
                       {"job", job.id},
                       {"name", job.order.name},
@@ -62,7 +66,7 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
                       {"steps", job.order.steps},
                       {"attempts", job.attempts.size()},
                       {"held", gateway.is_held(job.id)},
-                      {"finished", file_exists(JobFolder(node.home, job.id).path() + "/finished")}};
+                      {"finished", finished}};
   std::string reason = job.cancelled ? job.cancelled->reason : gateway.pending_reason(job.id);
   if (reason.empty() && job.attempts.size() > 1) reason = "requeued";
   object["reason"] = reason;

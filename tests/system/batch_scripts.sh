@@ -16,6 +16,7 @@ out=$(ufab alpha submit ok.sh world)
 expect "sbatch's line is printed" contains "$out" "Submitted batch job 1"
 ufab alpha wait -q 1
 expect "output lands where the script says" equal "$(cat nice-name-1.out)" "hello world from job 1, 1 task"
+expect "somebody else may wait for it too" timeout 20 "$BIN/ufab" --home "$state/beta" wait -q 1
 expect "measured use is on the ledger" [ "$(job_field alpha 1 cpu_us)" -gt 0 ]
 expect "the provider was paid" contains "$(ufab alpha show 1)" "settled: done"
 
