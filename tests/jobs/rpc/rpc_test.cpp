@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <vector>
 
 #include "jobs/rpc/client.h"
 #include "jobs/rpc/server.h"
@@ -84,6 +85,20 @@ TEST_F(RpcTest, AServerWithAnotherKeyIsNotSpokenTo) {
   const auto answer = pool.call(endpoint_, client_key_.public_key(), {"who", {}, {}}, 5s);
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.error().code, ErrorCode::denied);
+}
+
+TEST_F(RpcTest, StrangersThatHoldEveryConnectionDoNotLockTheOwnerOut) {
+  std::vector<LinkPtr> held;
+  const Credentials stranger = Credentials::create(client_key_).value();
+  while (held.size() < RpcServer::max_connections) {
+    auto link = connect_tls(endpoint_, stranger, allow_only(server_key_.public_key()), deadline_in(10s));
+    ASSERT_TRUE(link.ok()) << link.error().message;
+    held.push_back(*std::move(link));
+  }
+  EXPECT_FALSE(connect_tls(endpoint_, stranger, allow_only(server_key_.public_key()), deadline_in(10s)).ok());
+  auto local = RpcClient::connect_home(folder_ + "/sock");
+  ASSERT_TRUE(local.ok()) << local.error().message;
+  EXPECT_TRUE(local->call({"who", {}, {}}, 5s).ok());
 }
 
 TEST_F(RpcTest, APoolFindsARestartedServerAgain) {
