@@ -54,6 +54,14 @@ void print_offer(const json::object& answer) {
               format_duration(offer.at("expected_s").to_number<std::uint64_t>()).c_str());
 }
 
+// Slurm's options that this fabric has no use for are no error, but nobody should have to guess that.
+void tell_ignored(const SubmitOptions& options) {
+  if (options.quiet || options.without_effect.empty()) return;
+  std::string names;
+  for (const auto& [name, value] : options.without_effect) names += (names.empty() ? "--" : ", --") + name;
+  std::fprintf(stderr, "ufab: accepted without effect: %s\n", names.c_str());
+}
+
 void print_usage() {
   std::printf(
       "usage: ufab submit [OPTION…] SCRIPT [ARGUMENT…]\n\n"
@@ -114,6 +122,7 @@ VerbResult verb_submit(const Invocation& original, Words words) {
   };
   spec.options.working_folder = absolute(spec.options.working_folder);  // the node runs in another folder
   const SubmitOptions& o = spec.options;
+  tell_ignored(o);
   const json::object params{{"spec", job_spec_to_json(spec, false)},
                             {"train", absolute(o.train)},
                             {"data", absolute(o.data)},
