@@ -36,6 +36,7 @@ Result<Decoded> decode(ByteView payload) {
   json::error_code error;
   json::parse_options options;
   options.max_depth = 16;
+  options.allow_invalid_utf8 = true;  // a submitter's environment and file names are bytes
   const json::value value = json::parse(as_text(text), error, {}, options);
   if (error || !value.is_object()) return Error{ErrorCode::invalid, "message holds no JSON object"};
   return Decoded{value.get_object(), Bytes(body.begin(), body.end())};

@@ -36,6 +36,10 @@ printf '#!/bin/sh\n#SBATCH -J relative -D folder -i in-%%x -o relative.out\npwd;
 ufab alpha submit --wait --quiet relative.sh
 expect "relative names are the submission's" equal "$(cat folder/relative.out)" "$PWD/folder"$'\n'"from a file"
 
+printf '#!/bin/sh\n#SBATCH -o bytes.out\nprintf "%%s %%s" "$LATIN" "$1" | od -An -tx1\n' >bytes.sh
+LATIN=$'caf\xe9' ufab alpha submit --wait --quiet bytes.sh $'\xff'
+expect "variables and arguments are bytes" equal "$(cat bytes.out)" " 63 61 66 e9 20 ff"
+
 job=$(ufab alpha submit --parsable fail.sh)
 status=0; ufab alpha submit --wait --quiet fail.sh || status=$?
 expect "--wait gives the job's failure" equal "$status" 1

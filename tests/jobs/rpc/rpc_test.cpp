@@ -25,6 +25,12 @@ TEST(Message, RequestsAnswersAndErrorsAreReadBackExactly) {
   EXPECT_EQ(error.message, "one line");
 }
 
+TEST(Message, TextThatIsNotUtf8ArrivesByteForByte) {
+  const std::string bytes = "caf\xe9 \xff\x80";
+  const Request again = decode_request(encode_request({"submit", {{"value", bytes}}, {}})).value();
+  EXPECT_EQ(json_text(again.params, "value").value(), bytes);
+}
+
 TEST(Message, EveryTruncationIsRefused) {
   const Bytes bytes = encode_request({"status", {{"a", 1}}, {9}});
   for (std::size_t size = 0; size < bytes.size(); ++size) {
