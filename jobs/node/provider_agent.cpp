@@ -63,6 +63,16 @@ UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& st
   return usage;
 }
 
+std::optional<std::uint64_t> paid_seconds(MicroUnc budget, std::uint64_t fee_ppm,
+                                          MicroUnc price_per_cpu_hour, std::uint64_t processors) {
+  if (price_per_cpu_hour == 0 || processors == 0) return std::nullopt;
+  const MicroUnc for_use = mul_div(budget, ppm_one, ppm_one + fee_ppm).value_or(budget);
+  const auto price = checked_mul(price_per_cpu_hour, processors);
+  if (!price) return 1;
+  const auto seconds = mul_div(for_use, 3600, *price);
+  return seconds ? *seconds + 1 : seconds;  // the part of a second that is left is not worth a dispute
+}
+
 void ProviderAgent::tick() {
   if (!node_.config.provider) return;
   const OrgId self = node_.chain->self();
@@ -262,6 +272,13 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   run.environment = run_environment(node_, spec, job.id, attempt, own_job);
   run.slots = options.tasks * options.cpus_per_task;
   run.time_limit_s = options.time_limit_minutes ? std::uint64_t{*options.time_limit_minutes} * 60 : 0;
+  if (!training && !own_job) {
+    // The specification is its owner's word; what the ledger holds in escrow is all that will be paid.
+    const std::uint64_t fee_ppm = node_.chain->read([](const State& state) { return state.params().fee_ppm; });
+    const Lease& lease = member_of(attempt, self)->lease;
+    const auto paid = paid_seconds(job.order.budget, fee_ppm, lease.price_per_cpu_hour, run.slots);
+    if (paid && (run.time_limit_s == 0 || run.time_limit_s > *paid)) run.time_limit_s = *paid;
+  }
   run.memory_limit_mib = options.memory_mib;
   if (options.signal) {
     run.warn_signal = options.signal->number;

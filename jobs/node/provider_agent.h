@@ -10,6 +10,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "jobs/node/job_files.h"
@@ -46,5 +47,10 @@ class ProviderAgent {
 // processors than it leased; the ledger takes no more than the lease can spend, and no more is charged.
 [[nodiscard]] UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& status,
                                          std::uint64_t processors);
+
+// For how long an escrow pays for an ordinary script on so many processors, fee included, rounded up; nullopt
+// when the provider asks nothing. A script of another organisation runs no longer, whatever limit it asks for.
+[[nodiscard]] std::optional<std::uint64_t> paid_seconds(MicroUnc budget, std::uint64_t fee_ppm,
+                                                        MicroUnc price_per_cpu_hour, std::uint64_t processors);
 
 }  // namespace ufab::jobs

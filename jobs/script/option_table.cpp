@@ -108,7 +108,7 @@ const OptionEntry table[] = {
   {"output", 'o', required, Scope::slurm, [](O& o, A a) { return set_text(o.output, a); }, "FILE       standard output (default slurm-%j.out)"},
   {"requeue", 0, none, Scope::slurm, [](O& o, A) { o.requeue = true; return Status{}; }, "           a failed attempt is run again (default)"},
   {"signal", 0, required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.signal, parse_signal(a)); return {}; }, "[B:]SIG[@S]  signal before the time limit"},
-  {"time", 't', required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.time_limit_minutes, parse_time_limit(a)); return {}; }, "TIME       limit: M, M:S, H:M:S, D-H[:M[:S]] (default 60)"},
+  {"time", 't', required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.time_limit_minutes, parse_time_limit(a)); return {}; }, "TIME       limit: M, M:S, H:M:S, D-H[:M[:S]] (default 60; UNLIMITED: while the escrow pays)"},
   // The fabric's own.
   {"budget", 0, required, Scope::fabric, [](O& o, A a) -> Status { UFAB_ASSIGN(o.budget_micro, parse_unc(a)); return {}; }, "UNC        at most this is put in escrow"},
   {"data", 0, required, Scope::fabric, [](O& o, A a) { return set_text(o.data, a); }, "FILE       corpus, in place of the definition's"},

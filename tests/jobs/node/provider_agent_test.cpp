@@ -32,5 +32,13 @@ TEST(UsageReceipt, ChargesNoMoreThanTheLeasedProcessorsCanSpend) {
   EXPECT_EQ(usage_receipt(4, 1, status, 1).cpu_us, 0U);
 }
 
+TEST(PaidSeconds, AreWhatTheEscrowCoversWithItsFee) {
+  // 0.05 UNC an hour on two processors, 1 % fee: 0.101 UNC pay for one hour.
+  EXPECT_EQ(paid_seconds(101'000, 10'000, 50'000, 2), 3601U);
+  EXPECT_EQ(paid_seconds(1, 10'000, 50'000, 2), 1U);
+  EXPECT_EQ(paid_seconds(101'000, 10'000, 0, 2), std::nullopt);
+  EXPECT_EQ(paid_seconds(101'000, 10'000, UINT64_MAX, 2), 1U);
+}
+
 }  // namespace
 }  // namespace ufab::jobs
