@@ -29,6 +29,9 @@ struct JoinTicket {
   [[nodiscard]] static Result<JoinTicket> parse(std::string_view text);
 };
 
+inline constexpr std::uint32_t provider_slots_max = 65536;
+inline constexpr std::uint64_t provider_memory_mib_max = std::uint64_t{1} << 32;
+
 struct ProviderConfig {
   std::uint32_t slots = 1;  // processors offered
   std::uint64_t memory_mib = 0;

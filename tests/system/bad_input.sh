@@ -32,6 +32,12 @@ refuse 1 "restore config.toml" ufab alpha init --org alpha --solo
 expect "the key of a home that lost its configuration is kept" equal "$(cat "$state/alpha/org.key")" "$key"
 expect "and so is its chain" [ -d "$state/alpha/chain" ]
 mv config.kept "$state/alpha/config.toml"
+refuse 2 "'-1' is not a whole number" ufab alpha provider init --slots -1
+refuse 2 "'99999999999999999999' is not a whole number" ufab alpha provider init --memory 99999999999999999999
+refuse 2 "--slots: from 1" ufab alpha provider init --slots 0
+refuse 2 "--price-tflop: amount '-3'" ufab alpha provider init --price-tflop=-3
+ufab alpha provider init --price-cpu-hour 0.07 >provider
+expect "provider init changes only what it is told" contains "$(cat provider)" "2 processors, 2048 MiB, 0.002 UNC per TFLOP, 0.07 UNC"
 # Script.
 printf '#!/bin/sh\n#SBATCH --no-such=1\n' >bad.sh
 refuse 1 "bad.sh: line 2: unknown option --no-such" ufab alpha submit bad.sh
