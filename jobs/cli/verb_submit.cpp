@@ -74,18 +74,12 @@ void print_usage() {
 
 }  // namespace
 
-VerbResult verb_submit(const Invocation& original, Words words) {
-  Invocation invocation = original;
-  std::vector<std::string> own(words.begin(), words.end());
-  while (own.size() >= 2 && own[0] == "--home") {
-    invocation.home_option = own[1];
-    own.erase(own.begin(), own.begin() + 2);
-  }
-  if (!own.empty() && (own[0] == "--help" || own[0] == "-h")) {
+VerbResult verb_submit(const Invocation& invocation, Words words) {
+  if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
     print_usage();
     return 0;
   }
-  UFAB_ASSIGN(const CommandLineWords line, split_command_line(own));
+  UFAB_ASSIGN(const CommandLineWords line, split_command_line(words));
   SubmitOptions from_line;
   UFAB_TRY(apply_command_line(line.option_words, from_line));
   std::string script;

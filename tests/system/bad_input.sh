@@ -16,6 +16,10 @@ refuse() {
 # Command line.
 refuse 2 "no verb 'frobnicate'" ufab alpha frobnicate
 refuse 2 "this version has no \`ufab top\`" ufab alpha top
+refuse 2 "--home needs a folder" "$BIN/ufab" --home
+refuse 2 "--home needs a folder" "$BIN/ufab" status --home=
+"$BIN/ufab" status --home="$state/alpha" >/dev/null
+"$BIN/ufab" submit --home="$state/alpha" --test-only --wrap true >/dev/null
 refuse 2 "usage: ufab show JOB" ufab alpha show
 refuse 2 "'seven' is no job number" ufab alpha show seven
 refuse 1 "no job 99" ufab alpha show 99
