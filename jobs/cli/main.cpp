@@ -1,5 +1,6 @@
 // ufab: the command line. `ufab help` lists the verbs; `ufab VERB --help` explains one.
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -132,5 +133,10 @@ int run(std::vector<std::string> words) {
 }  // namespace ufab::jobs
 
 int main(int argc, char** argv) {
-  return ufab::jobs::run({argv + 1, argv + argc});
+  try {
+    return ufab::jobs::run({argv + 1, argv + argc});
+  } catch (const std::exception& error) {  // an answer of another version's node, no memory
+    std::fprintf(stderr, "ufab: internal error: %s\n", error.what());
+    return 1;
+  }
 }

@@ -5,7 +5,9 @@
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs
-//   blobs/        files by digest: scripts, definitions, corpora
+//   outbox/       submissions whose order is not on the ledger yet
+//   blobs/        corpora by digest
+//   speed.json    what `ufab provider bench` measured
 //   node.sock     the owner's socket; node.lock, node.log beside it
 #pragma once
 
@@ -18,7 +20,7 @@
 
 namespace ufab::jobs {
 
-// Where the validator of the chain is: printed by `ufab init --solo`, given to `ufab init --join`.
+// Where the validator of the chain is: printed by `ufab status`, given to `ufab init --join`.
 // Text form: "ufab1:HOST:PORT:KEY:GENESIS", key and genesis digest in hexadecimal.
 struct JoinTicket {
   std::string host;

@@ -290,7 +290,13 @@ Result<Answer> answer_request(const MethodContext& context, const Caller& caller
     if (caller && entry.access == Access::owner) {
       return Error{ErrorCode::denied, "only the node's owner may ask " + request.method};
     }
-    return entry.method(context, caller, request);
+    // What the standard library and Boost throw ends one request, never the node: requests come from strangers.
+    try {
+      return entry.method(context, caller, request);
+    } catch (const std::exception& error) {
+      context.node->log("request " + request.method + ": " + error.what());
+      return Error{ErrorCode::invalid, request.method + " cannot be answered: " + error.what()};
+    }
   }
   return Error{ErrorCode::not_found, "this node does not know '" + request.method + "'"};
 }

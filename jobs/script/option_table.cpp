@@ -125,7 +125,7 @@ const OptionEntry table[] = {
   {"parsable", 0, none, Scope::command_line, [](O& o, A) { o.parsable = true; return Status{}; }, "           print the job's number only"},
   {"quiet", 'Q', none, Scope::command_line, [](O& o, A) { o.quiet = true; return Status{}; }, "           say less"},
   {"test-only", 0, none, Scope::command_line, [](O& o, A) { o.test_only = true; return Status{}; }, "           price the job and print the offer; submit nothing"},
-  {"wait", 'W', none, Scope::command_line, [](O& o, A) { o.wait = true; return Status{}; }, "           return when the job has ended, with its exit status"},
+  {"wait", 'W', none, Scope::command_line, [](O& o, A) { o.wait = true; return Status{}; }, "           return when the job has ended: 0 when it completed, 1 otherwise"},
   {"wrap", 0, required, Scope::command_line, [](O& o, A a) { return set_text(o.wrap, a); }, "COMMAND    run this command in place of a script"},
   // Known to Slurm and not honoured by this version: doing something else in silence would be worse.
   {"array", 'a', required, Scope::slurm, nullptr, nullptr, true},
