@@ -225,9 +225,7 @@ void Gateway::ask_members(const JobView& view, Watch& watch) {
     progress.reachable = answer.ok();
     if (answer.ok()) {
       const json::object& fields = answer->result;
-      const auto text = [&](const char* key) {
-        return json_text(fields, key).ok() ? *json_text(fields, key) : "";
-      };
+      const auto text = [&](const char* key) { return json_line(fields, key, 200); };
       const auto number = [&](const char* key) {
         return json_number(fields, key).ok() ? *json_number(fields, key) : 0;
       };

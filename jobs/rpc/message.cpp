@@ -92,6 +92,16 @@ Result<std::string> json_text(const json::object& object, std::string_view key, 
   return std::string(value->get_string());
 }
 
+std::string json_line(const json::object& object, std::string_view key, std::size_t max_size) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr || !value->is_string()) return {};
+  std::string line(value->get_string().subview(0, max_size));
+  for (char& c : line) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return line;
+}
+
 Result<std::uint64_t> json_number(const json::object& object, std::string_view key) {
   const json::value* value = object.if_contains(key);
   if (value != nullptr && value->is_uint64()) return value->get_uint64();

@@ -31,6 +31,14 @@ TEST(Message, TextThatIsNotUtf8ArrivesByteForByte) {
   EXPECT_EQ(json_text(again.params, "value").value(), bytes);
 }
 
+TEST(Message, WhatAnotherNodeSaysIsOnePrintableLine) {
+  const boost::json::object fields{{"reason", "a\x1b[2Jb\nc\xc3\xa9"}, {"step", 7}};
+  EXPECT_EQ(json_line(fields, "reason", 100), "a?[2Jb?c??");
+  EXPECT_EQ(json_line(fields, "reason", 3), "a?[");
+  EXPECT_EQ(json_line(fields, "step", 100), "");
+  EXPECT_EQ(json_line(fields, "absent", 100), "");
+}
+
 TEST(Message, EveryTruncationIsRefused) {
   const Bytes bytes = encode_request({"status", {{"a", 1}}, {9}});
   for (std::size_t size = 0; size < bytes.size(); ++size) {
