@@ -84,6 +84,7 @@ class Gateway {
   Watch watch_of(JobId job) const;
 
   NodeContext& node_;
+  std::mutex submit_mutex_;  // one submission at a time: two with one key share an outbox, two jobs a blob
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_
 };

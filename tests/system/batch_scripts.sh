@@ -79,6 +79,10 @@ first=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
 again=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
 expect "one key submits once" equal "$first" "$again"
 ufab alpha wait -q "$first"
+for i in 1 2 3 4; do ufab alpha submit --parsable --idempotency-key=together ok.sh >"together.$i" & done
+wait
+expect "one key at the same moment submits once" equal "$(cat together.? | sort -u | wc -l)" 1
+ufab alpha wait -q "$(cat together.1)"
 
 status=0; ufab alpha submit --budget=0.000001 ok.sh 2>err || status=$?
 expect "a budget that is too small is refused" equal "$status" 1
