@@ -74,7 +74,8 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   bool solo = false;
   std::string ticket;
   std::string listen = "127.0.0.1";
-  std::string chain_name = "utility";
+  const std::string default_chain_name = "utility";
+  std::string chain_name = default_chain_name;
   ChainParams params;
   std::string supply;
   CommandLine line(
@@ -113,6 +114,11 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
     if (!amount) return Error{ErrorCode::usage, "--emission: " + amount.error().message};
     params.emission_per_epoch = *amount;
   }
+  if (!solo && (chain_name != default_chain_name || params != ChainParams{})) {
+    return Error{ErrorCode::usage,
+                 "--chain-name, --block-interval-ms, --epoch-blocks and --emission belong to --solo: a chain that "
+                 "is joined has its own"};
+  }
   config.listen_host = listen;
   if (const auto endpoint = Endpoint::parse(listen); endpoint.ok()) {
     config.listen_host = endpoint->host;
@@ -121,6 +127,11 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
     auto port = choose_port(config.listen_host);
     if (!port) return Error{ErrorCode::usage, "--listen: " + port.error().message};
     config.listen_port = *port;
+  }
+  if (config.listen_host == "0.0.0.0" || config.listen_host == "::") {
+    return Error{ErrorCode::usage,
+                 "--listen: give the address by which other organisations reach this node; " +
+                     config.listen_host + " would go into the ledger as it is"};
   }
   if (!ticket.empty()) {
     auto parsed = JoinTicket::parse(ticket);
@@ -169,6 +180,7 @@ VerbResult verb_up(const Invocation& invocation, Words words) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);  // a lock or a pipe of the caller's is not the node's
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
@@ -198,6 +210,10 @@ VerbResult verb_down(const Invocation& invocation, Words words) {
   const auto stopped = ask_node(invocation, "node.stop", {{"end_runs", jobs}});
   if (!stopped) {
     if (stopped.error().code == ErrorCode::unavailable && home.exists()) {
+      if (jobs) {
+        return Error{ErrorCode::unavailable,
+                     "the node does not run, and only it can end its batch runs; `ufab up`, then this again"};
+      }
       std::puts("the node does not run");
       return 0;
     }

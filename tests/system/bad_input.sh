@@ -29,6 +29,9 @@ refuse 1 "is no home yet" ufab nowhere status
 refuse 1 "is a home already" ufab alpha init --solo
 refuse 2 "not a join ticket" ufab fresh init --org fresh --join rubbish
 expect "a refused init leaves no home" [ ! -e "$state/fresh" ]
+refuse 2 "belong to --solo" ufab fresh init --org fresh --join rubbish --chain-name other
+refuse 2 "address by which other organisations reach" ufab fresh init --solo --org fresh --listen 0.0.0.0:4711
+refuse 2 "address by which other organisations reach" ufab fresh init --solo --org fresh --listen 0.0.0.0
 refuse 2 "is no organisation's name" ufab fresh init --org 'Bad Name' --solo
 key=$(cat "$state/alpha/org.key")
 mv "$state/alpha/config.toml" config.kept
@@ -81,5 +84,9 @@ ufab alpha status >/dev/null
 # A node that is down.
 ufab alpha down >/dev/null
 refuse 3 "ufab up" ufab alpha queue
+refuse 3 "only it can end its batch runs" ufab alpha down --jobs
+(exec 9>held && flock 9 && ufab alpha up >/dev/null)
+expect "the node keeps nothing open that was its caller's" flock --nonblock held true
+ufab alpha down >/dev/null
 expect "nothing was ordered" contains "$(ufab chain status)" " 0 jobs"
 echo "bad input: every line as expected"
