@@ -43,11 +43,21 @@ Result<Answer> chain_next_sequence(const MethodContext& context, const Caller&, 
   return Answer{{{"sequence", context.node->chain->ledger().next_sequence(key)}}, {}};
 }
 
+// A settled job leaves the node's memory after a while; the ledger keeps it.
+Error no_job(const Chain& chain, std::uint64_t number) {
+  const JobId last = chain.read([](const State& state) { return state.job_last(); });
+  const std::string name = "no job " + std::to_string(number);
+  if (number == 0 || number > last) return {ErrorCode::not_found, name};
+  return {ErrorCode::not_found, name + " in memory any more; `ufab audit job " + std::to_string(number) +
+                                    "` reads it from the ledger, and its files stay in jobs/" +
+                                    std::to_string(number) + " of the home"};
+}
+
 // The parties of a job may see its files: owner, members, assigned verifiers, and the chain's validator.
 Result<JobView> job_for(const MethodContext& context, const Caller& caller, const Request& request) {
   UFAB_ASSIGN(const std::uint64_t number, json_number(request.params, "job"));
   auto view = view_job(*context.node->chain, number);
-  if (!view) return Error{ErrorCode::not_found, "no job " + std::to_string(number)};
+  if (!view) return no_job(*context.node->chain, number);
   if (!caller) return *std::move(view);
   const bool party = std::any_of(view->organisations.begin(), view->organisations.end(),
                                  [&](const auto& entry) { return entry.second.key == *caller; });
