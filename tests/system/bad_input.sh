@@ -23,6 +23,8 @@ refuse 2 "--home needs a folder" "$BIN/ufab" status --home=
 refuse 2 "usage: ufab show JOB" ufab alpha show
 refuse 2 "'seven' is no job number" ufab alpha show seven
 refuse 1 "no job 99" ufab alpha show 99
+refuse 2 "unknown column 'Jobs'; there are JobID JobName" ufab alpha sacct --format Jobs
+refuse 2 "'x' is no job number" ufab alpha sacct -j 1,x
 refuse 2 "amount 'x'" ufab alpha account transfer alpha x
 refuse 1 "no organisation 'nobody'" ufab alpha account transfer nobody 1
 refuse 1 "is no home yet" ufab nowhere status

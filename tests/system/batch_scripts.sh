@@ -47,6 +47,7 @@ ufab alpha wait -q "$job" || true
 expect "exit code is recorded" equal "$(job_field alpha "$job" exit_code)" 7
 expect "outputs are apart" equal "$(cat "fail-$job.out")-$(cat "fail-$job.err")" "out-err"
 expect "sacct shows it" contains "$(ufab alpha sacct -j "$job" -p)" "$job|fail.sh|alpha|FAILED|7:0|"
+expect "as administrators ask it" equal "$(ufab alpha sacct -nP -j "1,$job" -o jobid,STATE)" $'1|COMPLETED\n'"$job|FAILED"
 
 job=$(ufab alpha submit --parsable slow.sh)
 is_running() { [ "$(job_field alpha "$job" run)" = running ]; }
