@@ -125,7 +125,7 @@ struct Variable {
   const char* name;
   const char* option;
 };
-// sbatch(1), INPUT ENVIRONMENT VARIABLES, for the options that have an effect here.
+// sbatch(1), INPUT ENVIRONMENT VARIABLES, for the options that have an effect here or are refused.
 constexpr Variable variables[] = {
     {"SBATCH_JOB_NAME", "job-name"}, {"SBATCH_TIMELIMIT", "time"},
     {"SBATCH_MEM_PER_NODE", "mem"},  {"SBATCH_MEM_PER_CPU", "mem-per-cpu"},
@@ -138,7 +138,10 @@ constexpr Variable variables[] = {
     {"UFAB_VERIFY", "verify"},       {"UFAB_SYNC", "sync"},
     {"UFAB_MAX_PRICE", "max-price"}, {"UFAB_PREFER", "prefer"},
     {"UFAB_SHARES", "shares"},       {"UFAB_TRAIN", "train"},
-    {"UFAB_DATA", "data"},
+    {"UFAB_DATA", "data"},           {"SBATCH_ARRAY_INX", "array"},
+    {"SBATCH_GPUS", "gpus"},         {"SBATCH_GPUS_PER_NODE", "gpus-per-node"},
+    {"SBATCH_GRES", "gres"},         {"SBATCH_GPUS_PER_TASK", "gpus-per-task"},
+    {"SBATCH_CONTAINER", "container"},
 };
 
 }  // namespace
@@ -161,9 +164,10 @@ Status apply_environment(const std::map<std::string, std::string>& environment, 
       return status.error().within(std::string("variable ") + variable.name);
     }
   }
-  // These two are flags: set means yes.
+  // These are flags: set means yes.
   if (environment.contains("SBATCH_REQUEUE")) options.requeue = true;
   if (environment.contains("SBATCH_NO_REQUEUE")) options.requeue = false;
+  if (environment.contains("SBATCH_WAIT")) options.wait = true;
   return {};
 }
 

@@ -80,6 +80,14 @@ TEST(Precedence, IsScriptThenEnvironmentThenCommandLine) {
   EXPECT_EQ(options.tasks, 2U);
 }
 
+TEST(Environment, WhatIsRefusedInAScriptIsRefusedInAVariable) {
+  const auto refused = resolve("#!/bin/sh\n", {{"SBATCH_ARRAY_INX", "0-9"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message,
+            "variable SBATCH_ARRAY_INX: option --array is not supported by this version of ufab");
+  EXPECT_TRUE(resolve("#!/bin/sh\n", {{"SBATCH_WAIT", "1"}}).value().wait);
+}
+
 TEST(CommandLine, TheScriptsOwnArgumentsAreNotOptions) {
   const std::vector<std::string> words{"-n4", "--test-only", "--mem", "2G", "train.sh", "--epochs", "3"};
   const auto split = split_command_line(words).value();
