@@ -35,6 +35,7 @@ Status Gateway::set_hold(JobId job, bool held) {
   const auto view = view_job(*node_.chain, job);
   if (!view || view->job.owner != node_.chain->self())
     return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
+  if (view->job.phase == JobPhase::settled) return Error{ErrorCode::conflict, "the job has ended already"};
   const std::string path = JobFolder(node_.home, job).path() + "/held";
   if (held) {
     if (view->job.phase != JobPhase::ordered)

@@ -210,6 +210,17 @@ Result<Answer> account(const MethodContext& context, const Caller&, const Reques
   });
 }
 
+// A text that may be absent; one that is too long is refused, not dropped.
+Result<std::string> note(const json::object& params, const char* key) {
+  if (!params.contains(key)) return std::string();
+  auto text = json_text(params, key);
+  if (text.ok() && text->size() > text_size_max) {
+    return Error{ErrorCode::limit, std::string("the ") + key + " has " + std::to_string(text->size()) +
+                                       " bytes; at most " + std::to_string(text_size_max) + " are kept"};
+  }
+  return text;
+}
+
 // Records that the owner orders directly: the CLI names the kind and the fields, the node signs.
 Result<Answer> file_record(const MethodContext& context, const Caller&, const Request& request) {
   const json::object& params = request.params;
@@ -223,8 +234,8 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
       return entry == nullptr ? OrgId{0} : entry->id;
     });
     if (id == 0) return Error{ErrorCode::not_found, "no organisation '" + to + "' on this chain"};
-    body =
-        Transfer{id, amount, json_text(params, "memo", text_size_max).ok() ? *json_text(params, "memo") : ""};
+    UFAB_ASSIGN(std::string memo, note(params, "memo"));
+    body = Transfer{id, amount, std::move(memo)};
   } else if (kind == "stake" || kind == "unstake") {
     UFAB_ASSIGN(const std::uint64_t amount, json_number(params, "amount_micro"));
     if (kind == "stake") {
@@ -257,7 +268,7 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
     action.action = kind == "drain"    ? ProviderAction::drain
                     : kind == "resume" ? ProviderAction::resume
                                        : ProviderAction::leave;
-    action.reason = json_text(params, "reason", text_size_max).ok() ? *json_text(params, "reason") : "";
+    UFAB_ASSIGN(action.reason, note(params, "reason"));
     body = action;
   } else {
     return Error{ErrorCode::invalid, "no record kind '" + kind + "'"};

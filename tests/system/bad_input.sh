@@ -27,6 +27,7 @@ refuse 2 "unknown column 'Jobs'; there are JobID JobName" ufab alpha sacct --for
 refuse 2 "'x' is no job number" ufab alpha sacct -j 1,x
 refuse 2 "amount 'x'" ufab alpha account transfer alpha x
 refuse 1 "no organisation 'nobody'" ufab alpha account transfer nobody 1
+refuse 1 "the memo has 600 bytes" ufab chain account transfer alpha 1 --memo "$(printf 'x%.0s' $(seq 600))"
 refuse 1 "is no home yet" ufab nowhere status
 refuse 1 "is a home already" ufab alpha init --solo
 refuse 2 "not a join ticket" ufab fresh init --org fresh --join rubbish

@@ -75,6 +75,7 @@ sleep 1.5
 expect "a held job waits" equal "$(job_field alpha "$job" phase)" ordered
 ufab alpha release "$job" >/dev/null
 ufab alpha wait -q "$job"
+expect "a job that has ended cannot be released" contains "$(ufab alpha release "$job" 2>&1 || true)" "has ended already"
 
 first=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
 again=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
