@@ -51,8 +51,8 @@ std::vector<char*> null_terminated(std::vector<std::string>& words) {
   return pointers;
 }
 
-// What the node and this supervisor ignore or block would stay so in the script, and a shell cannot even trap a
-// signal that was ignored when it started.
+// What the node and this supervisor ignore or block would stay so in the script, and a shell cannot even trap
+// a signal that was ignored when it started.
 void restore_signals() {
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   sigset_t none;
@@ -159,8 +159,8 @@ class Shepherd {
   }
 
   void enforce() {
-    // What a script leaves running when it ends is ended as well, as Slurm does, but is no failure: from here on
-    // no limit applies any more.
+    // What a script leaves running when it ends is ended as well, as Slurm does, but is no failure: from here
+    // on no limit applies any more.
     if (script_ended_ && ending_ == RunResult::none) {
       if (!cleaning_) {
         cleaning_ = true;

@@ -12,7 +12,8 @@ namespace {
 
 // CLI11 itself takes -5 for a large number and one that does not fit for the largest.
 std::string whole_number(const std::string& text) {
-  return parse_count(text, 0, 999'999'999'999'999'999).ok() ? std::string() : "'" + text + "' is not a whole number";
+  return parse_count(text, 0, 999'999'999'999'999'999).ok() ? std::string()
+                                                            : "'" + text + "' is not a whole number";
 }
 
 }  // namespace

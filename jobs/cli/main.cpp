@@ -72,8 +72,8 @@ Result<bool> take_home(std::vector<std::string>& words, std::size_t at, Invocati
   return true;
 }
 
-// --home may follow the verb as well: people forget which side it belongs to. What follows a script, or goes to
-// the trainer, is theirs.
+// --home may follow the verb as well: people forget which side it belongs to. What follows a script, or goes
+// to the trainer, is theirs.
 Status take_home_behind(const std::string& verb, std::vector<std::string>& words, Invocation& invocation) {
   if (verb == "train") return {};
   const bool only_in_front = verb == "submit";

@@ -100,8 +100,9 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   // A key without a configuration is a home that lost a file, not an empty one: the key may own money.
   for (const std::string& precious : {home.file("org.key"), home.chain_folder()}) {
     if (!file_exists(precious)) continue;
-    return Error{ErrorCode::conflict, precious + " exists but config.toml does not; restore config.toml, or "
-                                                 "name another home"};
+    return Error{ErrorCode::conflict, precious +
+                                          " exists but config.toml does not; restore config.toml, or "
+                                          "name another home"};
   }
   if (config.organisation.empty()) {
     UFAB_ASSIGN(config.organisation, default_organisation());
@@ -115,9 +116,10 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
     params.emission_per_epoch = *amount;
   }
   if (!solo && (chain_name != default_chain_name || params != ChainParams{})) {
-    return Error{ErrorCode::usage,
-                 "--chain-name, --block-interval-ms, --epoch-blocks and --emission belong to --solo: a chain that "
-                 "is joined has its own"};
+    return Error{
+        ErrorCode::usage,
+        "--chain-name, --block-interval-ms, --epoch-blocks and --emission belong to --solo: a chain that "
+        "is joined has its own"};
   }
   config.listen_host = listen;
   if (const auto endpoint = Endpoint::parse(listen); endpoint.ok()) {
@@ -180,7 +182,8 @@ VerbResult verb_up(const Invocation& invocation, Words words) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  posix_spawn_file_actions_addclosefrom_np(&actions, 3);  // a lock or a pipe of the caller's is not the node's
+  posix_spawn_file_actions_addclosefrom_np(&actions,
+                                           3);  // a lock or a pipe of the caller's is not the node's
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);

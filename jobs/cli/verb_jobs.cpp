@@ -135,9 +135,13 @@ void print_settlement(const json::object& job) {
   const json::value* value = job.if_contains("settlement");
   if (value == nullptr) return;
   const json::object& settlement = value->as_object();
-  std::printf("settled: %s, %llu windows paid, %llu re-executed with equal digests\n",
-              text_of(settlement, "result").c_str(), printable(number_of(settlement, "windows_paid")),
-              printable(number_of(settlement, "windows_verified")));
+  if (text_of(job, "kind") == "training") {
+    std::printf("settled: %s, %llu windows paid, %llu re-executed with equal digests\n",
+                text_of(settlement, "result").c_str(), printable(number_of(settlement, "windows_paid")),
+                printable(number_of(settlement, "windows_verified")));
+  } else {
+    std::printf("settled: %s, paid by measured use\n", text_of(settlement, "result").c_str());
+  }
   for (const json::value& entry : settlement.at("payments").as_array()) {
     const json::object& payment = entry.as_object();
     std::printf("  %-16s %s\n", text_of(payment, "organisation").c_str(),
@@ -263,11 +267,18 @@ VerbResult verb_show(const Invocation& invocation, Words words) {
   }
   for (const json::value& entry : job.at("members").as_array()) {
     const json::object& member = entry.as_object();
-    std::printf("provider    %-16s micro-batches %llu..%llu %s %s\n", text_of(member, "organisation").c_str(),
-                printable(number_of(member, "first_micro_batch")),
-                printable(number_of(member, "first_micro_batch") + number_of(member, "micro_batches")),
-                text_of(member, "run").c_str(),
-                text_of(member, "result") == "none" ? "" : text_of(member, "result").c_str());
+    std::printf("provider    %-16s", text_of(member, "organisation").c_str());
+    if (const std::uint64_t first = number_of(member, "first_micro_batch"),
+        count = number_of(member, "micro_batches");
+        count != 0)
+      std::printf(" micro-batches %llu to %llu", printable(first), printable(first + count - 1));
+    // Of a settled job the last that was heard is history, and may be of before its end.
+    if (text_of(job, "phase") != "settled") {
+      const std::string result = text_of(member, "result");
+      std::printf(" %s%s%s", text_of(member, "run").c_str(), result == "none" ? "" : " ",
+                  result == "none" ? "" : result.c_str());
+    }
+    std::puts("");
   }
   if (job.contains("usage")) {
     const json::object& usage = job.at("usage").as_object();
@@ -394,7 +405,9 @@ constexpr SacctColumn sacct_columns[] = {
     {"ElapsedRaw",
      [](const SacctRow& row) { return std::to_string(number_of(row.usage, "wall_us") / 1'000'000); }},
     {"MaxRSS",
-     [](const SacctRow& row) { return std::to_string(number_of(row.usage, "memory_peak_bytes") >> 10) + "K"; }},
+     [](const SacctRow& row) {
+       return std::to_string(number_of(row.usage, "memory_peak_bytes") >> 10) + "K";
+     }},
     {"NodeList", [](const SacctRow& row) { return row.providers; }},
 };
 
@@ -402,9 +415,9 @@ constexpr SacctColumn sacct_columns[] = {
 Result<std::vector<const SacctColumn*>> choose_columns(const std::string& format) {
   std::vector<const SacctColumn*> chosen;
   for (const std::string& wanted : split_list(format)) {
-    const auto found = std::find_if(std::begin(sacct_columns), std::end(sacct_columns), [&](const auto& column) {
-      return ::strcasecmp(column.name, wanted.c_str()) == 0;
-    });
+    const auto found =
+        std::find_if(std::begin(sacct_columns), std::end(sacct_columns),
+                     [&](const auto& column) { return ::strcasecmp(column.name, wanted.c_str()) == 0; });
     if (found == std::end(sacct_columns)) {
       std::string names;
       for (const SacctColumn& column : sacct_columns) names += std::string(" ") + column.name;

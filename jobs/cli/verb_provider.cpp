@@ -59,7 +59,8 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::string trainer;
   CommandLine line(
       "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE]",
-      "Writes the provider section of this home's config.toml: the local batch system on this machine. What is "
+      "Writes the provider section of this home's config.toml: the local batch system on this machine. What "
+      "is "
       "not given stays as it is in the section.");
   line.number("--slots", slots, "processors to offer (at first: all)");
   line.number("--memory", memory, "MiB to offer (at first: all)");

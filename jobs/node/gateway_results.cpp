@@ -19,8 +19,8 @@ namespace {
 constexpr std::uint64_t max_result_bytes = std::uint64_t{1} << 42;
 
 // Where the present leader's output begins in the file that the script names, so that the size of that file
-// says how much of the output is there; never behind its end. Kept beside the job and changed only when another
-// member leads or somebody cut the file:
+// says how much of the output is there; never behind its end. Kept beside the job and changed only when
+// another member leads or somebody cut the file:
 //   {"lead": NAME, "begin": OFFSET, "taken": {NAME: BYTES of an earlier leader's}}
 // A leader that comes back goes on behind what was taken of it.
 Result<std::uint64_t> begin_mirror(const std::string& notes, const std::string& lead, bool append,

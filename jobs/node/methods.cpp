@@ -311,7 +311,8 @@ Result<Answer> answer_request(const MethodContext& context, const Caller& caller
     if (caller && entry.access == Access::owner) {
       return Error{ErrorCode::denied, "only the node's owner may ask " + request.method};
     }
-    // What the standard library and Boost throw ends one request, never the node: requests come from strangers.
+    // What the standard library and Boost throw ends one request, never the node: requests come from
+    // strangers.
     try {
       return entry.method(context, caller, request);
     } catch (const std::exception& error) {

@@ -63,8 +63,8 @@ UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& st
   return usage;
 }
 
-std::optional<std::uint64_t> paid_seconds(MicroUnc budget, std::uint64_t fee_ppm,
-                                          MicroUnc price_per_cpu_hour, std::uint64_t processors) {
+std::optional<std::uint64_t> paid_seconds(MicroUnc budget, std::uint64_t fee_ppm, MicroUnc price_per_cpu_hour,
+                                          std::uint64_t processors) {
   if (price_per_cpu_hour == 0 || processors == 0) return std::nullopt;
   const MicroUnc for_use = mul_div(budget, ppm_one, ppm_one + fee_ppm).value_or(budget);
   const auto price = checked_mul(price_per_cpu_hour, processors);
@@ -274,7 +274,8 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   run.time_limit_s = options.time_limit_minutes ? std::uint64_t{*options.time_limit_minutes} * 60 : 0;
   if (!training && !own_job) {
     // The specification is its owner's word; what the ledger holds in escrow is all that will be paid.
-    const std::uint64_t fee_ppm = node_.chain->read([](const State& state) { return state.params().fee_ppm; });
+    const std::uint64_t fee_ppm =
+        node_.chain->read([](const State& state) { return state.params().fee_ppm; });
     const Lease& lease = member_of(attempt, self)->lease;
     const auto paid = paid_seconds(job.order.budget, fee_ppm, lease.price_per_cpu_hour, run.slots);
     if (paid && (run.time_limit_s == 0 || run.time_limit_s > *paid)) run.time_limit_s = *paid;

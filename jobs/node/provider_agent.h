@@ -49,8 +49,10 @@ class ProviderAgent {
                                          std::uint64_t processors);
 
 // For how long an escrow pays for an ordinary script on so many processors, fee included, rounded up; nullopt
-// when the provider asks nothing. A script of another organisation runs no longer, whatever limit it asks for.
+// when the provider asks nothing. A script of another organisation runs no longer, whatever limit it asks
+// for.
 [[nodiscard]] std::optional<std::uint64_t> paid_seconds(MicroUnc budget, std::uint64_t fee_ppm,
-                                                        MicroUnc price_per_cpu_hour, std::uint64_t processors);
+                                                        MicroUnc price_per_cpu_hour,
+                                                        std::uint64_t processors);
 
 }  // namespace ufab::jobs

@@ -120,9 +120,10 @@ void RpcServer::serve(LocalListener listener) {
     while (!state->stopping) {
       auto link = own.accept(deadline_in(accept_wait));
       if (link) {
-        state->start_connection(
-            State::Door::local,
-            [held = std::make_shared<LinkPtr>(*std::move(link))]() -> Result<LinkPtr> { return std::move(*held); });
+        state->start_connection(State::Door::local,
+                                [held = std::make_shared<LinkPtr>(*std::move(link))]() -> Result<LinkPtr> {
+                                  return std::move(*held);
+                                });
       } else if (link.error().code != ErrorCode::timeout) {
         std::this_thread::sleep_for(50ms);  // out of descriptors, or interrupted: never a busy loop
       }
@@ -136,10 +137,11 @@ void RpcServer::serve(Listener listener) {
     while (!state->stopping) {
       auto pending = own.accept(deadline_in(accept_wait));
       if (pending) {
-        state->start_connection(
-            State::Door::tls, [state, held = std::make_shared<PendingLink>(*std::move(pending))]() {
-              return std::move(*held).handshake(state->credentials, state->allow, deadline_in(handshake_wait));
-            });
+        state->start_connection(State::Door::tls,
+                                [state, held = std::make_shared<PendingLink>(*std::move(pending))]() {
+                                  return std::move(*held).handshake(state->credentials, state->allow,
+                                                                    deadline_in(handshake_wait));
+                                });
       } else if (pending.error().code != ErrorCode::timeout) {
         std::this_thread::sleep_for(50ms);
       }

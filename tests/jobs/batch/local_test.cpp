@@ -108,7 +108,8 @@ TEST_F(LocalBatchTest, AScriptStartsWithEverySignalAtItsDefault) {
   ::signal(SIGPIPE, SIG_IGN);  // as a node does
   ASSERT_TRUE(
       batch_
-          ->start(request("signals", "trap 'echo hup' HUP; kill -HUP $$; yes | head -n 1; echo ${PIPESTATUS[0]}\n"))
+          ->start(request("signals",
+                          "trap 'echo hup' HUP; kill -HUP $$; yes | head -n 1; echo ${PIPESTATUS[0]}\n"))
           .ok());
   EXPECT_EQ(wait_for("signals").result, RunResult::completed);
   ::signal(SIGPIPE, SIG_DFL);
