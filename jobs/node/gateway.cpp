@@ -96,7 +96,12 @@ void Gateway::tick() {
   const OrgId self = node_.chain->self();
   if (self == 0) return;
   const auto views = view_jobs(*node_.chain, [&](const JobEntry& job) {
-    return job.owner == self && !file_exists(JobFolder(node_.home, job.id).path() + "/finished");
+    if (job.owner != self || finished_.contains(job.id)) return false;
+    // Asked once of each job: this runs under the ledger's lock, several times a second.
+    const bool finished =
+        job.phase == JobPhase::settled && file_exists(JobFolder(node_.home, job.id).path() + "/finished");
+    if (finished) finished_.insert(job.id);
+    return !finished;
   });
   for (const JobView& view : views) {
     const Status status = drive(view);

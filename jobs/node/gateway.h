@@ -13,6 +13,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "jobs/broker/broker.h"
@@ -84,7 +85,8 @@ class Gateway {
   Watch watch_of(JobId job) const;
 
   NodeContext& node_;
-  std::mutex submit_mutex_;  // one submission at a time: two with one key share an outbox, two jobs a blob
+  std::mutex submit_mutex_;   // one submission at a time: two with one key share an outbox, two jobs a blob
+  std::set<JobId> finished_;  // settled, and their results are home; of the ticking thread
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_
 };
