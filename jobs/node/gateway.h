@@ -79,6 +79,7 @@ class Gateway {
   Status fail(const JobView& view, const std::string& reason);
   Status finish(const JobView& view);
   void ask_members(const JobView& view, Watch& watch);
+  [[nodiscard]] MemberProgress ask_member(const JobView& view, const MemberEntry& member) const;
   Status countersign_usage(const JobView& view);
   Status mirror_output(const JobView& view, bool last);
   [[nodiscard]] std::vector<ProviderCapacity> capacities() const;

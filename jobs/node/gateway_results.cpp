@@ -133,8 +133,14 @@ Status Gateway::finish(const JobView& view) {
       UFAB_TRY(fetched);
     }
   }
+  // How an ordinary script ended, in words that the ledger has no field for (timeout, out of memory).
+  std::string outcome;
+  if (job.order.kind == JobKind::batch && job.usage && !job.attempts.back().members.empty()) {
+    const MemberProgress progress = ask_member(view, job.attempts.back().members.front());
+    outcome = json::serialize(json::object{{"result", progress.result}, {"reason", progress.reason}}) + "\n";
+  }
   UFAB_TRY(make_folders(folder.path(), 0700));
-  UFAB_TRY(write_file_atomic(folder.path() + "/finished", {}));
+  UFAB_TRY(write_file_atomic(folder.finished(), as_bytes(outcome)));
   node_.log("job " + std::to_string(job.id) + ": settled");
   return {};
 }

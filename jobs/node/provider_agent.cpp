@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 
 #include "fabric/base/file.h"
@@ -60,6 +61,8 @@ UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& st
   usage.memory_peak_bytes = status.max_rss_kib * 1024;
   usage.exit_code = static_cast<std::uint32_t>(status.exit_code);
   usage.signal = static_cast<std::uint32_t>(status.signal);
+  const bool stopped = status.result != RunResult::completed && status.result != RunResult::failed;
+  if (stopped && usage.exit_code == 0 && usage.signal == 0) usage.signal = SIGTERM;
   return usage;
 }
 

@@ -43,8 +43,9 @@ class ProviderAgent {
 // Name of a run in the batch system.
 [[nodiscard]] std::string run_name(JobId job, std::uint32_t attempt);
 
-// What an ended run is charged. The local batch system does not pin processes, so a script may have used more
-// processors than it leased; the ledger takes no more than the lease can spend, and no more is charged.
+// What an ended run is charged, and how it ended. The local batch system does not pin processes, so a script
+// may have used more processors than it leased; the ledger takes no more than the lease can spend, and no
+// more is charged. A script that a limit stopped is no success even if it caught TERM and left with 0.
 [[nodiscard]] UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& status,
                                          std::uint64_t processors);
 

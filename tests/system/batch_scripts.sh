@@ -45,6 +45,9 @@ status=0; ufab alpha submit --wait --quiet fail.sh || status=$?
 expect "--wait gives the job's failure" equal "$status" 1
 ufab alpha wait -q "$job" || true
 expect "exit code is recorded" equal "$(job_field alpha "$job" exit_code)" 7
+printf '#!/bin/bash\n#SBATCH --mem=32\nx=$(head -c 200000000 /dev/zero | tr "\\0" x); sleep 20\n' >hungry.sh
+ufab alpha submit --wait --quiet hungry.sh || true
+expect "a limit has its own state" contains "$(ufab alpha sacct -nP -o jobname,state)" "hungry.sh|OUT_OF_MEMORY"
 expect "outputs are apart" equal "$(cat "fail-$job.out")-$(cat "fail-$job.err")" "out-err"
 expect "sacct shows it" contains "$(ufab alpha sacct -j "$job" -p)" "$job|fail.sh|alpha|FAILED|7:0|"
 expect "as administrators ask it" equal "$(ufab alpha sacct -nP -j "1,$job" -o jobid,STATE)" $'1|COMPLETED\n'"$job|FAILED"

@@ -12,6 +12,7 @@ TEST(UsageReceipt, IsWhatWasMeasured) {
   status.cpu_us = 1'500'000;
   status.max_rss_kib = 10;
   status.exit_code = 7;
+  status.result = RunResult::failed;
   const UsageReceipt usage = usage_receipt(4, 2, status, 1);
   EXPECT_EQ(usage.job, 4U);
   EXPECT_EQ(usage.attempt, 2U);
@@ -23,6 +24,7 @@ TEST(UsageReceipt, IsWhatWasMeasured) {
 
 TEST(UsageReceipt, ChargesNoMoreThanTheLeasedProcessorsCanSpend) {
   RunStatus status;
+  status.result = RunResult::completed;
   status.start_us = 1'000'000;
   status.end_us = 3'000'000;
   status.cpu_us = 7'900'000;  // make -j4 in a script that asked for one processor
@@ -30,6 +32,14 @@ TEST(UsageReceipt, ChargesNoMoreThanTheLeasedProcessorsCanSpend) {
   EXPECT_EQ(usage_receipt(4, 1, status, 4).cpu_us, 7'900'000U);
   status.end_us = 900'000;  // the clock was set back
   EXPECT_EQ(usage_receipt(4, 1, status, 1).cpu_us, 0U);
+}
+
+TEST(UsageReceipt, ALimitIsNoSuccessWhateverTheScriptSays) {
+  RunStatus status;
+  status.result = RunResult::timeout;  // and exit code 0: it caught TERM
+  EXPECT_EQ(usage_receipt(4, 1, status, 1).signal, 15U);
+  status.result = RunResult::completed;
+  EXPECT_EQ(usage_receipt(4, 1, status, 1).signal, 0U);
 }
 
 TEST(PaidSeconds, AreWhatTheEscrowCoversWithItsFee) {
