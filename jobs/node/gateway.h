@@ -86,7 +86,9 @@ class Gateway {
   Watch watch_of(JobId job) const;
 
   NodeContext& node_;
-  std::mutex submit_mutex_;   // one submission at a time: two with one key share an outbox, two jobs a blob
+  // One submission at a time: two with one key share an outbox, two jobs a blob, and HDF5, which reads the
+  // corpus, is no library for several threads.
+  std::mutex submit_mutex_;
   std::set<JobId> finished_;  // settled, and their results are home; of the ticking thread
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_

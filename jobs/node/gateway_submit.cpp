@@ -90,6 +90,8 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
     spec.idempotency_key = "auto-" + sha256(KeyPair::generate().public_key().view()).hex().substr(0, 24);
   }
 
+  const std::lock_guard lock(submit_mutex_);
+  if (const auto known = job_of_key()) return Answer{{{"job", *known}, {"known", true}}, {}};
   BrokerRequest request = broker_request(spec);
   TrainingPlan plan;
   if (spec.training) {
@@ -126,8 +128,6 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   }
   if (json_flag(params, "test_only")) return Answer{std::move(answer), {}};
 
-  const std::lock_guard lock(submit_mutex_);
-  if (const auto known = job_of_key()) return Answer{{{"job", *known}, {"known", true}}, {}};
   // Everything that the job needs is durable here before its order exists.
   const std::string outbox = node_.home.file("outbox/" + sha256(spec.idempotency_key).hex().substr(0, 32));
   // An earlier submission with this key that was cut off: its order may stand on the ledger already, while
