@@ -88,6 +88,12 @@ TEST(Environment, WhatIsRefusedInAScriptIsRefusedInAVariable) {
   EXPECT_TRUE(resolve("#!/bin/sh\n", {{"SBATCH_WAIT", "1"}}).value().wait);
 }
 
+TEST(SlurmOptions, MemoryOfEveryThreadNeverWraps) {
+  const auto options = resolve("#!/bin/sh\n#SBATCH --mem-per-cpu=4096T -n 4096 -c 4096\n").value();
+  EXPECT_EQ(options.memory_limit_mib(), std::uint64_t{1} << 56);
+  EXPECT_NE(error_of("#!/bin/sh\n#SBATCH --mem-per-cpu=1099511627776T -n 4096 -c 4096\n"), "accepted");
+}
+
 TEST(CommandLine, TheScriptsOwnArgumentsAreNotOptions) {
   const std::vector<std::string> words{"-n4", "--test-only", "--mem", "2G", "train.sh", "--epochs", "3"};
   const auto split = split_command_line(words).value();
