@@ -170,9 +170,12 @@ Status apply_directives(std::span<const Directive> directives, SubmitOptions& op
 }
 
 Status apply_environment(const std::map<std::string, std::string>& environment, SubmitOptions& options) {
+  // Inside a job UFAB_PROVIDERS and UFAB_DATA say what that job has, not what the next one wants.
+  const bool inside_a_job = environment.contains("UFAB_JOB_ID");
   for (const Variable& variable : variables) {
     const auto found = environment.find(variable.name);
     if (found == environment.end()) continue;
+    if (inside_a_job && std::string_view(variable.name).starts_with("UFAB_")) continue;
     UFAB_ASSIGN(const OptionEntry* entry, find_option(variable.option));
     if (Status status = apply({entry, found->second}, options); !status.ok()) {
       return status.error().within(std::string("variable ") + variable.name);

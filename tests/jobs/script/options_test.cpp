@@ -80,6 +80,16 @@ TEST(Precedence, IsScriptThenEnvironmentThenCommandLine) {
   EXPECT_EQ(options.tasks, 2U);
 }
 
+TEST(Environment, AJobThatSubmitsAnotherDoesNotPassItsOwnPlanOn) {
+  std::map<std::string, std::string> environment{{"UFAB_PROVIDERS", "3"}, {"UFAB_TRAIN", "a.toml"}};
+  EXPECT_EQ(resolve("#!/bin/sh\n", environment).value().providers.max, 3U);
+  environment = {{"UFAB_PROVIDERS", "3"}, {"UFAB_DATA", "/elsewhere"}, {"UFAB_JOB_ID", "7"}};
+  const auto inside = resolve("#!/bin/sh\n", environment);
+  ASSERT_TRUE(inside.ok()) << inside.error().message;
+  EXPECT_EQ(inside->providers.max, 1U);
+  EXPECT_EQ(inside->data, "");
+}
+
 TEST(Environment, WhatIsRefusedInAScriptIsRefusedInAVariable) {
   const auto refused = resolve("#!/bin/sh\n", {{"SBATCH_ARRAY_INX", "0-9"}});
   ASSERT_FALSE(refused.ok());
