@@ -1,6 +1,5 @@
 #include "jobs/batch/local.h"
 
-#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <set>
 
 #include "fabric/base/file.h"
 #include "jobs/batch/run_files.h"
@@ -70,7 +70,7 @@ class LocalBatch final : public BatchSystem {
 
   Result<std::vector<std::string>> list() override {
     const std::lock_guard lock(mutex_);
-    return names();
+    return names(true);
   }
 
   void set_slots(std::uint32_t slots) override {
@@ -86,10 +86,13 @@ class LocalBatch final : public BatchSystem {
  private:
   [[nodiscard]] std::string folder_of(const std::string& name) const { return config_.folder + "/" + name; }
 
-  std::vector<std::string> names() {
+  // Every run, the oldest first; those that are known to have ended only on request: they pile up over the
+  // years, and this is asked several times a second.
+  std::vector<std::string> names(bool with_ended) {
     std::vector<std::pair<fs::file_time_type, std::string>> found;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(config_.folder, error)) {
+      if (!with_ended && ended_.contains(entry.path().filename().string())) continue;
       const fs::path request = entry.path() / "request.json";
       const auto time = fs::last_write_time(request, error);
       if (!error) found.emplace_back(time, entry.path().filename().string());
@@ -127,8 +130,9 @@ class LocalBatch final : public BatchSystem {
   void start_waiting() {
     std::uint32_t used = 0;
     std::vector<RunRequest> waiting;
-    for (const std::string& name : names()) {
+    for (const std::string& name : names(false)) {
       const auto status = status_of(name);
+      if (status.ok() && status->state == RunState::ended) ended_.insert(name);  // it stays so
       if (!status || status->state == RunState::ended) continue;
       auto request = load_request(folder_of(name));
       if (!request) continue;
@@ -172,6 +176,7 @@ class LocalBatch final : public BatchSystem {
   }
 
   LocalBatchConfig config_;
+  std::set<std::string> ended_;  // names of runs that nothing more can happen to
   std::mutex mutex_;
 };
 

@@ -33,8 +33,10 @@ Result<std::size_t> index_of(const std::array<const char*, N>& names, std::strin
 template <typename T, typename Reader>
 Result<T> read_json(const std::string& path, Reader reader) {
   UFAB_ASSIGN(const std::string text, read_text_file(path, max_file_bytes));
+  json::parse_options options;
+  options.allow_invalid_utf8 = true;  // environment, arguments and paths are bytes
   try {
-    return reader(json::parse(text));
+    return reader(json::parse(text, {}, options));
   } catch (const std::exception& error) {
     return Error{ErrorCode::corrupt, path + ": " + error.what()};
   }

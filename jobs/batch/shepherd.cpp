@@ -51,15 +51,27 @@ std::vector<char*> null_terminated(std::vector<std::string>& words) {
   return pointers;
 }
 
+// What the node and this supervisor ignore or block would stay so in the script, and a shell cannot even trap
+// a signal that was ignored when it started.
+void restore_signals() {
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
 // In the child: becomes the script. Only async-signal-safe work is needed after fork, but this process is
 // single-threaded, so ordinary calls are fine.
-[[noreturn]] void become_script(const RunRequest& request) {
+[[noreturn]] void become_script(const RunRequest& request, pid_t supervisor) {
   const auto fail = [](const std::string& what) {
     const std::string line = "ufab: " + what + ": " + std::strerror(errno) + "\n";
     [[maybe_unused]] const ssize_t written = ::write(2, line.data(), line.size());
     ::_exit(127);
   };
   ::setpgid(0, 0);
+  // A script without a supervisor would meet no limit and run beside the next attempt: it ends with it.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != supervisor) ::_exit(127);
   const int mode = O_WRONLY | O_CREAT | (request.append_output ? O_APPEND : O_TRUNC);
   const int output = ::open(request.output.c_str(), mode, 0644);
   if (output < 0) fail(request.output);
@@ -79,6 +91,7 @@ std::vector<char*> null_terminated(std::vector<std::string>& words) {
   for (const auto& [key, value] : request.environment) pairs.emplace_back(key).append("=").append(value);
   std::vector<char*> argv = null_terminated(words);
   std::vector<char*> environment = null_terminated(pairs);
+  restore_signals();
   ::execve(request.script.c_str(), argv.data(), environment.data());
   fail(request.script);
   ::_exit(127);
@@ -97,8 +110,9 @@ class Shepherd {
   }
 
   void run() {
+    const pid_t supervisor = ::getpid();
     script_ = ::fork();
-    if (script_ == 0) become_script(request_);
+    if (script_ == 0) become_script(request_, supervisor);
     if (script_ < 0) {
       finish(RunResult::failed, std::string("fork: ") + std::strerror(errno));
       return;
@@ -138,13 +152,28 @@ class Shepherd {
     std::uint64_t sum = 0;
     for (const ProcessSample& sample : descendants_of(::getpid())) sum += sample.rss_kib;
     file_.status.max_rss_kib = std::max(file_.status.max_rss_kib, sum);
-    if (request_.memory_limit_mib != 0 && sum > request_.memory_limit_mib * 1024) {
+    if (!script_ended_ && request_.memory_limit_mib != 0 && sum > request_.memory_limit_mib * 1024) {
       end(RunResult::out_of_memory, "used " + std::to_string(sum / 1024) + " MiB of " +
                                         std::to_string(request_.memory_limit_mib) + " MiB");
     }
   }
 
   void enforce() {
+    // What a script leaves running when it ends is ended as well, as Slurm does, but is no failure: from here
+    // on no limit applies any more.
+    if (script_ended_ && ending_ == RunResult::none) {
+      if (!cleaning_) {
+        cleaning_ = true;
+        kill_at_ = Clock::now() + std::chrono::seconds(request_.grace_s);
+        signal_all(SIGTERM);
+      }
+    } else {
+      enforce_limits();
+    }
+    if ((ending_ != RunResult::none || cleaning_) && Clock::now() >= kill_at_) signal_all(SIGKILL);
+  }
+
+  void enforce_limits() {
     const auto elapsed = Clock::now() - started_;
     if (request_.time_limit_s != 0) {
       const auto limit = std::chrono::seconds(request_.time_limit_s);
@@ -162,15 +191,7 @@ class Shepherd {
         end(RunResult::timeout, "time limit of " + std::to_string(request_.time_limit_s) + " s");
       }
     }
-    if (ending_ == RunResult::none && file_exists(cancel_path(folder_)))
-      end(RunResult::cancelled, "cancelled");
-    // What a script leaves running when it ends is ended as well, as Slurm does, but is no failure.
-    if (script_ended_ && ending_ == RunResult::none && !cleaning_) {
-      cleaning_ = true;
-      kill_at_ = Clock::now() + std::chrono::seconds(request_.grace_s);
-      signal_all(SIGTERM);
-    }
-    if ((ending_ != RunResult::none || cleaning_) && Clock::now() >= kill_at_) signal_all(SIGKILL);
+    if (file_exists(cancel_path(folder_))) end(RunResult::cancelled, "cancelled");
   }
 
   void end(RunResult result, std::string reason) {

@@ -6,7 +6,9 @@
 // - sends the warning signal, and TERM then KILL at the time limit, over the memory limit, or when RUN/cancel
 // exists,
 // - records the end in RUN/status.json, durably, as its last act.
-// Processes that leave the session (setsid) stay its descendants and are ended too.
+// Processes that leave the session (setsid) stay its descendants and are ended too. When the supervisor
+// itself is killed, the script's first process is killed with it; what that process had started goes on
+// unsupervised.
 #pragma once
 
 #include <string>

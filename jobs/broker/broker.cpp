@@ -86,7 +86,15 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     };
     return key(a) < key(b);
   });
-  if (providers.size() > request.providers_max) providers.resize(request.providers_max);
+  std::size_t members_max = request.providers_max;
+  if (!request.shares.empty()) {
+    if (request.shares.size() < request.providers_min) {
+      return Error{ErrorCode::invalid, std::to_string(request.shares.size()) + " shares for at least " +
+                                           std::to_string(request.providers_min) + " providers"};
+    }
+    members_max = std::min(members_max, request.shares.size());
+  }
+  if (providers.size() > members_max) providers.resize(members_max);
 
   JobOffer offer;
   if (request.micro_batches == 0) {
@@ -109,7 +117,7 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
   }
   std::vector<std::uint64_t> weights;
   for (std::size_t i = 0; i < providers.size(); ++i) {
-    weights.push_back(request.shares.empty() ? providers[i].speed_mflops : request.shares.at(i));
+    weights.push_back(request.shares.empty() ? providers[i].speed_mflops : request.shares[i]);
   }
   const std::vector<std::uint32_t> shares = cut_shares(request.micro_batches, weights);
   std::uint32_t first = 0;

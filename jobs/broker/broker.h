@@ -2,8 +2,9 @@
 // has the same answer on every node, and tests ask it directly.
 //
 // Providers that qualify are ranked by preference, then by price for the work, then by speed, then by name.
-// The first `providers.max` of them form the gang. Shares of a step's micro-batches follow the given numbers,
-// or else measured speed, by largest remainder, and every member computes at least one micro-batch.
+// The first `providers.max` of them form the gang, and no more than there are shares given. Shares of a
+// step's micro-batches follow the given numbers, or else measured speed, by largest remainder, and every
+// member computes at least one micro-batch.
 #pragma once
 
 #include <cstdint>

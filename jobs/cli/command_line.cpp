@@ -4,7 +4,19 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "jobs/script/values.h"
+
 namespace ufab::jobs {
+
+namespace {
+
+// CLI11 itself takes -5 for a large number and one that does not fit for the largest.
+std::string whole_number(const std::string& text) {
+  return parse_count(text, 0, 999'999'999'999'999'999).ok() ? std::string()
+                                                            : "'" + text + "' is not a whole number";
+}
+
+}  // namespace
 
 struct CommandLine::State {
   CLI::App app;
@@ -24,7 +36,7 @@ void CommandLine::text(const std::string& names, std::string& target, const std:
   state_->app.add_option(names, target, help);
 }
 void CommandLine::number(const std::string& names, std::uint64_t& target, const std::string& help) {
-  state_->app.add_option(names, target, help);
+  state_->app.add_option(names, target, help)->check(whole_number);
 }
 void CommandLine::decimal(const std::string& names, double& target, const std::string& help) {
   state_->app.add_option(names, target, help);
@@ -63,6 +75,10 @@ Result<CommandLine::Outcome> CommandLine::parse(std::span<const std::string> wor
     return Error{ErrorCode::usage, line + " (usage: ufab " + state_->usage + ")"};
   }
   return Outcome::go_on;
+}
+
+bool CommandLine::given(const std::string& name) const {
+  return state_->app.count(name) > 0;
 }
 
 }  // namespace ufab::jobs

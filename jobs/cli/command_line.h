@@ -33,6 +33,8 @@ class CommandLine {
   enum class Outcome { go_on, help_shown };
   // ErrorCode::usage when the words do not fit.
   [[nodiscard]] Result<Outcome> parse(std::span<const std::string> words);
+  // After parse(): whether the option stood on the line.
+  [[nodiscard]] bool given(const std::string& name) const;
 
  private:
   struct State;

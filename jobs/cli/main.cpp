@@ -1,5 +1,6 @@
 // ufab: the command line. `ufab help` lists the verbs; `ufab VERB --help` explains one.
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -51,55 +52,80 @@ void print_help() {
       "unreachable.");
 }
 
-int run(const std::vector<std::string>& words) {
+// Takes "--home DIR" or "--home=DIR" at words[at] out of the words. An Error when the folder is missing.
+Result<bool> take_home(std::vector<std::string>& words, std::size_t at, Invocation& invocation) {
+  const std::string& word = words[at];
+  std::size_t taken = 0;
+  std::string folder;
+  if (word.starts_with("--home=")) {
+    folder = word.substr(7);
+    taken = 1;
+  } else if (word == "--home") {
+    if (at + 1 < words.size()) folder = words[at + 1];
+    taken = 2;
+  }
+  if (taken == 0) return false;
+  if (folder.empty()) return Error{ErrorCode::usage, "--home needs a folder"};
+  invocation.home_option = folder;
+  const auto first = words.begin() + static_cast<std::ptrdiff_t>(at);
+  words.erase(first, first + static_cast<std::ptrdiff_t>(taken));
+  return true;
+}
+
+// --home may follow the verb as well: people forget which side it belongs to. What follows a script, or goes
+// to the trainer, is theirs.
+Status take_home_behind(const std::string& verb, std::vector<std::string>& words, Invocation& invocation) {
+  if (verb == "train") return {};
+  const bool only_in_front = verb == "submit";
+  for (std::size_t at = 0; at < words.size();) {
+    if (words[at] == "--") return {};
+    UFAB_ASSIGN(const bool taken, take_home(words, at, invocation));
+    if (taken) continue;
+    if (only_in_front) return {};
+    ++at;
+  }
+  return {};
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "ufab: %s\n", error.message.c_str());
+  return error.exit_status();
+}
+
+int run(std::vector<std::string> words) {
   Invocation invocation;
-  std::size_t at = 0;
-  for (; at < words.size() && words[at].starts_with("-"); ++at) {
-    if (words[at] == "--home" && at + 1 < words.size()) {
-      invocation.home_option = words[++at];
-    } else if (words[at].starts_with("--home=")) {
-      invocation.home_option = words[at].substr(7);
-    } else if (words[at] == "--version") {
+  while (!words.empty() && words[0].starts_with("-")) {
+    const auto taken = take_home(words, 0, invocation);
+    if (!taken) return fail(taken.error());
+    if (*taken) continue;
+    if (words[0] == "--version") {
       std::puts("ufab 0.1.0");
       return 0;
-    } else if (words[at] == "-h" || words[at] == "--help") {
+    }
+    if (words[0] == "-h" || words[0] == "--help") {
       print_help();
       return 0;
-    } else {
-      std::fprintf(stderr, "ufab: unknown option %s; `ufab help` lists the verbs\n", words[at].c_str());
-      return 2;
     }
+    return fail({ErrorCode::usage, "unknown option " + words[0] + "; `ufab help` lists the verbs"});
   }
-  if (at == words.size() || words[at] == "help") {
+  if (words.empty() || words[0] == "help") {
     print_help();
-    return at == words.size() ? 2 : 0;
+    return words.empty() ? 2 : 0;
   }
-  const std::string& name = words[at];
-  std::vector<std::string> rest(words.begin() + static_cast<std::ptrdiff_t>(at) + 1, words.end());
-  // --home may follow the verb as well: people forget which side it belongs to.
-  if (name != "train" && name != "submit") {
-    for (std::size_t i = 0; i + 1 < rest.size(); ++i) {
-      if (rest[i] != "--home") continue;
-      invocation.home_option = rest[i + 1];
-      rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i),
-                 rest.begin() + static_cast<std::ptrdiff_t>(i) + 2);
-      break;
-    }
-  }
+  const std::string name = words[0];
+  words.erase(words.begin());
+  if (const Status status = take_home_behind(name, words, invocation); !status.ok())
+    return fail(status.error());
   for (const Verb& verb : verbs) {
     if (name != verb.name) continue;
-    const VerbResult result = verb.run(invocation, rest);
-    if (result.ok()) return *result;
-    std::fprintf(stderr, "ufab: %s\n", result.error().message.c_str());
-    return result.error().exit_status();
+    const VerbResult result = verb.run(invocation, words);
+    return result.ok() ? *result : fail(result.error());
   }
   for (const char* verb : absent) {
     if (name != verb) continue;
-    std::fprintf(stderr, "ufab: this version has no `ufab %s`\n", verb);
-    return 2;
+    return fail({ErrorCode::usage, "this version has no `ufab " + name + "`"});
   }
-  std::fprintf(stderr, "ufab: no verb '%s'; `ufab help` lists them\n", name.c_str());
-  return 2;
+  return fail({ErrorCode::usage, "no verb '" + name + "'; `ufab help` lists them"});
 }
 
 }  // namespace
@@ -107,5 +133,10 @@ int run(const std::vector<std::string>& words) {
 }  // namespace ufab::jobs
 
 int main(int argc, char** argv) {
-  return ufab::jobs::run({argv + 1, argv + argc});
+  try {
+    return ufab::jobs::run({argv + 1, argv + argc});
+  } catch (const std::exception& error) {  // an answer of another version's node, no memory
+    std::fprintf(stderr, "ufab: internal error: %s\n", error.what());
+    return 1;
+  }
 }

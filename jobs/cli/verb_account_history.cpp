@@ -32,6 +32,7 @@ VerbResult account_history(const Invocation& invocation, Words words) {
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
+  if (limit < 1 || limit > 1'000'000) return Error{ErrorCode::usage, "--limit: from 1 to 1000000"};
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
   sqlite3* raw = nullptr;
@@ -44,7 +45,7 @@ VerbResult account_history(const Invocation& invocation, Words words) {
       "SELECT m.height, m.debit, m.credit, m.amount FROM movement m, organisation o "
       "WHERE o.name = ?1 AND (m.debit IN ('balance:' || o.id, 'stake:' || o.id, 'unbonding:' || o.id) "
       "OR m.credit IN ('balance:' || o.id, 'stake:' || o.id, 'unbonding:' || o.id)) "
-      "ORDER BY m.height DESC, m.rowid DESC LIMIT ?2";
+      "ORDER BY m.height DESC, m.position DESC, m.number DESC LIMIT ?2";
   sqlite3_stmt* raw_statement = nullptr;
   if (sqlite3_prepare_v2(raw, sql, -1, &raw_statement, nullptr) != SQLITE_OK) {
     return Error{ErrorCode::io, path + ": " + sqlite3_errmsg(raw)};
@@ -52,9 +53,10 @@ VerbResult account_history(const Invocation& invocation, Words words) {
   const std::unique_ptr<sqlite3_stmt, CloseStatement> statement(raw_statement);
   sqlite3_bind_text(raw_statement, 1, config.organisation.c_str(), -1, SQLITE_TRANSIENT);
   sqlite3_bind_int64(raw_statement, 2, static_cast<sqlite3_int64>(limit));
+  int step = SQLITE_ROW;
   boost::json::array rows;
   if (!as_json) std::printf("%8s %-16s %-16s %20s\n", "BLOCK", "FROM", "TO", "AMOUNT");
-  while (sqlite3_step(raw_statement) == SQLITE_ROW) {
+  while ((step = sqlite3_step(raw_statement)) == SQLITE_ROW) {
     const auto height = static_cast<std::uint64_t>(sqlite3_column_int64(raw_statement, 0));
     const auto text = [&](int column) {
       return std::string(reinterpret_cast<const char*>(sqlite3_column_text(raw_statement, column)));
@@ -68,6 +70,7 @@ VerbResult account_history(const Invocation& invocation, Words words) {
                   text(2).c_str(), format_amount(amount).c_str());
     }
   }
+  if (step != SQLITE_DONE) return Error{ErrorCode::io, path + ": " + sqlite3_errmsg(raw)};
   if (as_json)
     print_json({{"schema", "ufab.history/1"}, {"organisation", config.organisation}, {"movements", rows}});
   return 0;

@@ -123,21 +123,20 @@ VerbResult check(const Invocation&, Words words) {
 // The loss curve is not on the ledger: it comes from the job's log, where this home has it.
 std::vector<LossPoint> read_losses(const Home& home, std::uint64_t job) {
   std::map<std::pair<std::uint64_t, bool>, std::string>
-      points;  // a later attempt's step replaces an earlier one's
-  std::vector<fs::path> logs;
-  std::error_code error;
+      points;                     // a later attempt's step replaces an earlier one's
+  std::vector<std::string> logs;  // in the order of their attempts
   const JobFolder folder(home, job);
-  for (const auto& entry : fs::directory_iterator(folder.result() + "/logs", error))
-    logs.push_back(entry.path());
-  if (logs.empty()) {
-    for (std::uint32_t attempt = 1; attempt <= 64; ++attempt) {
-      const std::string path = folder.out(attempt) + "/log.jsonl";
-      if (file_exists(path)) logs.emplace_back(path);
+  for (std::uint32_t attempt = 1; attempt <= 64; ++attempt) {
+    const std::string home_again = folder.result() + "/logs/attempt-" + std::to_string(attempt) + ".jsonl";
+    const std::string own = folder.out(attempt) + "/log.jsonl";
+    if (file_exists(home_again)) {
+      logs.push_back(home_again);
+    } else if (file_exists(own)) {
+      logs.push_back(own);
     }
   }
-  std::sort(logs.begin(), logs.end());
-  for (const fs::path& log : logs) {
-    const auto text = read_text_file(log.string(), 512u << 20);
+  for (const std::string& log : logs) {
+    const auto text = read_text_file(log, 512u << 20);
     if (!text) continue;
     std::string_view rest = *text;
     for (std::size_t end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
@@ -172,7 +171,7 @@ VerbResult report(const Invocation& invocation, Words words) {
   CommandLine line("audit report [-o FILE] [--job N]",
                    "One self-contained HTML page: loss curve, shares, timeline, money flow.");
   line.text("-o,--output", output, "the file to write (default report.html)");
-  line.text("--job", job, "the job to feature (default: the last one settled)");
+  line.text("--job", job, "the job to feature, with its loss (default: the last one settled, without)");
   line.text("--title", input.title, "the page's title");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;

@@ -74,7 +74,8 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   bool solo = false;
   std::string ticket;
   std::string listen = "127.0.0.1";
-  std::string chain_name = "utility";
+  const std::string default_chain_name = "utility";
+  std::string chain_name = default_chain_name;
   ChainParams params;
   std::string supply;
   CommandLine line(
@@ -96,6 +97,13 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   if (solo == !ticket.empty()) return Error{ErrorCode::usage, "give either --solo or --join TICKET"};
   UFAB_ASSIGN(const Home home, invocation.home());
   if (home.exists()) return Error{ErrorCode::conflict, home.path() + " is a home already"};
+  // A key without a configuration is a home that lost a file, not an empty one: the key may own money.
+  for (const std::string& precious : {home.file("org.key"), home.chain_folder()}) {
+    if (!file_exists(precious)) continue;
+    return Error{ErrorCode::conflict, precious +
+                                          " exists but config.toml does not; restore config.toml, or "
+                                          "name another home"};
+  }
   if (config.organisation.empty()) {
     UFAB_ASSIGN(config.organisation, default_organisation());
   }
@@ -107,6 +115,12 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
     if (!amount) return Error{ErrorCode::usage, "--emission: " + amount.error().message};
     params.emission_per_epoch = *amount;
   }
+  if (!solo && (chain_name != default_chain_name || params != ChainParams{})) {
+    return Error{
+        ErrorCode::usage,
+        "--chain-name, --block-interval-ms, --epoch-blocks and --emission belong to --solo: a chain that "
+        "is joined has its own"};
+  }
   config.listen_host = listen;
   if (const auto endpoint = Endpoint::parse(listen); endpoint.ok()) {
     config.listen_host = endpoint->host;
@@ -115,6 +129,11 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
     auto port = choose_port(config.listen_host);
     if (!port) return Error{ErrorCode::usage, "--listen: " + port.error().message};
     config.listen_port = *port;
+  }
+  if (config.listen_host == "0.0.0.0" || config.listen_host == "::") {
+    return Error{ErrorCode::usage,
+                 "--listen: give the address by which other organisations reach this node; " +
+                     config.listen_host + " would go into the ledger as it is"};
   }
   if (!ticket.empty()) {
     auto parsed = JoinTicket::parse(ticket);
@@ -134,7 +153,7 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   };
   if (const Status status = make(); !status.ok()) {
     std::error_code error;
-    if (existed) {
+    if (existed) {  // only what was made here: neither was there before
       fs::remove_all(home.chain_folder(), error);
       fs::remove(home.file("org.key"), error);
     } else {
@@ -163,6 +182,8 @@ VerbResult verb_up(const Invocation& invocation, Words words) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions,
+                                           3);  // a lock or a pipe of the caller's is not the node's
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
@@ -192,6 +213,10 @@ VerbResult verb_down(const Invocation& invocation, Words words) {
   const auto stopped = ask_node(invocation, "node.stop", {{"end_runs", jobs}});
   if (!stopped) {
     if (stopped.error().code == ErrorCode::unavailable && home.exists()) {
+      if (jobs) {
+        return Error{ErrorCode::unavailable,
+                     "the node does not run, and only it can end its batch runs; `ufab up`, then this again"};
+      }
       std::puts("the node does not run");
       return 0;
     }

@@ -1,9 +1,12 @@
 // queue, show, logs, wait, cancel, hold, release, requeue, sacct.
+#include <strings.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <thread>
 
 #include "accounting/amount.h"
@@ -132,9 +135,13 @@ void print_settlement(const json::object& job) {
   const json::value* value = job.if_contains("settlement");
   if (value == nullptr) return;
   const json::object& settlement = value->as_object();
-  std::printf("settled: %s, %llu windows paid, %llu re-executed with equal digests\n",
-              text_of(settlement, "result").c_str(), printable(number_of(settlement, "windows_paid")),
-              printable(number_of(settlement, "windows_verified")));
+  if (text_of(job, "kind") == "training") {
+    std::printf("settled: %s, %llu windows paid, %llu re-executed with equal digests\n",
+                text_of(settlement, "result").c_str(), printable(number_of(settlement, "windows_paid")),
+                printable(number_of(settlement, "windows_verified")));
+  } else {
+    std::printf("settled: %s, paid by measured use\n", text_of(settlement, "result").c_str());
+  }
   for (const json::value& entry : settlement.at("payments").as_array()) {
     const json::object& payment = entry.as_object();
     std::printf("  %-16s %s\n", text_of(payment, "organisation").c_str(),
@@ -260,11 +267,18 @@ VerbResult verb_show(const Invocation& invocation, Words words) {
   }
   for (const json::value& entry : job.at("members").as_array()) {
     const json::object& member = entry.as_object();
-    std::printf("provider    %-16s micro-batches %llu..%llu %s %s\n", text_of(member, "organisation").c_str(),
-                printable(number_of(member, "first_micro_batch")),
-                printable(number_of(member, "first_micro_batch") + number_of(member, "micro_batches")),
-                text_of(member, "run").c_str(),
-                text_of(member, "result") == "none" ? "" : text_of(member, "result").c_str());
+    std::printf("provider    %-16s", text_of(member, "organisation").c_str());
+    if (const std::uint64_t first = number_of(member, "first_micro_batch"),
+        count = number_of(member, "micro_batches");
+        count != 0)
+      std::printf(" micro-batches %llu to %llu", printable(first), printable(first + count - 1));
+    // Of a settled job the last that was heard is history, and may be of before its end.
+    if (text_of(job, "phase") != "settled") {
+      const std::string result = text_of(member, "result");
+      std::printf(" %s%s%s", text_of(member, "run").c_str(), result == "none" ? "" : " ",
+                  result == "none" ? "" : result.c_str());
+    }
+    std::puts("");
   }
   if (job.contains("usage")) {
     const json::object& usage = job.at("usage").as_object();
@@ -341,91 +355,141 @@ VerbResult verb_requeue(const Invocation& invocation, Words words) {
                      "Runs a job's open windows again, as a new attempt.", "is requeued");
 }
 
+namespace {
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
+// One job under sacct's columns.
+struct SacctRow {
+  const json::object& job;
+  json::object usage;
+  std::uint64_t cpu_us = 0;
+  std::string providers;
+
+  explicit SacctRow(const json::object& of) : job(of) {
+    if (const json::value* known = job.if_contains("usage")) usage = known->as_object();
+    cpu_us = number_of(usage, "cpu_us");
+    const json::value* settlement = job.if_contains("settlement");
+    if (usage.empty() && settlement != nullptr) {
+      for (const json::value& payment : settlement->as_object().at("payments").as_array())
+        cpu_us += number_of(payment.as_object(), "cpu_us");
+    }
+    for (const json::value& member : job.at("members").as_array())
+      providers += (providers.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
+  }
+};
+
+struct SacctColumn {
+  const char* name;
+  std::string (*value)(const SacctRow& row);
+};
+constexpr SacctColumn sacct_columns[] = {
+    {"JobID", [](const SacctRow& row) { return std::to_string(number_of(row.job, "job")); }},
+    {"JobName", [](const SacctRow& row) { return text_of(row.job, "name"); }},
+    {"Account", [](const SacctRow& row) { return text_of(row.job, "owner"); }},
+    {"State", [](const SacctRow& row) { return text_of(row.job, "state"); }},
+    {"ExitCode",
+     [](const SacctRow& row) {
+       return std::to_string(number_of(row.usage, "exit_code")) + ":" +
+              std::to_string(number_of(row.usage, "signal"));
+     }},
+    {"CPUTimeRAW", [](const SacctRow& row) { return std::to_string(row.cpu_us / 1'000'000); }},
+    {"ElapsedRaw",
+     [](const SacctRow& row) { return std::to_string(number_of(row.usage, "wall_us") / 1'000'000); }},
+    {"MaxRSS",
+     [](const SacctRow& row) {
+       return std::to_string(number_of(row.usage, "memory_peak_bytes") >> 10) + "K";
+     }},
+    {"NodeList", [](const SacctRow& row) { return row.providers; }},
+};
+
+// Slurm's names, in any case as Slurm takes them.
+Result<std::vector<const SacctColumn*>> choose_columns(const std::string& format) {
+  std::vector<const SacctColumn*> chosen;
+  for (const std::string& wanted : split_list(format)) {
+    const auto found =
+        std::find_if(std::begin(sacct_columns), std::end(sacct_columns),
+                     [&](const auto& column) { return ::strcasecmp(column.name, wanted.c_str()) == 0; });
+    if (found == std::end(sacct_columns)) {
+      std::string names;
+      for (const SacctColumn& column : sacct_columns) names += std::string(" ") + column.name;
+      return Error{ErrorCode::usage, "unknown column '" + wanted + "'; there are" + names};
+    }
+    chosen.push_back(found);
+  }
+  return chosen;
+}
+
+}  // namespace
+
 VerbResult verb_sacct(const Invocation& invocation, Words words) {
   std::string wanted;
   std::string format = "JobID,JobName,Account,State,ExitCode,CPUTimeRAW,ElapsedRaw,MaxRSS";
   bool parsable = false;
+  bool parsable2 = false;
+  bool no_header = false;
   bool as_json = false;
   CommandLine line(
-      "sacct [-j JOB] [--format COLUMN,…] [--parsable|--json]",
+      "sacct [-j JOB,…] [--format COLUMN,…] [-n] [--parsable|--parsable2|--json]",
       "Slurm's accounting columns over ledger records, of jobs that this node still has in memory.");
-  line.text("-j,--jobs", wanted, "only this job");
+  line.text("-j,--jobs", wanted, "only these jobs");
   line.text("-o,--format", format,
             "columns: JobID JobName Account State ExitCode CPUTimeRAW ElapsedRaw MaxRSS NodeList");
-  line.flag("-p,--parsable", parsable, "columns separated by |");
+  line.flag("-n,--noheader", no_header, "no line of column names");
+  line.flag("-p,--parsable", parsable, "columns ended by |");
+  line.flag("-P,--parsable2", parsable2, "columns separated by |");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  std::uint64_t only = 0;
+  std::vector<std::uint64_t> only;
   if (!wanted.empty()) {
-    UFAB_ASSIGN(only, parse_job_number(wanted));
+    for (const std::string& number : split_list(wanted)) {
+      UFAB_ASSIGN(const std::uint64_t job, parse_job_number(number));
+      only.push_back(job);
+    }
   }
-  std::vector<std::string> columns;
-  for (std::size_t at = 0; at <= format.size();) {
-    const std::size_t comma = std::min(format.find(',', at), format.size());
-    columns.push_back(format.substr(at, comma - at));
-    at = comma + 1;
-  }
+  UFAB_ASSIGN(const std::vector<const SacctColumn*> columns, choose_columns(format));
   UFAB_ASSIGN(const Answer answer, ask_node(invocation, "jobs", {{"all", true}}));
   std::vector<std::vector<std::string>> rows;
+  if (!no_header) {
+    rows.emplace_back();
+    for (const SacctColumn* column : columns) rows.back().emplace_back(column->name);
+  }
   json::array list;
   for (const json::value& entry : answer.result.at("jobs").as_array()) {
-    const json::object& job = entry.as_object();
-    if (only != 0 && number_of(job, "job") != only) continue;
-    const json::value* usage_value = job.if_contains("usage");
-    const json::object usage = usage_value != nullptr ? usage_value->as_object() : json::object{};
-    std::uint64_t cpu_us = number_of(usage, "cpu_us");
-    std::string nodes;
-    if (const json::value* settlement = job.if_contains("settlement")) {
-      for (const json::value& payment : settlement->as_object().at("payments").as_array()) {
-        if (usage.empty()) cpu_us += number_of(payment.as_object(), "cpu_us");
-      }
-    }
-    for (const json::value& member : job.at("members").as_array()) {
-      nodes += (nodes.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
-    }
-    std::vector<std::string> row;
+    const std::uint64_t number = number_of(entry.as_object(), "job");
+    if (!only.empty() && std::find(only.begin(), only.end(), number) == only.end()) continue;
+    const SacctRow job(entry.as_object());
+    rows.emplace_back();
     json::object fields;
-    for (const std::string& column : columns) {
-      std::string value;
-      if (column == "JobID")
-        value = std::to_string(number_of(job, "job"));
-      else if (column == "JobName")
-        value = text_of(job, "name");
-      else if (column == "Account")
-        value = text_of(job, "owner");
-      else if (column == "State")
-        value = text_of(job, "state");
-      else if (column == "ExitCode")
-        value =
-            std::to_string(number_of(usage, "exit_code")) + ":" + std::to_string(number_of(usage, "signal"));
-      else if (column == "CPUTimeRAW")
-        value = std::to_string(cpu_us / 1'000'000);
-      else if (column == "ElapsedRaw")
-        value = std::to_string(number_of(usage, "wall_us") / 1'000'000);
-      else if (column == "MaxRSS")
-        value = std::to_string(number_of(usage, "memory_peak_bytes") >> 10) + "K";
-      else if (column == "NodeList")
-        value = nodes;
-      else
-        return Error{ErrorCode::usage, "unknown column '" + column + "'"};
-      fields[column] = value;
-      row.push_back(std::move(value));
+    for (const SacctColumn* column : columns) {
+      rows.back().push_back(column->value(job));
+      fields[column->name] = rows.back().back();
     }
-    rows.push_back(std::move(row));
     list.push_back(std::move(fields));
   }
   if (as_json) {
     print_json({{"schema", "ufab.sacct/1"}, {"jobs", list}});
     return 0;
   }
-  rows.insert(rows.begin(), columns);
   for (const auto& row : rows) {
     std::string text;
     for (const std::string& cell : row) {
-      text += parsable ? cell + "|" : cell + std::string(cell.size() < 14 ? 14 - cell.size() : 1, ' ');
+      if (parsable2) {
+        text += (&cell == &row.front() ? "" : "|") + cell;
+      } else {
+        text += parsable ? cell + "|" : cell + std::string(cell.size() < 14 ? 14 - cell.size() : 1, ' ');
+      }
     }
-    while (!parsable && text.ends_with(' ')) text.pop_back();
+    while (!parsable && !parsable2 && text.ends_with(' ')) text.pop_back();
     std::puts(text.c_str());
   }
   return 0;

@@ -52,35 +52,52 @@ Result<std::uint64_t> measured_mflops(const Home& home) {
 }
 
 VerbResult provider_init(const Invocation& invocation, Words words) {
-  ProviderConfig provider;
-  std::uint64_t slots = std::max(1U, std::thread::hardware_concurrency());
-  std::uint64_t memory = machine_memory_mib();
+  std::uint64_t slots = 0;
+  std::uint64_t memory = 0;
   std::string per_tflop;
   std::string per_hour;
+  std::string trainer;
   CommandLine line(
-      "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC]",
-      "Writes the provider section of this home's config.toml: the local batch system on this machine.");
-  line.number("--slots", slots, "processors to offer (default: all)");
-  line.number("--memory", memory, "MiB to offer (default: all)");
-  line.text("--price-tflop", per_tflop, "UNC for 10^12 operations of training (default 0.002)");
-  line.text("--price-cpu-hour", per_hour, "UNC for a processor hour of ordinary scripts (default 0.05)");
-  line.text("--trainer", provider.trainer, "path of ufab-train (default: beside ufab)");
+      "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE]",
+      "Writes the provider section of this home's config.toml: the local batch system on this machine. What "
+      "is "
+      "not given stays as it is in the section.");
+  line.number("--slots", slots, "processors to offer (at first: all)");
+  line.number("--memory", memory, "MiB to offer (at first: all)");
+  line.text("--price-tflop", per_tflop, "UNC for 10^12 operations of training (at first: 0.002)");
+  line.text("--price-cpu-hour", per_hour, "UNC for a processor hour of ordinary scripts (at first: 0.05)");
+  line.text("--trainer", trainer, "path of ufab-train (at first: beside ufab)");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(HomeConfig config, home.load_config());
-  if (slots < 1 || slots > 65536) return Error{ErrorCode::usage, "--slots: from 1 to 65536"};
-  provider.slots = static_cast<std::uint32_t>(slots);
-  provider.memory_mib = memory;
-  const auto price = [](const std::string& text, std::uint64_t& field) -> Status {
-    if (text.empty()) return {};
+  ProviderConfig fresh;
+  fresh.slots = std::max(1U, std::thread::hardware_concurrency());
+  fresh.memory_mib = machine_memory_mib();
+  ProviderConfig provider = config.provider.value_or(fresh);
+  if (line.given("--slots")) {
+    if (slots < 1 || slots > provider_slots_max)
+      return Error{ErrorCode::usage, "--slots: from 1 to " + std::to_string(provider_slots_max)};
+    provider.slots = static_cast<std::uint32_t>(slots);
+  }
+  if (line.given("--memory")) {
+    if (memory < 1 || memory > provider_memory_mib_max)
+      return Error{ErrorCode::usage, "--memory: from 1 to " + std::to_string(provider_memory_mib_max)};
+    provider.memory_mib = memory;
+  }
+  if (line.given("--trainer")) {
+    std::error_code error;
+    provider.trainer = fs::absolute(trainer, error).lexically_normal().string();
+  }
+  const auto price = [&](const char* option, const std::string& text, std::uint64_t& field) -> Status {
+    if (!line.given(option)) return {};
     auto amount = parse_amount(text);
-    if (!amount) return Error{ErrorCode::usage, amount.error().message};
+    if (!amount) return Error{ErrorCode::usage, std::string(option) + ": " + amount.error().message};
     field = *amount;
     return {};
   };
-  UFAB_TRY(price(per_tflop, provider.price_micro_per_tflop));
-  UFAB_TRY(price(per_hour, provider.price_micro_per_cpu_hour));
+  UFAB_TRY(price("--price-tflop", per_tflop, provider.price_micro_per_tflop));
+  UFAB_TRY(price("--price-cpu-hour", per_hour, provider.price_micro_per_cpu_hour));
   config.provider = provider;
   UFAB_TRY(home.save_config(config));
   std::printf("provider of %s: %u processors, %llu MiB, %s per TFLOP, %s per processor hour\n",

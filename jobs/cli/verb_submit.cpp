@@ -54,6 +54,14 @@ void print_offer(const json::object& answer) {
               format_duration(offer.at("expected_s").to_number<std::uint64_t>()).c_str());
 }
 
+// Slurm's options that this fabric has no use for are no error, but nobody should have to guess that.
+void tell_ignored(const SubmitOptions& options) {
+  if (options.quiet || options.without_effect.empty()) return;
+  std::string names;
+  for (const auto& [name, value] : options.without_effect) names += (names.empty() ? "--" : ", --") + name;
+  std::fprintf(stderr, "ufab: accepted without effect: %s\n", names.c_str());
+}
+
 void print_usage() {
   std::printf(
       "usage: ufab submit [OPTION…] SCRIPT [ARGUMENT…]\n\n"
@@ -66,18 +74,12 @@ void print_usage() {
 
 }  // namespace
 
-VerbResult verb_submit(const Invocation& original, Words words) {
-  Invocation invocation = original;
-  std::vector<std::string> own(words.begin(), words.end());
-  while (own.size() >= 2 && own[0] == "--home") {
-    invocation.home_option = own[1];
-    own.erase(own.begin(), own.begin() + 2);
-  }
-  if (!own.empty() && (own[0] == "--help" || own[0] == "-h")) {
+VerbResult verb_submit(const Invocation& invocation, Words words) {
+  if (!words.empty() && (words[0] == "--help" || words[0] == "-h")) {
     print_usage();
     return 0;
   }
-  UFAB_ASSIGN(const CommandLineWords line, split_command_line(own));
+  UFAB_ASSIGN(const CommandLineWords line, split_command_line(words));
   SubmitOptions from_line;
   UFAB_TRY(apply_command_line(line.option_words, from_line));
   std::string script;
@@ -112,7 +114,9 @@ VerbResult verb_submit(const Invocation& original, Words words) {
   const auto absolute = [&](const std::string& path) {
     return path.empty() ? std::string() : fs::absolute(path, error).lexically_normal().string();
   };
+  spec.options.working_folder = absolute(spec.options.working_folder);  // the node runs in another folder
   const SubmitOptions& o = spec.options;
+  tell_ignored(o);
   const json::object params{{"spec", job_spec_to_json(spec, false)},
                             {"train", absolute(o.train)},
                             {"data", absolute(o.data)},

@@ -53,7 +53,7 @@ VerbResult verb_model(const Invocation& invocation, Words words);
 
 // Prints a JSON object on one line.
 void print_json(const boost::json::object& object);
-// "7" or "job 7"; ErrorCode::usage otherwise.
+// "7"; ErrorCode::usage otherwise.
 [[nodiscard]] Result<std::uint64_t> parse_job_number(const std::string& text);
 // 75 s as "1:15", 3700 s as "1:01:40".
 [[nodiscard]] std::string format_duration(std::uint64_t seconds);

@@ -35,6 +35,7 @@ Status Gateway::set_hold(JobId job, bool held) {
   const auto view = view_job(*node_.chain, job);
   if (!view || view->job.owner != node_.chain->self())
     return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
+  if (view->job.phase == JobPhase::settled) return Error{ErrorCode::conflict, "the job has ended already"};
   const std::string path = JobFolder(node_.home, job).path() + "/held";
   if (held) {
     if (view->job.phase != JobPhase::ordered)
@@ -95,7 +96,12 @@ void Gateway::tick() {
   const OrgId self = node_.chain->self();
   if (self == 0) return;
   const auto views = view_jobs(*node_.chain, [&](const JobEntry& job) {
-    return job.owner == self && !file_exists(JobFolder(node_.home, job.id).path() + "/finished");
+    if (job.owner != self || finished_.contains(job.id)) return false;
+    // Asked once of each job: this runs under the ledger's lock, several times a second.
+    const bool finished =
+        job.phase == JobPhase::settled && file_exists(JobFolder(node_.home, job.id).finished());
+    if (finished) finished_.insert(job.id);
+    return !finished;
   });
   for (const JobView& view : views) {
     const Status status = drive(view);
@@ -158,7 +164,7 @@ Status Gateway::fail(const JobView& view, const std::string& reason) {
 Status Gateway::drive(const JobView& view) {
   const JobEntry& job = view.job;
   if (job.phase == JobPhase::settled) return finish(view);
-  if (!job.attempts.empty()) mirror_output(view, false);
+  const Status mirrored = mirror_output(view, false);
   if (job.cancelled) return {};
   Watch watch = watch_of(job.id);
   const auto present = static_cast<std::uint32_t>(job.attempts.size());
@@ -204,46 +210,49 @@ Status Gateway::drive(const JobView& view) {
   watch.said = watches_[job.id].said;
   watch.requeue_asked = watch.requeue_asked || watches_[job.id].requeue_asked;
   watches_[job.id] = std::move(watch);
-  return status;
+  return status.ok() ? mirrored : status;
+}
+
+MemberProgress Gateway::ask_member(const JobView& view, const MemberEntry& member) const {
+  const std::uint32_t attempt = view.job.attempts.back().number;
+  const OrgEntry& organisation = view.organisations.at(member.share.organisation);
+  MemberProgress progress;
+  progress.organisation = organisation.name;
+  const bool own = organisation.id == node_.chain->self();
+  const Result<Answer> answer =
+      own ? Result<Answer>(local_progress(node_, view.job.id, attempt))
+          : call_organisation(node_, organisation,
+                              {"job.progress", {{"job", view.job.id}, {"attempt", attempt}}, {}}, ask_wait);
+  progress.reachable = answer.ok();
+  if (!answer) return progress;
+  const json::object& fields = answer->result;
+  const auto text = [&](const char* key) { return json_line(fields, key, 200); };
+  const auto number = [&](const char* key) {
+    return json_number(fields, key).ok() ? *json_number(fields, key) : 0;
+  };
+  progress.state = text("state");
+  progress.result = text("result");
+  progress.reason = text("reason");
+  progress.loss = text("loss");
+  progress.exit_code = static_cast<int>(number("exit_code"));
+  progress.signal = static_cast<int>(number("signal"));
+  progress.step = number("step");
+  progress.tokens_per_s = static_cast<double>(number("tokens_per_s"));
+  return progress;
 }
 
 void Gateway::ask_members(const JobView& view, Watch& watch) {
   if (Clock::now() - watch.asked < ask_interval) return;
   watch.asked = Clock::now();
-  const AttemptEntry& attempt = view.job.attempts.back();
   std::vector<MemberProgress> all;
-  for (const MemberEntry& member : attempt.members) {
-    const OrgEntry& organisation = view.organisations.at(member.share.organisation);
-    MemberProgress progress;
-    progress.organisation = organisation.name;
-    const bool own = organisation.id == node_.chain->self();
-    const Result<Answer> answer =
-        own ? Result<Answer>(local_progress(node_, view.job.id, attempt.number))
-            : call_organisation(node_, organisation,
-                                {"job.progress", {{"job", view.job.id}, {"attempt", attempt.number}}, {}},
-                                ask_wait);
-    progress.reachable = answer.ok();
-    if (answer.ok()) {
-      const json::object& fields = answer->result;
-      const auto text = [&](const char* key) {
-        return json_text(fields, key).ok() ? *json_text(fields, key) : "";
-      };
-      const auto number = [&](const char* key) {
-        return json_number(fields, key).ok() ? *json_number(fields, key) : 0;
-      };
-      progress.state = text("state");
-      progress.result = text("result");
-      progress.reason = text("reason");
-      progress.loss = text("loss");
-      progress.exit_code = static_cast<int>(number("exit_code"));
-      progress.signal = static_cast<int>(number("signal"));
-      progress.step = number("step");
-      progress.tokens_per_s = static_cast<double>(number("tokens_per_s"));
+  for (const MemberEntry& member : view.job.attempts.back().members) {
+    all.push_back(ask_member(view, member));
+    const MemberProgress& progress = all.back();
+    if (progress.reachable) {
       watch.unreachable_since.erase(progress.organisation);
     } else {
       watch.unreachable_since.try_emplace(progress.organisation, Clock::now());
     }
-    all.push_back(std::move(progress));
   }
   watch.progress = std::move(all);
 }

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "jobs/broker/broker.h"
@@ -78,12 +79,17 @@ class Gateway {
   Status fail(const JobView& view, const std::string& reason);
   Status finish(const JobView& view);
   void ask_members(const JobView& view, Watch& watch);
+  [[nodiscard]] MemberProgress ask_member(const JobView& view, const MemberEntry& member) const;
   Status countersign_usage(const JobView& view);
-  void mirror_output(const JobView& view, bool last);
+  Status mirror_output(const JobView& view, bool last);
   [[nodiscard]] std::vector<ProviderCapacity> capacities() const;
   Watch watch_of(JobId job) const;
 
   NodeContext& node_;
+  // One submission at a time: two with one key share an outbox, two jobs a blob, and HDF5, which reads the
+  // corpus, is no library for several threads.
+  std::mutex submit_mutex_;
+  std::set<JobId> finished_;  // settled, and their results are home; of the ticking thread
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_
 };

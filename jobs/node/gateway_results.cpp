@@ -18,25 +18,58 @@ namespace {
 
 constexpr std::uint64_t max_result_bytes = std::uint64_t{1} << 42;
 
+// Where the present leader's output begins in the file that the script names, so that the size of that file
+// says how much of the output is there; never behind its end. Kept beside the job and changed only when
+// another member leads or somebody cut the file:
+//   {"lead": NAME, "begin": OFFSET, "taken": {NAME: BYTES of an earlier leader's}}
+// A leader that comes back goes on behind what was taken of it.
+Result<std::uint64_t> begin_mirror(const std::string& notes, const std::string& lead, bool append,
+                                   AppendFile& file) {
+  json::object kept;
+  if (const auto text = read_text_file(notes, 65536); text.ok()) {
+    json::error_code error;
+    const json::value value = json::parse(*text, error);
+    if (!error && value.is_object()) kept = value.get_object();
+  }
+  const auto known = json_text(kept, "lead");
+  const auto begin = json_number(kept, "begin");
+  const bool started = known.ok() && begin.ok();
+  if (started && *known == lead && *begin <= file.size()) return *begin;
+  // The file of an earlier job is overwritten, as sbatch does.
+  if (!started && !append && file.size() > 0) UFAB_TRY(file.truncate(0));
+  json::object taken;
+  if (const json::value* earlier = kept.if_contains("taken"); earlier != nullptr && earlier->is_object())
+    taken = earlier->get_object();
+  if (started && *known != lead && *begin <= file.size()) taken[*known] = file.size() - *begin;
+  const auto of_lead = json_number(taken, lead);
+  const std::uint64_t fresh = file.size() - std::min(file.size(), of_lead.ok() ? *of_lead : 0);
+  const json::object object{{"lead", lead}, {"begin", fresh}, {"taken", taken}};
+  UFAB_TRY(write_file_atomic(notes, as_bytes(json::serialize(object) + "\n"), 0600));
+  return fresh;
+}
+
 }  // namespace
 
 // Brings the first member's output to where the script's --output says, as far as it has been written.
-void Gateway::mirror_output(const JobView& view, bool last) {
+Status Gateway::mirror_output(const JobView& view, bool last) {
   const JobEntry& job = view.job;
   const JobFolder folder(node_.home, job.id);
   const auto spec = load_job_spec(folder.spec());
-  if (!spec || job.attempts.empty() || job.attempts.back().members.empty()) return;
+  if (!spec || job.attempts.empty() || job.attempts.back().members.empty()) return {};
   const OrgEntry& lead = view.organisations.at(job.attempts.back().members.front().share.organisation);
-  const char* user = std::getenv("USER");
-  const NameValues names{job.id, spec->name, user == nullptr ? "" : user, short_host_name()};
   const SubmitOptions& options = spec->options;
-  const std::string base = options.working_folder.empty() ? spec->submit_folder : options.working_folder;
-  const auto mirror = [&](const char* name, const std::string& pattern) {
-    if (pattern.empty()) return;
-    const std::string target = (fs::path(base) / expand_file_name(pattern, names)).string();
+  const fs::path base = options.working_folder.empty() ? spec->submit_folder : options.working_folder;
+  const NameValues names = name_values(*spec, job.id);
+  const auto mirror = [&](const std::string& name, const std::string& pattern) -> Status {
+    const std::string target = (base / expand_file_name(pattern, names)).string();
     std::error_code error;
-    std::uint64_t have = fs::exists(target, error) ? fs::file_size(target, error) : 0;
+    const fs::file_status kind = fs::status(target, error);
+    if (fs::exists(kind) && !fs::is_regular_file(kind)) return {};  // /dev/null, for example
+    UFAB_ASSIGN(AppendFile file, AppendFile::open(target));
+    UFAB_ASSIGN(const std::uint64_t begin, begin_mirror(folder.path() + "/mirrored-" + name + ".json",
+                                                        lead.name, options.append_output, file));
     for (;;) {
+      const std::uint64_t have = file.size() - begin;
       Result<Answer> piece = Error{ErrorCode::not_found, ""};
       if (lead.id == node_.chain->self()) {
         const auto path = resolve_job_file(node_.home, job.id, name);
@@ -45,21 +78,23 @@ void Gateway::mirror_output(const JobView& view, bool last) {
         piece = call_organisation(
             node_, lead, {"job.file", {{"job", job.id}, {"name", name}, {"offset", have}}, {}}, ask_wait);
       }
-      if (!piece || piece->body.empty()) return;
-      auto file = AppendFile::open(target);
-      if (!file || !file->append(piece->body).ok()) return;
-      have += piece->body.size();
-      if (!last) return;  // the rest at the next tick
+      if (!piece || piece->body.empty()) return {};
+      UFAB_TRY(file.append(piece->body));
+      if (!last) return {};  // the rest at the next tick
     }
   };
-  mirror("output", options.output);
-  mirror("error", options.error);
+  if (Status status = mirror("output", options.output); !status.ok()) return status.error().within("output");
+  if (options.error.empty() || options.error == options.output) return {};
+  if (Status status = mirror("error", options.error); !status.ok()) return status.error().within("output");
+  return {};
 }
 
 Status Gateway::finish(const JobView& view) {
   const JobEntry& job = view.job;
   const JobFolder folder(node_.home, job.id);
-  mirror_output(view, true);
+  if (const Status status = mirror_output(view, true); !status.ok()) {
+    node_.log("job " + std::to_string(job.id) + ": " + status.error().message);
+  }
   if (job.order.kind == JobKind::training) {
     UFAB_TRY(make_folders(folder.result() + "/logs", 0700));
     const OrgId self = node_.chain->self();
@@ -98,8 +133,14 @@ Status Gateway::finish(const JobView& view) {
       UFAB_TRY(fetched);
     }
   }
+  // How an ordinary script ended, in words that the ledger has no field for (timeout, out of memory).
+  std::string outcome;
+  if (job.order.kind == JobKind::batch && job.usage && !job.attempts.back().members.empty()) {
+    const MemberProgress progress = ask_member(view, job.attempts.back().members.front());
+    outcome = json::serialize(json::object{{"result", progress.result}, {"reason", progress.reason}}) + "\n";
+  }
   UFAB_TRY(make_folders(folder.path(), 0700));
-  UFAB_TRY(write_file_atomic(folder.path() + "/finished", {}));
+  UFAB_TRY(write_file_atomic(folder.finished(), as_bytes(outcome)));
   node_.log("job " + std::to_string(job.id) + ": settled");
   return {};
 }

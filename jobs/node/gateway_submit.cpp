@@ -90,6 +90,8 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
     spec.idempotency_key = "auto-" + sha256(KeyPair::generate().public_key().view()).hex().substr(0, 24);
   }
 
+  const std::lock_guard lock(submit_mutex_);
+  if (const auto known = job_of_key()) return Answer{{{"job", *known}, {"known", true}}, {}};
   BrokerRequest request = broker_request(spec);
   TrainingPlan plan;
   if (spec.training) {

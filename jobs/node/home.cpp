@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <sstream>
 #include <thread>
 
@@ -100,32 +101,47 @@ Result<HomeConfig> Home::load_config() const {
   try {
     const toml::table table = toml::parse(*text, path);
     HomeConfig config;
-    const auto number = [&](const toml::node_view<const toml::node>& node, std::uint64_t otherwise) {
-      return static_cast<std::uint64_t>(
-          node.value<std::int64_t>().value_or(static_cast<std::int64_t>(otherwise)));
+    // A value that is there must be right: falling back to the default would offer what nobody meant to.
+    std::string wrong;
+    const auto number = [&](const toml::table* section, const char* key, std::uint64_t otherwise,
+                            std::uint64_t low, std::uint64_t high) -> std::uint64_t {
+      const toml::node* node = section == nullptr ? nullptr : section->get(key);
+      if (node == nullptr) return otherwise;
+      const auto value = node->value_exact<std::int64_t>();
+      if (value && *value >= 0 && static_cast<std::uint64_t>(*value) >= low &&
+          static_cast<std::uint64_t>(*value) <= high) {
+        return static_cast<std::uint64_t>(*value);
+      }
+      wrong = path + ": line " + std::to_string(node->source().begin.line) + ": " + key +
+              " is not a whole number from " + std::to_string(low) + " to " + std::to_string(high);
+      return otherwise;
     };
     config.organisation = table["organisation"].value_or(std::string());
     if (Status status = check_organisation_name(config.organisation); !status.ok())
       return status.error().within(path);
     config.listen_host = table["listen"]["host"].value_or(config.listen_host);
-    config.listen_port = static_cast<std::uint16_t>(number(table["listen"]["port"], 0));
+    config.listen_port = static_cast<std::uint16_t>(number(table["listen"].as_table(), "port", 0, 0, 65535));
     if (const auto ticket = table["follow"].value<std::string>()) {
       auto parsed = JoinTicket::parse(*ticket);
       if (!parsed) return parsed.error().within(path);
       config.follow = *parsed;
     }
     if (table.contains("provider")) {
+      constexpr std::uint64_t any_price = std::numeric_limits<std::int64_t>::max();
       ProviderConfig provider;
       const auto section = table["provider"];
-      provider.slots = static_cast<std::uint32_t>(number(section["slots"], provider.slots));
-      provider.memory_mib = number(section["memory_mib"], provider.memory_mib);
+      const toml::table* fields = section.as_table();
+      provider.slots =
+          static_cast<std::uint32_t>(number(fields, "slots", provider.slots, 1, provider_slots_max));
+      provider.memory_mib = number(fields, "memory_mib", provider.memory_mib, 0, provider_memory_mib_max);
       provider.price_micro_per_tflop =
-          number(section["price_micro_per_tflop"], provider.price_micro_per_tflop);
+          number(fields, "price_micro_per_tflop", provider.price_micro_per_tflop, 0, any_price);
       provider.price_micro_per_cpu_hour =
-          number(section["price_micro_per_cpu_hour"], provider.price_micro_per_cpu_hour);
+          number(fields, "price_micro_per_cpu_hour", provider.price_micro_per_cpu_hour, 0, any_price);
       provider.trainer = section["trainer"].value_or(std::string());
       config.provider = provider;
     }
+    if (!wrong.empty()) return Error{ErrorCode::invalid, wrong};
     return config;
   } catch (const toml::parse_error& error) {
     std::ostringstream line;

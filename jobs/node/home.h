@@ -5,7 +5,9 @@
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs
-//   blobs/        files by digest: scripts, definitions, corpora
+//   outbox/       submissions whose order is not on the ledger yet
+//   blobs/        corpora by digest
+//   speed.json    what `ufab provider bench` measured
 //   node.sock     the owner's socket; node.lock, node.log beside it
 #pragma once
 
@@ -18,7 +20,7 @@
 
 namespace ufab::jobs {
 
-// Where the validator of the chain is: printed by `ufab init --solo`, given to `ufab init --join`.
+// Where the validator of the chain is: printed by `ufab status`, given to `ufab init --join`.
 // Text form: "ufab1:HOST:PORT:KEY:GENESIS", key and genesis digest in hexadecimal.
 struct JoinTicket {
   std::string host;
@@ -28,6 +30,9 @@ struct JoinTicket {
   [[nodiscard]] std::string str() const;
   [[nodiscard]] static Result<JoinTicket> parse(std::string_view text);
 };
+
+inline constexpr std::uint32_t provider_slots_max = 65536;
+inline constexpr std::uint64_t provider_memory_mib_max = std::uint64_t{1} << 32;
 
 struct ProviderConfig {
   std::uint32_t slots = 1;  // processors offered

@@ -6,6 +6,8 @@
 //   jobs/N/attempt-A/gang.json  bridge.key  out/…      what the trainer reads and writes (fabric/train/)
 //   jobs/N/verify-A-W/…                                a verifier's re-execution
 //   jobs/N/result/…                                    the owner's: final checkpoint and outputs
+//   jobs/N/finished                                    the owner's: everything is home; of an ordinary script
+//                                                      {"result", "reason"} of its run
 //
 // A node hands out a file by its public name (below), never by a path: "spec", "script", "definition",
 // "corpus", "output", "error", "log:A", "windows:A", "contributions:A:W", "checkpoint:A:STEP". A checkpoint
@@ -30,6 +32,7 @@ class JobFolder {
   [[nodiscard]] std::string output() const { return path_ + "/output"; }
   [[nodiscard]] std::string error() const { return path_ + "/error"; }
   [[nodiscard]] std::string result() const { return path_ + "/result"; }
+  [[nodiscard]] std::string finished() const { return path_ + "/finished"; }
   [[nodiscard]] std::string attempt(std::uint32_t number) const {
     return path_ + "/attempt-" + std::to_string(number);
   }

@@ -15,7 +15,16 @@ struct SlurmState {
   const char* code;
 };
 
-SlurmState slurm_state(const JobEntry& job) {
+// What Gateway::finish noted of an ordinary script's end; empty elsewhere.
+json::object noted_outcome(const std::string& path) {
+  const auto text = read_text_file(path, 65536);
+  if (!text) return {};
+  json::error_code error;
+  const json::value value = json::parse(*text, error);
+  return error || !value.is_object() ? json::object{} : value.get_object();
+}
+
+SlurmState slurm_state(const JobEntry& job, const std::string& run_result) {
   switch (job.phase) {
     case JobPhase::ordered:
     case JobPhase::leasing: return {"PENDING", "PD"};
@@ -26,6 +35,8 @@ SlurmState slurm_state(const JobEntry& job) {
   }
   const JobResult result = job.settlement ? job.settlement->result : JobResult::failed;
   if (result == JobResult::cancelled) return {"CANCELLED", "CA"};
+  if (result == JobResult::failed && run_result == "timeout") return {"TIMEOUT", "TO"};
+  if (result == JobResult::failed && run_result == "out_of_memory") return {"OUT_OF_MEMORY", "OOM"};
   if (result == JobResult::failed) return {"FAILED", "F"};
   if (job.usage && (job.usage->receipt.exit_code != 0 || job.usage->receipt.signal != 0))
     return {"FAILED", "F"};
@@ -49,7 +60,13 @@ json::object windows_to_json(const JobEntry& job) {
 
 json::object job_to_json(const NodeContext& node, const Gateway& gateway, const JobView& view, bool whole) {
   const JobEntry& job = view.job;
-  const SlurmState state = slurm_state(job);
+  const std::string finished_path = JobFolder(node.home, job.id).finished();
+  const bool own = job.owner == node.chain->self();
+  const bool settled = job.phase == JobPhase::settled;
+  // Results come home to the owner only; for everybody else a job has ended when it is settled.
+  const bool finished = settled && (!own || file_exists(finished_path));
+  const json::object outcome = own && settled ? noted_outcome(finished_path) : json::object{};
+  const SlurmState state = slurm_state(job, json_line(outcome, "result", 64));
   json::object object{{"schema", "ufab.job/1"},
                       {"job", job.id},
                       {"name", job.order.name},
@@ -62,8 +79,9 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
                       {"steps", job.order.steps},
                       {"attempts", job.attempts.size()},
                       {"held", gateway.is_held(job.id)},
-                      {"finished", file_exists(JobFolder(node.home, job.id).path() + "/finished")}};
+                      {"finished", finished}};
   std::string reason = job.cancelled ? job.cancelled->reason : gateway.pending_reason(job.id);
+  if (reason.empty()) reason = json_line(outcome, "reason", 200);
   if (reason.empty() && job.attempts.size() > 1) reason = "requeued";
   object["reason"] = reason;
   json::array members;

@@ -138,7 +138,9 @@ Status save_job_spec(const std::string& path, const JobSpec& spec) {
 Result<JobSpec> load_job_spec(const std::string& path) {
   UFAB_ASSIGN(const std::string text, read_text_file(path, 4u << 20));
   json::error_code error;
-  const json::value value = json::parse(text, error);
+  json::parse_options options;
+  options.allow_invalid_utf8 = true;  // environment, arguments and paths are bytes
+  const json::value value = json::parse(text, error, {}, options);
   if (error) return Error{ErrorCode::corrupt, path + ": not JSON"};
   auto spec = job_spec_from_json(value);
   if (!spec) return spec.error().within(path);

@@ -43,11 +43,21 @@ Result<Answer> chain_next_sequence(const MethodContext& context, const Caller&, 
   return Answer{{{"sequence", context.node->chain->ledger().next_sequence(key)}}, {}};
 }
 
+// A settled job leaves the node's memory after a while; the ledger keeps it.
+Error no_job(const Chain& chain, std::uint64_t number) {
+  const JobId last = chain.read([](const State& state) { return state.job_last(); });
+  const std::string name = "no job " + std::to_string(number);
+  if (number == 0 || number > last) return {ErrorCode::not_found, name};
+  return {ErrorCode::not_found, name + " in memory any more; `ufab audit job " + std::to_string(number) +
+                                    "` reads it from the ledger, and its files stay in jobs/" +
+                                    std::to_string(number) + " of the home"};
+}
+
 // The parties of a job may see its files: owner, members, assigned verifiers, and the chain's validator.
 Result<JobView> job_for(const MethodContext& context, const Caller& caller, const Request& request) {
   UFAB_ASSIGN(const std::uint64_t number, json_number(request.params, "job"));
   auto view = view_job(*context.node->chain, number);
-  if (!view) return Error{ErrorCode::not_found, "no job " + std::to_string(number)};
+  if (!view) return no_job(*context.node->chain, number);
   if (!caller) return *std::move(view);
   const bool party = std::any_of(view->organisations.begin(), view->organisations.end(),
                                  [&](const auto& entry) { return entry.second.key == *caller; });
@@ -200,6 +210,17 @@ Result<Answer> account(const MethodContext& context, const Caller&, const Reques
   });
 }
 
+// A text that may be absent; one that is too long is refused, not dropped.
+Result<std::string> note(const json::object& params, const char* key) {
+  if (!params.contains(key)) return std::string();
+  auto text = json_text(params, key);
+  if (text.ok() && text->size() > text_size_max) {
+    return Error{ErrorCode::limit, std::string("the ") + key + " has " + std::to_string(text->size()) +
+                                       " bytes; at most " + std::to_string(text_size_max) + " are kept"};
+  }
+  return text;
+}
+
 // Records that the owner orders directly: the CLI names the kind and the fields, the node signs.
 Result<Answer> file_record(const MethodContext& context, const Caller&, const Request& request) {
   const json::object& params = request.params;
@@ -213,8 +234,8 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
       return entry == nullptr ? OrgId{0} : entry->id;
     });
     if (id == 0) return Error{ErrorCode::not_found, "no organisation '" + to + "' on this chain"};
-    body =
-        Transfer{id, amount, json_text(params, "memo", text_size_max).ok() ? *json_text(params, "memo") : ""};
+    UFAB_ASSIGN(std::string memo, note(params, "memo"));
+    body = Transfer{id, amount, std::move(memo)};
   } else if (kind == "stake" || kind == "unstake") {
     UFAB_ASSIGN(const std::uint64_t amount, json_number(params, "amount_micro"));
     if (kind == "stake") {
@@ -247,7 +268,7 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
     action.action = kind == "drain"    ? ProviderAction::drain
                     : kind == "resume" ? ProviderAction::resume
                                        : ProviderAction::leave;
-    action.reason = json_text(params, "reason", text_size_max).ok() ? *json_text(params, "reason") : "";
+    UFAB_ASSIGN(action.reason, note(params, "reason"));
     body = action;
   } else {
     return Error{ErrorCode::invalid, "no record kind '" + kind + "'"};
@@ -290,7 +311,14 @@ Result<Answer> answer_request(const MethodContext& context, const Caller& caller
     if (caller && entry.access == Access::owner) {
       return Error{ErrorCode::denied, "only the node's owner may ask " + request.method};
     }
-    return entry.method(context, caller, request);
+    // What the standard library and Boost throw ends one request, never the node: requests come from
+    // strangers.
+    try {
+      return entry.method(context, caller, request);
+    } catch (const std::exception& error) {
+      context.node->log("request " + request.method + ": " + error.what());
+      return Error{ErrorCode::invalid, request.method + " cannot be answered: " + error.what()};
+    }
   }
   return Error{ErrorCode::not_found, "this node does not know '" + request.method + "'"};
 }

@@ -1,10 +1,11 @@
 // What may be asked of a node, and by whom.
 //
 //   anyone with an acceptable key   chain.blocks, chain.submit, chain.next_sequence
-//   parties of the job              job.file, job.progress  (owner, members, verifiers, the chain's
-//   validator) the owner, on the local socket  node.status, node.stop, submit, jobs, job, job.cancel,
-//   job.hold, job.release,
-//                                   job.requeue, job.output, account, record, providers
+//   parties of the job              job.file, job.progress
+//   the owner, on the local socket  node.status, node.stop, submit, jobs, job, job.cancel, job.hold,
+//                                   job.release, job.requeue, job.output, account, record
+//
+// Parties are owner, members, verifiers, and the chain's validator.
 #pragma once
 
 #include <functional>

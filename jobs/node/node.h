@@ -14,8 +14,7 @@ struct NodeOptions {
   std::string program;  // path of ufabd itself
 };
 
-// Runs until TERM, INT or the owner's node.stop. Returns the exit status. Calls `ready` once both doors are
-// open.
+// Runs until TERM, INT or the owner's node.stop. An Error when it could not start.
 [[nodiscard]] Status run_node(const Home& home, const NodeOptions& options);
 
 }  // namespace ufab::jobs

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 
 #include "fabric/base/file.h"
@@ -47,6 +48,32 @@ Status make_executable(const std::string& path) {
 
 std::string run_name(JobId job, std::uint32_t attempt) {
   return "job-" + std::to_string(job) + "-" + std::to_string(attempt);
+}
+
+UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& status,
+                           std::uint64_t processors) {
+  UsageReceipt usage;
+  usage.job = job;
+  usage.attempt = attempt;
+  usage.wall_us =
+      status.end_us > status.start_us ? static_cast<std::uint64_t>(status.end_us - status.start_us) : 0;
+  usage.cpu_us = std::min(status.cpu_us, usage.wall_us * processors);
+  usage.memory_peak_bytes = status.max_rss_kib * 1024;
+  usage.exit_code = static_cast<std::uint32_t>(status.exit_code);
+  usage.signal = static_cast<std::uint32_t>(status.signal);
+  const bool stopped = status.result != RunResult::completed && status.result != RunResult::failed;
+  if (stopped && usage.exit_code == 0 && usage.signal == 0) usage.signal = SIGTERM;
+  return usage;
+}
+
+std::optional<std::uint64_t> paid_seconds(MicroUnc budget, std::uint64_t fee_ppm, MicroUnc price_per_cpu_hour,
+                                          std::uint64_t processors) {
+  if (price_per_cpu_hour == 0 || processors == 0) return std::nullopt;
+  const MicroUnc for_use = mul_div(budget, ppm_one, ppm_one + fee_ppm).value_or(budget);
+  const auto price = checked_mul(price_per_cpu_hour, processors);
+  if (!price) return 1;
+  const auto seconds = mul_div(for_use, 3600, *price);
+  return seconds ? *seconds + 1 : seconds;  // the part of a second that is left is not worth a dispute
 }
 
 void ProviderAgent::tick() {
@@ -236,13 +263,26 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   run.arguments = spec.arguments;
   run.folder = folder.path();
   if (own_job) run.folder = options.working_folder.empty() ? spec.submit_folder : options.working_folder;
-  run.input = own_job ? options.input : "/dev/null";
+  run.input = "/dev/null";
+  if (own_job) {
+    const std::string input = expand_file_name(options.input, name_values(spec, job.id));
+    run.input = (std::filesystem::path(run.folder) / input).string();
+  }
   run.output = folder.output();
-  run.error = options.error.empty() ? folder.output() : folder.error();
+  const bool one_file = options.error.empty() || options.error == options.output;
+  run.error = one_file ? folder.output() : folder.error();
   run.append_output = attempt.number > 1;  // what earlier attempts said stays
   run.environment = run_environment(node_, spec, job.id, attempt, own_job);
   run.slots = options.tasks * options.cpus_per_task;
   run.time_limit_s = options.time_limit_minutes ? std::uint64_t{*options.time_limit_minutes} * 60 : 0;
+  if (!training && !own_job) {
+    // The specification is its owner's word; what the ledger holds in escrow is all that will be paid.
+    const std::uint64_t fee_ppm =
+        node_.chain->read([](const State& state) { return state.params().fee_ppm; });
+    const Lease& lease = member_of(attempt, self)->lease;
+    const auto paid = paid_seconds(job.order.budget, fee_ppm, lease.price_per_cpu_hour, run.slots);
+    if (paid && (run.time_limit_s == 0 || run.time_limit_s > *paid)) run.time_limit_s = *paid;
+  }
   run.memory_limit_mib = options.memory_mib;
   if (options.signal) {
     run.warn_signal = options.signal->number;
@@ -325,16 +365,12 @@ Status ProviderAgent::file_usage(const JobView& view, const AttemptEntry& attemp
   const auto status = node_.batch->status(run_name(job.id, attempt.number));
   if (!status) return status.error().code == ErrorCode::not_found ? Status{} : Status(status.error());
   if (status->state != RunState::ended) return {};
-  UsageReceipt usage;
-  usage.job = job.id;
-  usage.attempt = attempt.number;
-  usage.cpu_us = status->cpu_us;
-  usage.wall_us =
-      status->end_us > status->start_us ? static_cast<std::uint64_t>(status->end_us - status->start_us) : 0;
-  usage.memory_peak_bytes = status->max_rss_kib * 1024;
-  usage.exit_code = static_cast<std::uint32_t>(status->exit_code);
-  usage.signal = static_cast<std::uint32_t>(status->signal);
-  const auto submitted = node_.chain->submit(usage);
+  // Nobody saw how it ended: no claim about it is filed until its owner has said that it failed; else the
+  // owner plans the next attempt.
+  if (status->result == RunResult::node_fail && !job.cancelled) return {};
+  const Lease& lease = member_of(attempt, node_.chain->self())->lease;
+  const auto submitted = node_.chain->submit(
+      usage_receipt(job.id, attempt.number, *status, std::uint64_t{lease.ranks} * lease.threads));
   return submitted.ok() ? Status{} : submitted.error().within("usage receipt");
 }
 

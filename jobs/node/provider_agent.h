@@ -10,6 +10,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "jobs/node/job_files.h"
@@ -41,5 +42,18 @@ class ProviderAgent {
 
 // Name of a run in the batch system.
 [[nodiscard]] std::string run_name(JobId job, std::uint32_t attempt);
+
+// What an ended run is charged, and how it ended. The local batch system does not pin processes, so a script
+// may have used more processors than it leased; the ledger takes no more than the lease can spend, and no
+// more is charged. A script that a limit stopped is no success even if it caught TERM and left with 0.
+[[nodiscard]] UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& status,
+                                         std::uint64_t processors);
+
+// For how long an escrow pays for an ordinary script on so many processors, fee included, rounded up; nullopt
+// when the provider asks nothing. A script of another organisation runs no longer, whatever limit it asks
+// for.
+[[nodiscard]] std::optional<std::uint64_t> paid_seconds(MicroUnc budget, std::uint64_t fee_ppm,
+                                                        MicroUnc price_per_cpu_hour,
+                                                        std::uint64_t processors);
 
 }  // namespace ufab::jobs

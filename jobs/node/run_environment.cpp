@@ -13,6 +13,11 @@ std::string short_host_name() {
   return full.substr(0, full.find('.'));
 }
 
+NameValues name_values(const JobSpec& spec, JobId job) {
+  const char* user = std::getenv("USER");
+  return {job, spec.name, user == nullptr ? "" : user, short_host_name()};
+}
+
 std::map<std::string, std::string> run_environment(const NodeContext& node, const JobSpec& spec, JobId job,
                                                    const AttemptEntry& attempt, bool own_job) {
   std::map<std::string, std::string> e;
@@ -35,6 +40,8 @@ std::map<std::string, std::string> run_environment(const NodeContext& node, cons
   e["SLURM_NTASKS"] = e["SLURM_NPROCS"] = std::to_string(options.tasks);
   e["SLURM_TASKS_PER_NODE"] = std::to_string(options.tasks);
   e["SLURM_CPUS_PER_TASK"] = std::to_string(options.cpus_per_task);
+  const std::string processors = std::to_string(options.tasks * options.cpus_per_task);
+  e["SLURM_CPUS_ON_NODE"] = e["SLURM_JOB_CPUS_PER_NODE"] = processors;
   e["SLURM_JOB_NUM_NODES"] = e["SLURM_NNODES"] = "1";
   e["SLURM_JOB_NODELIST"] = e["SLURM_NODELIST"] = host;
   e["SLURMD_NODENAME"] = host;

@@ -21,5 +21,7 @@ namespace ufab::jobs {
                                                                  JobId job, const AttemptEntry& attempt,
                                                                  bool own_job);
 [[nodiscard]] std::string short_host_name();
+// What %-patterns in the script's file names stand for.
+[[nodiscard]] NameValues name_values(const JobSpec& spec, JobId job);
 
 }  // namespace ufab::jobs

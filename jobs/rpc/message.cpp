@@ -36,6 +36,7 @@ Result<Decoded> decode(ByteView payload) {
   json::error_code error;
   json::parse_options options;
   options.max_depth = 16;
+  options.allow_invalid_utf8 = true;  // a submitter's environment and file names are bytes
   const json::value value = json::parse(as_text(text), error, {}, options);
   if (error || !value.is_object()) return Error{ErrorCode::invalid, "message holds no JSON object"};
   return Decoded{value.get_object(), Bytes(body.begin(), body.end())};
@@ -89,6 +90,16 @@ Result<std::string> json_text(const json::object& object, std::string_view key, 
     return Error{ErrorCode::limit, "field '" + std::string(key) + "' is too long"};
   }
   return std::string(value->get_string());
+}
+
+std::string json_line(const json::object& object, std::string_view key, std::size_t max_size) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr || !value->is_string()) return {};
+  std::string line(value->get_string().subview(0, max_size));
+  for (char& c : line) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return line;
 }
 
 Result<std::uint64_t> json_number(const json::object& object, std::string_view key) {

@@ -45,6 +45,11 @@ struct Answer {
 // Fields of a JSON object that must be there; the Error names the field.
 [[nodiscard]] Result<std::string> json_text(const boost::json::object& object, std::string_view key,
                                             std::size_t max_size = 65536);
+// A field as one line of printable ASCII, "" when it is absent: what another node says of itself goes to
+// terminals and into records, so control characters and whatever else is no plain text become '?', and it
+// ends at max_size.
+[[nodiscard]] std::string json_line(const boost::json::object& object, std::string_view key,
+                                    std::size_t max_size);
 [[nodiscard]] Result<std::uint64_t> json_number(const boost::json::object& object, std::string_view key);
 // A JSON number as people write it, six decimals, without an exponent (Boost.JSON prints 2.5 as 2.5E0).
 [[nodiscard]] std::string json_decimal(const boost::json::value& number);

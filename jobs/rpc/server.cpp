@@ -20,7 +20,10 @@ struct RpcServer::State {
   State(Credentials own, AllowPeer allowed, Handler answer)
       : credentials(std::move(own)), allow(std::move(allowed)), handler(std::move(answer)) {}
 
+  enum class Door { local, tls };
   struct Connection {
+    explicit Connection(Door which) : door(which) {}
+    Door door;
     std::thread thread;
     LinkPtr link;  // guarded by State::mutex until set
     std::atomic<bool> done{false};
@@ -49,11 +52,13 @@ struct RpcServer::State {
 
   // `open` makes the link in the connection's own thread, so that a slow handshake holds up nobody else.
   template <typename Open>
-  void start_connection(Open open) {
+  void start_connection(Door door, Open open) {
     const std::lock_guard lock(mutex);
     remove_finished();
-    if (stopping || connections.size() >= max_connections) return;
-    Connection& connection = connections.emplace_back();
+    const auto present = std::count_if(connections.begin(), connections.end(),
+                                       [&](const Connection& other) { return other.door == door; });
+    if (stopping || static_cast<std::size_t>(present) >= max_connections) return;
+    Connection& connection = connections.emplace_back(door);
     connection.thread = std::thread([this, &connection, open = std::move(open)]() mutable {
       Result<LinkPtr> link = open();
       if (link.ok()) {
@@ -115,9 +120,10 @@ void RpcServer::serve(LocalListener listener) {
     while (!state->stopping) {
       auto link = own.accept(deadline_in(accept_wait));
       if (link) {
-        state->start_connection([held = std::make_shared<LinkPtr>(*std::move(link))]() -> Result<LinkPtr> {
-          return std::move(*held);
-        });
+        state->start_connection(State::Door::local,
+                                [held = std::make_shared<LinkPtr>(*std::move(link))]() -> Result<LinkPtr> {
+                                  return std::move(*held);
+                                });
       } else if (link.error().code != ErrorCode::timeout) {
         std::this_thread::sleep_for(50ms);  // out of descriptors, or interrupted: never a busy loop
       }
@@ -131,9 +137,11 @@ void RpcServer::serve(Listener listener) {
     while (!state->stopping) {
       auto pending = own.accept(deadline_in(accept_wait));
       if (pending) {
-        state->start_connection([state, held = std::make_shared<PendingLink>(*std::move(pending))]() {
-          return std::move(*held).handshake(state->credentials, state->allow, deadline_in(handshake_wait));
-        });
+        state->start_connection(State::Door::tls,
+                                [state, held = std::make_shared<PendingLink>(*std::move(pending))]() {
+                                  return std::move(*held).handshake(state->credentials, state->allow,
+                                                                    deadline_in(handshake_wait));
+                                });
       } else if (pending.error().code != ErrorCode::timeout) {
         std::this_thread::sleep_for(50ms);
       }

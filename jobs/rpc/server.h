@@ -1,5 +1,7 @@
 // Answers requests on a Unix socket and on a TLS port. One thread accepts on each, one thread serves each
-// connection; at most max_connections are served at a time, further ones are closed at once.
+// connection; at most max_connections are served on each kind of door at a time, further ones are closed at
+// once. The doors do not count together: strangers that hold every TLS connection must not lock the owner
+// out.
 #pragma once
 
 #include <functional>

@@ -92,13 +92,13 @@ constexpr auto optional_argument = ArgumentKind::optional;
 // clang-format off
 const OptionEntry table[] = {
   // Honoured.
-  {"chdir", 'D', required, Scope::slurm, [](O& o, A a) { return set_text(o.working_folder, a); }, "DIR        run in this folder"},
+  {"chdir", 'D', required, Scope::slurm, [](O& o, A a) { return set_text(o.working_folder, a); }, "DIR        run in this folder (on another's provider: in the job's)"},
   {"comment", 0, required, Scope::slurm, [](O& o, A a) { return set_text(o.comment, a); }, "TEXT       kept with the job"},
   {"cpus-per-task", 'c', required, Scope::slurm, [](O& o, A a) { return set_count(o.cpus_per_task, a, 4096); }, "N          threads of each rank"},
   {"error", 'e', required, Scope::slurm, [](O& o, A a) { return set_text(o.error, a); }, "FILE       standard error (%j job, %x name)"},
   {"export", 0, required, Scope::slurm, [](O& o, A a) { o.export_names = split(a, ','); return Status{}; }, "ALL|NONE|LIST  environment of the job"},
   {"hold", 'H', none, Scope::slurm, [](O& o, A) { o.hold = true; return Status{}; }, "           submit held; ufab release starts it"},
-  {"input", 'i', required, Scope::slurm, [](O& o, A a) { return set_text(o.input, a); }, "FILE       standard input"},
+  {"input", 'i', required, Scope::slurm, [](O& o, A a) { return set_text(o.input, a); }, "FILE       standard input (on another's provider: none)"},
   {"job-name", 'J', required, Scope::slurm, [](O& o, A a) { return set_text(o.job_name, a); }, "NAME       the job's name"},
   {"mem", 0, required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.memory_mib, parse_memory_mib(a)); return {}; }, "N[KMGT]    memory limit on each provider"},
   {"mem-per-cpu", 0, required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.memory_per_cpu_mib, parse_memory_mib(a)); return {}; }, "N[KMGT]  memory limit by thread"},
@@ -108,7 +108,7 @@ const OptionEntry table[] = {
   {"output", 'o', required, Scope::slurm, [](O& o, A a) { return set_text(o.output, a); }, "FILE       standard output (default slurm-%j.out)"},
   {"requeue", 0, none, Scope::slurm, [](O& o, A) { o.requeue = true; return Status{}; }, "           a failed attempt is run again (default)"},
   {"signal", 0, required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.signal, parse_signal(a)); return {}; }, "[B:]SIG[@S]  signal before the time limit"},
-  {"time", 't', required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.time_limit_minutes, parse_time_limit(a)); return {}; }, "TIME       limit: M, M:S, H:M:S, D-H[:M[:S]] (default 60)"},
+  {"time", 't', required, Scope::slurm, [](O& o, A a) -> Status { UFAB_ASSIGN(o.time_limit_minutes, parse_time_limit(a)); return {}; }, "TIME       limit: M, M:S, H:M:S, D-H[:M[:S]] (default 60; UNLIMITED: while the escrow pays)"},
   // The fabric's own.
   {"budget", 0, required, Scope::fabric, [](O& o, A a) -> Status { UFAB_ASSIGN(o.budget_micro, parse_unc(a)); return {}; }, "UNC        at most this is put in escrow"},
   {"data", 0, required, Scope::fabric, [](O& o, A a) { return set_text(o.data, a); }, "FILE       corpus, in place of the definition's"},
@@ -125,7 +125,7 @@ const OptionEntry table[] = {
   {"parsable", 0, none, Scope::command_line, [](O& o, A) { o.parsable = true; return Status{}; }, "           print the job's number only"},
   {"quiet", 'Q', none, Scope::command_line, [](O& o, A) { o.quiet = true; return Status{}; }, "           say less"},
   {"test-only", 0, none, Scope::command_line, [](O& o, A) { o.test_only = true; return Status{}; }, "           price the job and print the offer; submit nothing"},
-  {"wait", 'W', none, Scope::command_line, [](O& o, A) { o.wait = true; return Status{}; }, "           return when the job has ended, with its exit status"},
+  {"wait", 'W', none, Scope::command_line, [](O& o, A) { o.wait = true; return Status{}; }, "           return when the job has ended: 0 when it completed, 1 otherwise"},
   {"wrap", 0, required, Scope::command_line, [](O& o, A a) { return set_text(o.wrap, a); }, "COMMAND    run this command in place of a script"},
   // Known to Slurm and not honoured by this version: doing something else in silence would be worse.
   {"array", 'a', required, Scope::slurm, nullptr, nullptr, true},

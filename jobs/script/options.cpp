@@ -125,20 +125,37 @@ struct Variable {
   const char* name;
   const char* option;
 };
-// sbatch(1), INPUT ENVIRONMENT VARIABLES, for the options that have an effect here.
+// sbatch(1), INPUT ENVIRONMENT VARIABLES, for the options that have an effect here or are refused.
 constexpr Variable variables[] = {
-    {"SBATCH_JOB_NAME", "job-name"}, {"SBATCH_TIMELIMIT", "time"},
-    {"SBATCH_MEM_PER_NODE", "mem"},  {"SBATCH_MEM_PER_CPU", "mem-per-cpu"},
-    {"SBATCH_SIGNAL", "signal"},     {"SBATCH_OPEN_MODE", "open-mode"},
-    {"SBATCH_EXPORT", "export"},     {"SBATCH_OUTPUT", "output"},
-    {"SBATCH_ERROR", "error"},       {"SBATCH_INPUT", "input"},
-    {"SBATCH_ACCOUNT", "account"},   {"SBATCH_PARTITION", "partition"},
-    {"SBATCH_QOS", "qos"},           {"SBATCH_CONSTRAINT", "constraint"},
-    {"UFAB_PROVIDERS", "providers"}, {"UFAB_BUDGET", "budget"},
-    {"UFAB_VERIFY", "verify"},       {"UFAB_SYNC", "sync"},
-    {"UFAB_MAX_PRICE", "max-price"}, {"UFAB_PREFER", "prefer"},
-    {"UFAB_SHARES", "shares"},       {"UFAB_TRAIN", "train"},
+    {"SBATCH_JOB_NAME", "job-name"},
+    {"SBATCH_TIMELIMIT", "time"},
+    {"SBATCH_MEM_PER_NODE", "mem"},
+    {"SBATCH_MEM_PER_CPU", "mem-per-cpu"},
+    {"SBATCH_SIGNAL", "signal"},
+    {"SBATCH_OPEN_MODE", "open-mode"},
+    {"SBATCH_EXPORT", "export"},
+    {"SBATCH_OUTPUT", "output"},
+    {"SBATCH_ERROR", "error"},
+    {"SBATCH_INPUT", "input"},
+    {"SBATCH_ACCOUNT", "account"},
+    {"SBATCH_PARTITION", "partition"},
+    {"SBATCH_QOS", "qos"},
+    {"SBATCH_CONSTRAINT", "constraint"},
+    {"UFAB_PROVIDERS", "providers"},
+    {"UFAB_BUDGET", "budget"},
+    {"UFAB_VERIFY", "verify"},
+    {"UFAB_SYNC", "sync"},
+    {"UFAB_MAX_PRICE", "max-price"},
+    {"UFAB_PREFER", "prefer"},
+    {"UFAB_SHARES", "shares"},
+    {"UFAB_TRAIN", "train"},
     {"UFAB_DATA", "data"},
+    {"SBATCH_ARRAY_INX", "array"},
+    {"SBATCH_GPUS", "gpus"},
+    {"SBATCH_GPUS_PER_NODE", "gpus-per-node"},
+    {"SBATCH_GRES", "gres"},
+    {"SBATCH_GPUS_PER_TASK", "gpus-per-task"},
+    {"SBATCH_CONTAINER", "container"},
 };
 
 }  // namespace
@@ -153,17 +170,21 @@ Status apply_directives(std::span<const Directive> directives, SubmitOptions& op
 }
 
 Status apply_environment(const std::map<std::string, std::string>& environment, SubmitOptions& options) {
+  // Inside a job UFAB_PROVIDERS and UFAB_DATA say what that job has, not what the next one wants.
+  const bool inside_a_job = environment.contains("UFAB_JOB_ID");
   for (const Variable& variable : variables) {
     const auto found = environment.find(variable.name);
     if (found == environment.end()) continue;
+    if (inside_a_job && std::string_view(variable.name).starts_with("UFAB_")) continue;
     UFAB_ASSIGN(const OptionEntry* entry, find_option(variable.option));
     if (Status status = apply({entry, found->second}, options); !status.ok()) {
       return status.error().within(std::string("variable ") + variable.name);
     }
   }
-  // These two are flags: set means yes.
+  // These are flags: set means yes.
   if (environment.contains("SBATCH_REQUEUE")) options.requeue = true;
   if (environment.contains("SBATCH_NO_REQUEUE")) options.requeue = false;
+  if (environment.contains("SBATCH_WAIT")) options.wait = true;
   return {};
 }
 

@@ -80,7 +80,7 @@ struct SubmitCommandLine {
 [[nodiscard]] Status apply_directives(std::span<const Directive> directives, SubmitOptions& options);
 
 // Applies SBATCH_* and UFAB_* variables (SBATCH_JOB_NAME, SBATCH_TIMELIMIT, …, UFAB_PROVIDERS, UFAB_BUDGET
-// …).
+// …); those of the fabric not inside a job, whose script finds its own job described by the same names.
 [[nodiscard]] Status apply_environment(const std::map<std::string, std::string>& environment,
                                        SubmitOptions& options);
 

@@ -114,7 +114,9 @@ Result<std::uint64_t> parse_memory_mib(std::string_view text) {
   }
   const auto number = to_number(digits);
   if (!number || *number > (std::uint64_t{1} << 40)) return malformed;
-  return kibi ? (*number + 1023) / 1024 : *number << shift;
+  const std::uint64_t mib = kibi ? (*number + 1023) / 1024 : *number << shift;
+  if (mib > max_memory_mib) return Error{ErrorCode::limit, "'" + std::string(text) + "' is more than 4 PiB"};
+  return mib;
 }
 
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t low, std::uint64_t high) {

@@ -16,6 +16,8 @@ namespace ufab::jobs {
 [[nodiscard]] Result<std::optional<std::uint32_t>> parse_time_limit(std::string_view text);
 
 // MiB; a whole number and K, M, G or T (either case); no letter: MiB. K rounds up.
+// At most 4 PiB, so that what is needed for every thread of a job can be multiplied out.
+inline constexpr std::uint64_t max_memory_mib = std::uint64_t{1} << 32;
 [[nodiscard]] Result<std::uint64_t> parse_memory_mib(std::string_view text);
 
 // A whole number within [low, high]; decimal digits only.

@@ -16,16 +16,38 @@ refuse() {
 # Command line.
 refuse 2 "no verb 'frobnicate'" ufab alpha frobnicate
 refuse 2 "this version has no \`ufab top\`" ufab alpha top
+refuse 2 "--home needs a folder" "$BIN/ufab" --home
+refuse 2 "--home needs a folder" "$BIN/ufab" status --home=
+"$BIN/ufab" status --home="$state/alpha" >/dev/null
+"$BIN/ufab" submit --home="$state/alpha" --test-only --wrap true >/dev/null
 refuse 2 "usage: ufab show JOB" ufab alpha show
 refuse 2 "'seven' is no job number" ufab alpha show seven
 refuse 1 "no job 99" ufab alpha show 99
+refuse 2 "unknown column 'Jobs'; there are JobID JobName" ufab alpha sacct --format Jobs
+refuse 2 "'x' is no job number" ufab alpha sacct -j 1,x
 refuse 2 "amount 'x'" ufab alpha account transfer alpha x
 refuse 1 "no organisation 'nobody'" ufab alpha account transfer nobody 1
+refuse 1 "the memo has 600 bytes" ufab chain account transfer alpha 1 --memo "$(printf 'x%.0s' $(seq 600))"
 refuse 1 "is no home yet" ufab nowhere status
 refuse 1 "is a home already" ufab alpha init --solo
 refuse 2 "not a join ticket" ufab fresh init --org fresh --join rubbish
 expect "a refused init leaves no home" [ ! -e "$state/fresh" ]
+refuse 2 "belong to --solo" ufab fresh init --org fresh --join rubbish --chain-name other
+refuse 2 "address by which other organisations reach" ufab fresh init --solo --org fresh --listen 0.0.0.0:4711
+refuse 2 "address by which other organisations reach" ufab fresh init --solo --org fresh --listen 0.0.0.0
 refuse 2 "is no organisation's name" ufab fresh init --org 'Bad Name' --solo
+key=$(cat "$state/alpha/org.key")
+mv "$state/alpha/config.toml" config.kept
+refuse 1 "restore config.toml" ufab alpha init --org alpha --solo
+expect "the key of a home that lost its configuration is kept" equal "$(cat "$state/alpha/org.key")" "$key"
+expect "and so is its chain" [ -d "$state/alpha/chain" ]
+mv config.kept "$state/alpha/config.toml"
+refuse 2 "'-1' is not a whole number" ufab alpha provider init --slots -1
+refuse 2 "'99999999999999999999' is not a whole number" ufab alpha provider init --memory 99999999999999999999
+refuse 2 "--slots: from 1" ufab alpha provider init --slots 0
+refuse 2 "--price-tflop: amount '-3'" ufab alpha provider init --price-tflop=-3
+ufab alpha provider init --price-cpu-hour 0.07 >provider
+expect "provider init changes only what it is told" contains "$(cat provider)" "2 processors, 2048 MiB, 0.002 UNC per TFLOP, 0.07 UNC"
 # Script.
 printf '#!/bin/sh\n#SBATCH --no-such=1\n' >bad.sh
 refuse 1 "bad.sh: line 2: unknown option --no-such" ufab alpha submit bad.sh
@@ -65,5 +87,9 @@ ufab alpha status >/dev/null
 # A node that is down.
 ufab alpha down >/dev/null
 refuse 3 "ufab up" ufab alpha queue
+refuse 3 "only it can end its batch runs" ufab alpha down --jobs
+(exec 9>held && flock 9 && ufab alpha up >/dev/null)
+expect "the node keeps nothing open that was its caller's" flock --nonblock held true
+ufab alpha down >/dev/null
 expect "nothing was ordered" contains "$(ufab chain status)" " 0 jobs"
 echo "bad input: every line as expected"

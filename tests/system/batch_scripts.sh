@@ -16,14 +16,41 @@ out=$(ufab alpha submit ok.sh world)
 expect "sbatch's line is printed" contains "$out" "Submitted batch job 1"
 ufab alpha wait -q 1
 expect "output lands where the script says" equal "$(cat nice-name-1.out)" "hello world from job 1, 1 task"
+expect "somebody else may wait for it too" timeout 20 "$BIN/ufab" --home "$state/beta" wait -q 1
 expect "measured use is on the ledger" [ "$(job_field alpha 1 cpu_us)" -gt 0 ]
 expect "the provider was paid" contains "$(ufab alpha show 1)" "settled: done"
 
+printf '#!/bin/sh\n#SBATCH -o same.out -e same.out\necho "$1"; echo error >&2\n' >same.sh
+echo "what was there before, and longer than the output" >same.out
+ufab alpha submit --wait --quiet same.sh first
+expect "an earlier file is overwritten" equal "$(cat same.out)" $'first\nerror'
+ufab alpha submit --wait --quiet --open-mode=append same.sh second
+expect "or appended to" equal "$(cat same.out)" $'first\nerror\nsecond\nerror'
+ufab alpha submit --wait --quiet -o /dev/null -e /dev/null same.sh third
+ufab alpha submit --wait --quiet -o nowhere/x -e nowhere/x same.sh fourth
+expect "an output that cannot be written is told" grep -q 'output: .*nowhere/x: No such file' "$state/alpha/node.log"
+
+mkdir -p folder
+echo "from a file" >folder/in-relative
+printf '#!/bin/sh\n#SBATCH -J relative -D folder -i in-%%x -o relative.out\npwd; cat\n' >relative.sh
+ufab alpha submit --wait --quiet relative.sh
+expect "relative names are the submission's" equal "$(cat folder/relative.out)" "$PWD/folder"$'\n'"from a file"
+
+printf '#!/bin/sh\n#SBATCH -o bytes.out\nprintf "%%s %%s" "$LATIN" "$1" | od -An -tx1\n' >bytes.sh
+LATIN=$'caf\xe9' ufab alpha submit --wait --quiet bytes.sh $'\xff'
+expect "variables and arguments are bytes" equal "$(cat bytes.out)" " 63 61 66 e9 20 ff"
+
+job=$(ufab alpha submit --parsable fail.sh)
 status=0; ufab alpha submit --wait --quiet fail.sh || status=$?
 expect "--wait gives the job's failure" equal "$status" 1
-expect "exit code is recorded" equal "$(job_field alpha 2 exit_code)" 7
-expect "outputs are apart" equal "$(cat fail-2.out)-$(cat fail-2.err)" "out-err"
-expect "sacct shows it" contains "$(ufab alpha sacct -j 2 -p)" "2|fail.sh|alpha|FAILED|7:0|"
+ufab alpha wait -q "$job" || true
+expect "exit code is recorded" equal "$(job_field alpha "$job" exit_code)" 7
+printf '#!/bin/bash\n#SBATCH --mem=32\nx=$(head -c 200000000 /dev/zero | tr "\\0" x); sleep 20\n' >hungry.sh
+ufab alpha submit --wait --quiet hungry.sh || true
+expect "a limit has its own state" contains "$(ufab alpha sacct -nP -o jobname,state)" "hungry.sh|OUT_OF_MEMORY"
+expect "outputs are apart" equal "$(cat "fail-$job.out")-$(cat "fail-$job.err")" "out-err"
+expect "sacct shows it" contains "$(ufab alpha sacct -j "$job" -p)" "$job|fail.sh|alpha|FAILED|7:0|"
+expect "as administrators ask it" equal "$(ufab alpha sacct -nP -j "1,$job" -o jobid,STATE)" $'1|COMPLETED\n'"$job|FAILED"
 
 job=$(ufab alpha submit --parsable slow.sh)
 is_running() { [ "$(job_field alpha "$job" run)" = running ]; }
@@ -33,23 +60,48 @@ status=0; ufab alpha wait -q "$job" || status=$?
 expect "a cancelled job is no success" equal "$status" 1
 expect "its state is Slurm's" equal "$(job_field alpha "$job" code)" CA
 
+printf '#!/bin/sh\nif [ "$SLURM_RESTART_COUNT" -eq 0 ]; then exec sleep 60; fi\n' >lost.sh
+kill_supervisor() { kill -9 "$(sed -nE 's/.*"shepherd_pid":([0-9]+).*/\1/p' "$state/alpha/batch/job-$1-1/status.json")"; }
+job=$(ufab alpha submit --parsable lost.sh)
+wait_until 15 is_running
+kill_supervisor "$job"
+ufab alpha wait -q "$job"
+expect "a run whose supervisor vanished is requeued" equal "$(job_field alpha "$job" attempts)" 2
+job=$(ufab alpha submit --parsable --no-requeue lost.sh)
+wait_until 15 is_running
+kill_supervisor "$job"
+status=0; ufab alpha wait -q "$job" || status=$?
+expect "or fails, and is no success" equal "$status-$(job_field alpha "$job" code)" "1-F"
+
 job=$(ufab alpha submit --parsable -H ok.sh)
 sleep 1.5
 expect "a held job waits" equal "$(job_field alpha "$job" phase)" ordered
 ufab alpha release "$job" >/dev/null
 ufab alpha wait -q "$job"
+expect "a job that has ended cannot be released" contains "$(ufab alpha release "$job" 2>&1 || true)" "has ended already"
 
 first=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
 again=$(ufab alpha submit --parsable --idempotency-key=once ok.sh)
 expect "one key submits once" equal "$first" "$again"
 ufab alpha wait -q "$first"
+for i in 1 2 3 4; do ufab alpha submit --parsable --idempotency-key=together ok.sh >"together.$i" & done
+wait
+expect "one key at the same moment submits once" equal "$(cat together.? | sort -u | wc -l)" 1
+ufab alpha wait -q "$(cat together.1)"
 
 status=0; ufab alpha submit --budget=0.000001 ok.sh 2>err || status=$?
 expect "a budget that is too small is refused" equal "$status" 1
 expect "with both figures" contains "$(cat err)" "raise --budget"
+ufab alpha submit --test-only -p debug --nodes=2 ok.sh 2>ignored >/dev/null
+expect "what has no effect is said" equal "$(cat ignored)" "ufab: accepted without effect: --nodes, --partition"
 status=0; ufab alpha submit --test-only ok.sh >offer || status=$?
 expect "--test-only prices and stops" equal "$status-$(grep -c Submitted offer || true)" "0-0"
 
 ufab alpha audit verify >/dev/null
 ufab beta audit verify >/dev/null
+for home in alpha chain; do ufab "$home" down >/dev/null; done # what follows is offline, and the index is complete
+expect "history shows the pledge" contains "$(ufab chain account history)" "stake:1"
+expect "the newest movement comes first" sort -c -rn <(ufab chain account history | awk 'NR > 1 {print $1}')
+expect "history shows the escrow of job 1" contains "$(ufab alpha account history --limit 1000)" "escrow:1"
+expect "and says the same as JSON" contains "$(ufab alpha account history --json)" '"schema":"ufab.history/1"'
 echo "batch scripts: all as expected"

@@ -6,8 +6,11 @@ source "$(dirname "$0")/lib.sh"
 start_federation alpha beta gamma
 training_files 60 20
 printf '[data]\ncorpus = "%s"\n' "$PWD/corpus.h5" >>tiny.toml
-ufab gamma provider init --slots 2 --memory 2048 --trainer "$DISHONEST" >/dev/null
-sleep 0.5
+readings() { grep -c "the provider section was read again" "$state/gamma/node.log" || true; }
+before=$(readings)
+ufab gamma provider init --trainer "$DISHONEST" >/dev/null
+is_read() { [ "$(readings)" -gt "$before" ]; }
+wait_until 10 is_read
 stake_of() { ufab chain account balance --all | awk -v o="$1" '$1 == o {print $4}'; }
 
 # cheat HOW "what the ledger says, a regular expression" SLASHED (yes, no, or maybe)

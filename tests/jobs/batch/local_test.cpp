@@ -104,6 +104,18 @@ TEST_F(LocalBatchTest, ExitCodeAndSignalAreRecorded) {
   EXPECT_EQ(killed.reason, "ended by SIGUSR1");
 }
 
+TEST_F(LocalBatchTest, AScriptStartsWithEverySignalAtItsDefault) {
+  ::signal(SIGPIPE, SIG_IGN);  // as a node does
+  ASSERT_TRUE(
+      batch_
+          ->start(request("signals",
+                          "trap 'echo hup' HUP; kill -HUP $$; yes | head -n 1; echo ${PIPESTATUS[0]}\n"))
+          .ok());
+  EXPECT_EQ(wait_for("signals").result, RunResult::completed);
+  ::signal(SIGPIPE, SIG_DFL);
+  EXPECT_EQ(output_of("signals"), "hup\ny\n" + std::to_string(128 + SIGPIPE) + "\n");
+}
+
 TEST_F(LocalBatchTest, TheTimeLimitIsTermThenKill) {
   RunRequest run = request(
       "long", "trap 'echo warned' USR1; trap 'echo term' TERM; for i in {1..200}; do sleep 0.05; done\n");
@@ -115,6 +127,7 @@ TEST_F(LocalBatchTest, TheTimeLimitIsTermThenKill) {
   const RunStatus status = wait_for("long");
   EXPECT_EQ(status.result, RunResult::timeout);
   EXPECT_EQ(status.signal, SIGKILL);
+  EXPECT_NE(output_of("long").find("warned\n"), std::string::npos);
   EXPECT_NE(output_of("long").find("term\n"), std::string::npos);
   EXPECT_GE(status.end_us - status.start_us, 2'900'000);
 }
@@ -147,6 +160,17 @@ TEST_F(LocalBatchTest, WhatAScriptLeavesRunningIsEndedAndItsTimeCounted) {
   EXPECT_GT(status.cpu_us, 50'000U);
 }
 
+TEST_F(LocalBatchTest, TheLimitOfAScriptThatHasEndedIsNoFailure) {
+  // The straggler ignores TERM, so the time limit passes while it is being ended.
+  RunRequest run = request("straggler", "(trap '' TERM; exec sleep 60) & sleep 0.2; exit 0\n");
+  run.time_limit_s = 1;
+  run.grace_s = 2;
+  ASSERT_TRUE(batch_->start(run).ok());
+  const RunStatus status = wait_for("straggler");
+  EXPECT_EQ(status.result, RunResult::completed);
+  EXPECT_EQ(status.reason, "");
+}
+
 TEST_F(LocalBatchTest, StartingANameTwiceRunsItOnce) {
   const RunRequest run = request("once", "echo ran\n");
   ASSERT_TRUE(batch_->start(run).ok());
@@ -177,7 +201,13 @@ TEST_F(LocalBatchTest, AnotherProcessAdoptsARunByItsName) {
   EXPECT_EQ(wait_for("kept").result, RunResult::completed);
 }
 
-TEST_F(LocalBatchTest, AVanishedSupervisorIsReported) {
+// Gone, or a zombie that nobody has collected yet.
+bool has_ended(pid_t process) {
+  const auto stat = read_text_file("/proc/" + std::to_string(process) + "/stat", 4096);
+  return !stat.ok() || stat->find(") Z ") != std::string::npos;
+}
+
+TEST_F(LocalBatchTest, AVanishedSupervisorIsReportedAndTakesItsScriptAlong) {
   ASSERT_TRUE(batch_->start(request("lost", "echo $$; sleep 60\n")).ok());
   wait_for_text(folder_ + "/lost.out", "\n");
   const auto file = load_status(folder_ + "/batch/lost").value();
@@ -185,7 +215,9 @@ TEST_F(LocalBatchTest, AVanishedSupervisorIsReported) {
   ASSERT_EQ(::kill(static_cast<pid_t>(file.shepherd.pid), SIGKILL), 0);
   const RunStatus status = wait_for("lost");
   EXPECT_EQ(status.result, RunResult::node_fail);
-  ::kill(-script, SIGKILL);  // its process group has no supervisor any more
+  for (int i = 0; i < 500 && !has_ended(script); ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_TRUE(has_ended(script));
+  ::kill(-script, SIGKILL);  // the rest of its process group has no supervisor any more
 }
 
 }  // namespace

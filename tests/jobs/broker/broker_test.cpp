@@ -36,6 +36,20 @@ TEST(Broker, SharesFollowMeasuredSpeed) {
   EXPECT_EQ(offer->members[2].micro_batches, 1U);
 }
 
+TEST(Broker, GivenSharesLimitTheGang) {
+  BrokerRequest request = training(1, 3);
+  request.shares = {3, 1};
+  const auto offer = make_offer(request, {provider("a", 100, 5), provider("b", 100, 5), provider("c", 1, 5)});
+  ASSERT_TRUE(offer.ok()) << offer.error().message;
+  ASSERT_EQ(offer->members.size(), 2U);
+  EXPECT_EQ(offer->members[0].micro_batches, 6U);
+  EXPECT_EQ(offer->members[1].micro_batches, 2U);
+  request.providers_min = 3;
+  const auto too_few = make_offer(request, {provider("a", 1, 5), provider("b", 1, 5), provider("c", 1, 5)});
+  ASSERT_FALSE(too_few.ok());
+  EXPECT_EQ(too_few.error().message, "2 shares for at least 3 providers");
+}
+
 TEST(Broker, TheCheapestAreChosenAndPreferenceComesFirst) {
   const std::vector<ProviderCapacity> all{provider("a", 100, 9), provider("b", 100, 1),
                                           provider("c", 100, 5)};

@@ -64,6 +64,21 @@ TEST_F(HomeTest, AMalformedConfigurationNamesFileAndLine) {
   EXPECT_TRUE(config.error().message.starts_with(home.file("config.toml") + ":")) << config.error().message;
 }
 
+TEST_F(HomeTest, ANumberOutOfItsRangeIsNamedWithItsLine) {
+  const Home home(folder_);
+  const auto message_of = [&](const std::string& section) -> std::string {
+    EXPECT_TRUE(
+        write_file_atomic(home.file("config.toml"), as_bytes("organisation = \"a\"\n" + section)).ok());
+    const auto config = home.load_config();
+    return config.ok() ? "accepted" : config.error().message.substr(home.file("config.toml").size());
+  };
+  EXPECT_EQ(message_of("[provider]\nslots = -1\n"), ": line 3: slots is not a whole number from 1 to 65536");
+  EXPECT_EQ(message_of("[provider]\nslots = \"8\"\n"),
+            ": line 3: slots is not a whole number from 1 to 65536");
+  EXPECT_EQ(message_of("[listen]\nport = 70000\n"), ": line 3: port is not a whole number from 0 to 65535");
+  EXPECT_EQ(message_of("[provider]\nslots = 8\n"), "accepted");
+}
+
 TEST(OrganisationName, OneFormIsAccepted) {
   for (const char* good : {"a", "alpha", "a1-b"}) EXPECT_TRUE(check_organisation_name(good).ok()) << good;
   for (const char* bad : {"", "Alpha", "1a", "-a", "a_b", "a b", "abcdefghijklmnopqrstuvwxyz0123456"}) {

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <vector>
 
 #include "jobs/rpc/client.h"
 #include "jobs/rpc/server.h"
@@ -22,6 +23,20 @@ TEST(Message, RequestsAnswersAndErrorsAreReadBackExactly) {
   const Error error = decode_error(encode_error({ErrorCode::conflict, "one line"}));
   EXPECT_EQ(error.code, ErrorCode::conflict);
   EXPECT_EQ(error.message, "one line");
+}
+
+TEST(Message, TextThatIsNotUtf8ArrivesByteForByte) {
+  const std::string bytes = "caf\xe9 \xff\x80";
+  const Request again = decode_request(encode_request({"submit", {{"value", bytes}}, {}})).value();
+  EXPECT_EQ(json_text(again.params, "value").value(), bytes);
+}
+
+TEST(Message, WhatAnotherNodeSaysIsOnePrintableLine) {
+  const boost::json::object fields{{"reason", "a\x1b[2Jb\nc\xc3\xa9"}, {"step", 7}};
+  EXPECT_EQ(json_line(fields, "reason", 100), "a?[2Jb?c??");
+  EXPECT_EQ(json_line(fields, "reason", 3), "a?[");
+  EXPECT_EQ(json_line(fields, "step", 100), "");
+  EXPECT_EQ(json_line(fields, "absent", 100), "");
 }
 
 TEST(Message, EveryTruncationIsRefused) {
@@ -84,6 +99,20 @@ TEST_F(RpcTest, AServerWithAnotherKeyIsNotSpokenTo) {
   const auto answer = pool.call(endpoint_, client_key_.public_key(), {"who", {}, {}}, 5s);
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.error().code, ErrorCode::denied);
+}
+
+TEST_F(RpcTest, StrangersThatHoldEveryConnectionDoNotLockTheOwnerOut) {
+  std::vector<LinkPtr> held;
+  const Credentials stranger = Credentials::create(client_key_).value();
+  while (held.size() < RpcServer::max_connections) {
+    auto link = connect_tls(endpoint_, stranger, allow_only(server_key_.public_key()), deadline_in(10s));
+    ASSERT_TRUE(link.ok()) << link.error().message;
+    held.push_back(*std::move(link));
+  }
+  EXPECT_FALSE(connect_tls(endpoint_, stranger, allow_only(server_key_.public_key()), deadline_in(10s)).ok());
+  auto local = RpcClient::connect_home(folder_ + "/sock");
+  ASSERT_TRUE(local.ok()) << local.error().message;
+  EXPECT_TRUE(local->call({"who", {}, {}}, 5s).ok());
 }
 
 TEST_F(RpcTest, APoolFindsARestartedServerAgain) {

@@ -80,6 +80,30 @@ TEST(Precedence, IsScriptThenEnvironmentThenCommandLine) {
   EXPECT_EQ(options.tasks, 2U);
 }
 
+TEST(Environment, AJobThatSubmitsAnotherDoesNotPassItsOwnPlanOn) {
+  std::map<std::string, std::string> environment{{"UFAB_PROVIDERS", "3"}, {"UFAB_TRAIN", "a.toml"}};
+  EXPECT_EQ(resolve("#!/bin/sh\n", environment).value().providers.max, 3U);
+  environment = {{"UFAB_PROVIDERS", "3"}, {"UFAB_DATA", "/elsewhere"}, {"UFAB_JOB_ID", "7"}};
+  const auto inside = resolve("#!/bin/sh\n", environment);
+  ASSERT_TRUE(inside.ok()) << inside.error().message;
+  EXPECT_EQ(inside->providers.max, 1U);
+  EXPECT_EQ(inside->data, "");
+}
+
+TEST(Environment, WhatIsRefusedInAScriptIsRefusedInAVariable) {
+  const auto refused = resolve("#!/bin/sh\n", {{"SBATCH_ARRAY_INX", "0-9"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message,
+            "variable SBATCH_ARRAY_INX: option --array is not supported by this version of ufab");
+  EXPECT_TRUE(resolve("#!/bin/sh\n", {{"SBATCH_WAIT", "1"}}).value().wait);
+}
+
+TEST(SlurmOptions, MemoryOfEveryThreadNeverWraps) {
+  const auto options = resolve("#!/bin/sh\n#SBATCH --mem-per-cpu=4096T -n 4096 -c 4096\n").value();
+  EXPECT_EQ(options.memory_limit_mib(), std::uint64_t{1} << 56);
+  EXPECT_NE(error_of("#!/bin/sh\n#SBATCH --mem-per-cpu=1099511627776T -n 4096 -c 4096\n"), "accepted");
+}
+
 TEST(CommandLine, TheScriptsOwnArgumentsAreNotOptions) {
   const std::vector<std::string> words{"-n4", "--test-only", "--mem", "2G", "train.sh", "--epochs", "3"};
   const auto split = split_command_line(words).value();

@@ -39,8 +39,9 @@ TEST(Memory, IsInMebibytesUnlessALetterSaysOtherwise) {
   EXPECT_EQ(parse_memory_mib("100M").value(), 100U);
   EXPECT_EQ(parse_memory_mib("2g").value(), 2048U);
   EXPECT_EQ(parse_memory_mib("1T").value(), 1048576U);
+  EXPECT_EQ(parse_memory_mib("4096T").value(), std::uint64_t{1} << 32);
   EXPECT_EQ(parse_memory_mib("1025K").value(), 2U);
-  for (const char* bad : {"", "G", "1.5G", "-1", "10X", "1GB", "99999999999999T"}) {
+  for (const char* bad : {"", "G", "1.5G", "-1", "10X", "1GB", "99999999999999T", "4097T"}) {
     EXPECT_FALSE(parse_memory_mib(bad).ok()) << bad;
   }
 }

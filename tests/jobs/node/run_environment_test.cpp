@@ -1,0 +1,47 @@
+#include "jobs/node/run_environment.h"
+
+#include <gtest/gtest.h>
+
+namespace ufab::jobs {
+namespace {
+
+class RunEnvironment : public testing::Test {
+ protected:
+  RunEnvironment() {
+    node_.config.organisation = "alpha";
+    node_.program_folder = "/opt/ufab/bin";
+    spec_.name = "train";
+    spec_.submit_folder = "/home/ada/work";
+    spec_.options.tasks = 2;
+    spec_.options.cpus_per_task = 3;
+    spec_.environment = {{"SECRET", "of the owner"}, {"PATH", "/usr/bin"}};
+    spec_.exported = {{"NAMED", "for everybody"}};
+    attempt_.number = 2;
+  }
+  NodeContext node_{Home("/homes/alpha"), {}, nullptr, nullptr, nullptr, {}, {}, {}};
+  JobSpec spec_;
+  AttemptEntry attempt_;
+};
+
+TEST_F(RunEnvironment, NamesTheJobAsSlurmDoes) {
+  const auto e = run_environment(node_, spec_, 7, attempt_, true);
+  EXPECT_EQ(e.at("SLURM_JOB_ID"), "7");
+  EXPECT_EQ(e.at("SLURM_NTASKS"), "2");
+  EXPECT_EQ(e.at("SLURM_CPUS_PER_TASK"), "3");
+  EXPECT_EQ(e.at("SLURM_CPUS_ON_NODE"), "6");
+  EXPECT_EQ(e.at("SLURM_JOB_CPUS_PER_NODE"), "6");
+  EXPECT_EQ(e.at("SLURM_RESTART_COUNT"), "1");
+  EXPECT_EQ(e.at("SLURM_SUBMIT_DIR"), "/home/ada/work");
+  EXPECT_EQ(e.at("PATH"), "/opt/ufab/bin:/usr/bin");
+}
+
+TEST_F(RunEnvironment, TheOwnersVariablesStayWithTheOwner) {
+  EXPECT_EQ(run_environment(node_, spec_, 7, attempt_, true).at("SECRET"), "of the owner");
+  const auto elsewhere = run_environment(node_, spec_, 7, attempt_, false);
+  EXPECT_FALSE(elsewhere.contains("SECRET"));
+  EXPECT_EQ(elsewhere.at("NAMED"), "for everybody");
+  EXPECT_EQ(elsewhere.at("SLURM_SUBMIT_DIR"), "/homes/alpha/jobs/7");
+}
+
+}  // namespace
+}  // namespace ufab::jobs
