@@ -62,14 +62,16 @@ Result<std::optional<RecordPlace>> IndexWriter::find_record(const RecordId& id) 
 }
 
 void IndexWriter::run() {
-  bool pending = false;  // something was written since the last commit
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point>
+      due;  // of the next commit; set while something is written but not committed
   std::unique_lock guard(mutex_);
   for (;;) {
     const auto ready = [&] { return stopping_ || !queue_.empty(); };
-    if (!pending) {
+    if (!due) {
       changed_.wait(guard, ready);
     } else {
-      changed_.wait_for(guard, batch_time, ready);
+      changed_.wait_until(guard, *due, ready);
     }
     if (failed_ || (queue_.empty() && stopping_)) break;
     IndexedBlock item;
@@ -82,11 +84,11 @@ void IndexWriter::run() {
     Status status;
     if (item.block != nullptr) {
       status = add_to_index(*index_, item);
-      pending = true;
+      if (!due) due = Clock::now() + batch_time;
     }
-    if (status.ok() && (item.block == nullptr || index_->rows_waiting() >= batch_rows)) {
+    if (status.ok() && due && (Clock::now() >= *due || index_->rows_waiting() >= batch_rows)) {
       status = index_->flush();
-      pending = false;
+      due.reset();
     }
     guard.lock();
     writing_ = false;

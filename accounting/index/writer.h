@@ -1,6 +1,7 @@
 // Writes the index on a thread of its own, so that submitting does not wait for SQLite: the log is the truth,
 // and what a crash takes from the index comes back from it. Thread-safe. At most queue_max blocks wait; add()
-// blocks beyond that. Commits every batch_rows rows, and batch_time after the last block at the latest.
+// blocks beyond that. Commits every batch_rows rows, and batch_time after the first row that waits at the
+// latest.
 #pragma once
 
 #include <condition_variable>

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "accounting/audit/audit.h"
@@ -52,6 +54,22 @@ TEST(Ledger, ASubmittedRecordIsThereAfterReopening) {
   });
   EXPECT_EQ((*ledger)->next_sequence(key_of(2).public_key()), 2U);
   EXPECT_EQ((*ledger)->head().height, 1U);
+}
+
+TEST(Ledger, OthersSeeTheIndexGrowWhileBlocksKeepComing) {
+  const Folder folder;
+  const auto ledger = found(folder.path("l"));
+  ASSERT_TRUE(ledger->sign_and_submit(key_of(2), Organisation{"alpha", ""}).ok());
+  // Never a pause as long as that after which the index is committed anyway.
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  std::optional<std::uint64_t> seen;
+  while ((!seen || *seen == 0) && std::chrono::steady_clock::now() < give_up) {
+    ASSERT_TRUE(ledger->sign_and_submit(key_of(1), Transfer{2, 1, ""}).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    seen = Index::peek_height(folder.path("l") + "/index.sqlite");
+  }
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_GT(*seen, 0U);
 }
 
 TEST(Ledger, SubmittingARecordTwiceGivesTheFirstOutcome) {
