@@ -63,15 +63,15 @@ Result<std::optional<RecordPlace>> IndexWriter::find_record(const RecordId& id) 
 
 void IndexWriter::run() {
   using Clock = std::chrono::steady_clock;
-  std::optional<Clock::time_point>
-      due;  // of the next commit; set while something is written but not committed
+  bool pending = false;     // something is written and not committed
+  Clock::time_point due{};  // when it is to be committed
   std::unique_lock guard(mutex_);
   for (;;) {
     const auto ready = [&] { return stopping_ || !queue_.empty(); };
-    if (!due) {
+    if (!pending) {
       changed_.wait(guard, ready);
     } else {
-      changed_.wait_until(guard, *due, ready);
+      changed_.wait_until(guard, due, ready);
     }
     if (failed_ || (queue_.empty() && stopping_)) break;
     IndexedBlock item;
@@ -84,11 +84,12 @@ void IndexWriter::run() {
     Status status;
     if (item.block != nullptr) {
       status = add_to_index(*index_, item);
-      if (!due) due = Clock::now() + batch_time;
+      if (!pending) due = Clock::now() + batch_time;
+      pending = true;
     }
-    if (status.ok() && due && (Clock::now() >= *due || index_->rows_waiting() >= batch_rows)) {
+    if (status.ok() && pending && (Clock::now() >= due || index_->rows_waiting() >= batch_rows)) {
       status = index_->flush();
-      due.reset();
+      pending = false;
     }
     guard.lock();
     writing_ = false;
