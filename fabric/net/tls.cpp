@@ -12,6 +12,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <random>
 
 #include "fabric/net/socket.h"
 
@@ -363,6 +365,20 @@ Result<Listener> Listener::bind(const Endpoint& endpoint) {
     return Error{taken ? ErrorCode::conflict : ErrorCode::unavailable,
                  "cannot listen on " + endpoint.str() + ": " + error.code().message()};
   }
+}
+
+Result<Listener> Listener::bind_for_later(const std::string& host) {
+  constexpr unsigned lowest = 10'000;
+  constexpr int tries = 64;
+  unsigned ephemeral = 32'768;  // the first port of outgoing connections, by default
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> ephemeral;
+  std::random_device random;
+  for (int i = 0; i < tries && ephemeral > lowest + 1000; ++i) {
+    const unsigned port = std::uniform_int_distribution<unsigned>(lowest, ephemeral - 1)(random);
+    auto listener = bind({host, static_cast<std::uint16_t>(port)});
+    if (listener.ok() || listener.error().code != ErrorCode::conflict) return listener;
+  }
+  return bind({host, 0});
 }
 
 Endpoint Listener::endpoint() const {

@@ -63,6 +63,9 @@ class Listener {
  public:
   // Port 0 takes a free one: see endpoint(). ErrorCode::conflict when the port is taken.
   [[nodiscard]] static Result<Listener> bind(const Endpoint& endpoint);
+  // On a free port that this or another process is to listen on later, after this listener is gone: one from
+  // which the system takes no port of an outgoing connection, so that chance does not take it meanwhile.
+  [[nodiscard]] static Result<Listener> bind_for_later(const std::string& host);
   Listener(Listener&&) noexcept;
   Listener& operator=(Listener&&) noexcept;
   ~Listener();

@@ -35,7 +35,7 @@ bool all_leased(const AttemptEntry& attempt) {
 }
 
 Result<std::uint16_t> free_port(const std::string& host) {
-  UFAB_ASSIGN(const Listener listener, Listener::bind({host, 0}));
+  UFAB_ASSIGN(const Listener listener, Listener::bind_for_later(host));
   return listener.endpoint().port;
 }
 

@@ -116,7 +116,7 @@ struct BridgePair {
     for (std::uint32_t i = 0; i < 2; ++i) {
       const KeyPair key = KeyPair::generate();
       require(key.save(fmt::format("{}/{}", folder, i)).ok(), "cannot save a key");
-      holders.push_back(*Listener::bind({"127.0.0.1", 0}));
+      holders.push_back(*Listener::bind_for_later("127.0.0.1"));
       gang.members.push_back(
           {fmt::format("m{}", i), key.public_key(), "127.0.0.1", holders.back().endpoint().port, i, 1});
     }

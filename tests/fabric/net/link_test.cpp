@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "fabric/net/local.h"
@@ -234,6 +235,16 @@ TEST(ListenerTest, ATakenPortIsAConflictAndADeadPortUnavailable) {
   first = Error{};
   const auto credentials = *Credentials::create(KeyPair::generate());
   EXPECT_EQ(connect_tls(endpoint, credentials, allow_all(), soon()).error().code, ErrorCode::unavailable);
+}
+
+TEST(ListenerTest, APortForLaterIsNoneOfOutgoingConnections) {
+  unsigned lowest = 0;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> lowest;
+  if (lowest < 12'000) return;  // there is hardly any other port
+  const auto listener = Listener::bind_for_later("127.0.0.1");
+  ASSERT_TRUE(listener.ok()) << listener.error().message;
+  EXPECT_LT(listener->endpoint().port, lowest);
+  EXPECT_EQ(Listener::bind_for_later("203.0.113.1").error().code, ErrorCode::unavailable);
 }
 
 TEST(ListenerTest, AcceptTimesOutAndInterruptEndsIt) {

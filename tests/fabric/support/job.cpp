@@ -71,7 +71,7 @@ std::vector<std::string> TestJob::write_gang(const std::string& prefix,
   std::uint32_t first = 0;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     keys.push_back(KeyPair::generate());
-    holders.push_back(*Listener::bind({"127.0.0.1", 0}));
+    holders.push_back(*Listener::bind_for_later("127.0.0.1"));
     gang.members.push_back({prefix + std::to_string(i), keys.back().public_key(), "127.0.0.1",
                             holders.back().endpoint().port, first, shares[i]});
     first += shares[i];
