@@ -14,7 +14,11 @@
 
 namespace ufab::kernels {
 
-enum class BackendKind { automatic, reference, avx2, avx512 };
+// How the operands of a linear layer's products are represented: as they are, or as integers of 12 or 8 bits
+// (kernels/integer.h). Part of a job's definition: every backend gives the same bits for the same format.
+enum class MatmulFormat { f32, int12, int8 };
+
+enum class BackendKind { automatic, reference, avx2, avx512, avx512vnni };
 
 // kernels/gradient.h
 struct QuantizeResult {
@@ -48,14 +52,16 @@ class Backend {
   // ---- matmul: in [rows][in_width], weight [out_width][in_width], out [rows][out_width] ----
   // out = in * weight^T + bias; bias [out_width] may be null.
   virtual void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
-                              int in_width, int out_width) = 0;
+                              int in_width, int out_width, MatmulFormat format = MatmulFormat::f32) = 0;
   // din [rows][in_width] = dout * weight.
   virtual void matmul_backward_input(float* din, const float* dout, const float* weight, int rows,
-                                     int in_width, int out_width) = 0;
+                                     int in_width, int out_width,
+                                     MatmulFormat format = MatmulFormat::f32) = 0;
   // dweight [out_width][in_width] = dout^T * in; with `accumulate` the chains go on from dweight's values.
   // Rows of dout are dout_stride >= out_width apart: dout may be some columns of a wider matrix.
   virtual void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows,
-                                      int in_width, int out_width, int dout_stride, bool accumulate) = 0;
+                                      int in_width, int out_width, int dout_stride, bool accumulate,
+                                      MatmulFormat format = MatmulFormat::f32) = 0;
   // dbias [width] = column sums of dout [rows][width].
   virtual void bias_backward(float* dbias, const float* dout, int rows, int width) = 0;
 
@@ -108,9 +114,13 @@ class Backend {
                      const AdamWScalars& scalars) = 0;
 };
 
+// "f32", "int12", "int8", and its exact inverse.
+[[nodiscard]] const char* format_name(MatmulFormat format);
+[[nodiscard]] std::optional<MatmulFormat> format_from_name(std::string_view name);
+
 // True when this processor (and operating system) can run the kind; automatic and reference always can.
 [[nodiscard]] bool backend_available(BackendKind kind);
-// "automatic", "reference", "avx2", "avx512".
+// "automatic", "reference", "avx2", "avx512", "avx512vnni".
 [[nodiscard]] const char* backend_name(BackendKind kind);
 // Exact inverse of backend_name; nullopt for any other text.
 [[nodiscard]] std::optional<BackendKind> backend_from_name(std::string_view name);

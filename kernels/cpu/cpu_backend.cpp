@@ -15,80 +15,86 @@ namespace {
 // Below this many scalar operations waking a thread costs more than it gains.
 constexpr double kWorthAThread = 60e3;
 
-// A worker's buffer for packed operands; grows to the largest need and stays.
+// A buffer for packed operands; grows to the largest need and stays.
+template <class T>
 class Scratch {
  public:
-  float* at_least(std::size_t floats) {
-    if (floats > capacity_) {
-      memory_.reset(static_cast<float*>(::operator new (floats * sizeof(float), std::align_val_t{64})));
-      capacity_ = floats;
+  T* at_least(std::size_t count) {
+    if (count > capacity_) {
+      memory_.reset(static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{64})));
+      capacity_ = count;
     }
     return memory_.get();
   }
 
  private:
   struct Free {
-    void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
+    void operator()(T* p) const { ::operator delete (p, std::align_val_t{64}); }
   };
-  std::unique_ptr<float, Free> memory_;
+  std::unique_ptr<T, Free> memory_;
   std::size_t capacity_ = 0;
 };
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(BackendKind kind, const KernelTable& table, int threads)
-      : kind_(kind), table_(table), pool_(threads), scratch_(static_cast<std::size_t>(threads)) {}
+  CpuBackend(BackendKind kind, const KernelTable& table, const IntegerKernels& integer, int threads)
+      : kind_(kind),
+        table_(table),
+        integer_(integer),
+        pool_(threads),
+        scratch_(static_cast<std::size_t>(threads)),
+        worker_packed_(static_cast<std::size_t>(threads)) {}
 
   BackendKind kind() const override { return kind_; }
   int threads() const override { return pool_.threads(); }
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
-                      int in_width, int out_width) override {
-    matmul({.c = out,
-            .c_row = out_width,
-            .a = in,
-            .a_row = in_width,
-            .a_depth = 1,
-            .b = weight,
-            .b_depth = 1,
-            .b_column = in_width,
-            .bias = bias,
-            .rows = rows,
-            .columns = out_width,
-            .depth = in_width,
-            .accumulate = false});
+                      int in_width, int out_width, MatmulFormat format) override {
+    matmul(format, {.c = out,
+                    .c_row = out_width,
+                    .a = in,
+                    .a_row = in_width,
+                    .a_depth = 1,
+                    .b = weight,
+                    .b_depth = 1,
+                    .b_column = in_width,
+                    .bias = bias,
+                    .rows = rows,
+                    .columns = out_width,
+                    .depth = in_width,
+                    .accumulate = false});
   }
   void matmul_backward_input(float* din, const float* dout, const float* weight, int rows, int in_width,
-                             int out_width) override {
-    matmul({.c = din,
-            .c_row = in_width,
-            .a = dout,
-            .a_row = out_width,
-            .a_depth = 1,
-            .b = weight,
-            .b_depth = in_width,
-            .b_column = 1,
-            .bias = nullptr,
-            .rows = rows,
-            .columns = in_width,
-            .depth = out_width,
-            .accumulate = false});
+                             int out_width, MatmulFormat format) override {
+    matmul(format, {.c = din,
+                    .c_row = in_width,
+                    .a = dout,
+                    .a_row = out_width,
+                    .a_depth = 1,
+                    .b = weight,
+                    .b_depth = in_width,
+                    .b_column = 1,
+                    .bias = nullptr,
+                    .rows = rows,
+                    .columns = in_width,
+                    .depth = out_width,
+                    .accumulate = false});
   }
   void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
-                              int out_width, int dout_stride, bool accumulate) override {
-    matmul({.c = dweight,
-            .c_row = in_width,
-            .a = dout,
-            .a_row = 1,
-            .a_depth = dout_stride,
-            .b = in,
-            .b_depth = in_width,
-            .b_column = 1,
-            .bias = nullptr,
-            .rows = out_width,
-            .columns = in_width,
-            .depth = rows,
-            .accumulate = accumulate});
+                              int out_width, int dout_stride, bool accumulate, MatmulFormat format) override {
+    matmul(format, {.c = dweight,
+                    .c_row = in_width,
+                    .a = dout,
+                    .a_row = 1,
+                    .a_depth = dout_stride,
+                    .b = in,
+                    .b_depth = in_width,
+                    .b_column = 1,
+                    .bias = nullptr,
+                    .rows = out_width,
+                    .columns = in_width,
+                    .depth = rows,
+                    .accumulate = accumulate});
   }
   void bias_backward(float* dbias, const float* dout, int rows, int width) override {
     split(width, 64, static_cast<double>(rows), [&](int from, int count, int) {
@@ -270,7 +276,70 @@ class CpuBackend final : public Backend {
                });
   }
 
-  void matmul(const MatmulRange& whole) {
+  void matmul(MatmulFormat format, const MatmulRange& whole) {
+    if (format == MatmulFormat::f32) return matmul_f32(whole);
+    matmul_integer(whole, format == MatmulFormat::int8 ? 8 : 12);
+  }
+
+  // The contraction goes in chunks that keep what is packed small: the chains over blocks go on through c.
+  void matmul_integer(const MatmulRange& whole, int bits) {
+    constexpr int kDepthChunk = 8 * kIntegerBlock;
+    MatmulRange part = whole;
+    for (int k = 0; k < whole.depth; k += kDepthChunk) {
+      part.depth = std::min(whole.depth - k, kDepthChunk);
+      multiply_chunk(part, bits);
+      part.a += kDepthChunk * whole.a_depth;
+      part.b += kDepthChunk * whole.b_depth;
+      part.bias = nullptr;
+      part.accumulate = true;
+    }
+  }
+
+  // The operand with fewer rows is packed whole, for all workers; of the other one each worker packs some
+  // panels into its own cache and multiplies them at once.
+  void multiply_chunk(const MatmulRange& chunk, int bits) {
+    const IntegerOperand a{chunk.a, chunk.a_row, chunk.a_depth, chunk.rows},
+        b{chunk.b, chunk.b_column, chunk.b_depth, chunk.columns};
+    const std::size_t words = integer_.panel_words(chunk.depth, bits);
+    const bool a_whole = a.rows <= b.rows;
+    const IntegerOperand &whole = a_whole ? a : b, &other = a_whole ? b : a;
+    const int whole_panels = (whole.rows + 15) / 16, other_panels = (other.rows + 15) / 16;
+    std::int32_t* const packed = packed_.at_least(static_cast<std::size_t>(whole_panels) * words);
+    const double operations = 8.0 * whole_panels * other_panels * chunk.depth;
+    const int pieces = pieces_for(operations);
+    const auto split_panels = [&](int panels, int most, const auto& body) {
+      const int wanted = (panels + 4 * pieces - 1) / (4 * pieces);
+      const int each = std::clamp((wanted + 2) / 3 * 3, 3, most);  // tiles are up to three panels wide
+      run_ranges(panels, each, pieces == 1 ? 1 : (panels + each - 1) / each, body);
+    };
+    split_panels(whole_panels, whole_panels + 2, [&](int from, int count, int) {
+      integer_.pack(packed + static_cast<std::size_t>(from) * words, whole, chunk.depth, bits, !a_whole, from,
+                    count);
+    });
+    split_panels(other_panels, kWorkerPanels, [&](int from, int count, int worker) {
+      for (int first = from; first < from + count; first += kWorkerPanels) {
+        const int panels = std::min(kWorkerPanels, from + count - first);
+        std::int32_t* const own =
+            worker_packed_[static_cast<std::size_t>(worker)].at_least(kWorkerPanels * words);
+        integer_.pack(own, other, chunk.depth, bits, a_whole, first, panels);
+        const int at = 16 * first, rows = std::min(16 * panels, other.rows - at);
+        integer_.multiply({.c = chunk.c + (a_whole ? at : at * chunk.c_row),
+                           .c_row = chunk.c_row,
+                           .a = a_whole ? packed : own,
+                           .b = a_whole ? own : packed,
+                           .panel = static_cast<std::ptrdiff_t>(words),
+                           .bias = chunk.bias == nullptr || !a_whole ? chunk.bias : chunk.bias + at,
+                           .rows = a_whole ? chunk.rows : rows,
+                           .columns = a_whole ? rows : chunk.columns,
+                           .depth = chunk.depth,
+                           .bits = bits,
+                           .accumulate = chunk.accumulate});
+      }
+    });
+  }
+  static constexpr int kWorkerPanels = 12;  // what a worker packs stays in its L2 cache
+
+  void matmul_f32(const MatmulRange& whole) {
     const double operations = static_cast<double>(whole.rows) * whole.columns * whole.depth / 16;
     const int pieces = pieces_for(operations);
     const auto run_part = [&](const MatmulRange& part, int worker) {
@@ -303,14 +372,18 @@ class CpuBackend final : public Backend {
 
   BackendKind kind_;
   const KernelTable& table_;
+  const IntegerKernels& integer_;
   ThreadPool pool_;
-  std::vector<Scratch> scratch_;  // one a worker
+  std::vector<Scratch<float>> scratch_;               // one a worker
+  Scratch<std::int32_t> packed_;                      // of the operand that the workers share
+  std::vector<Scratch<std::int32_t>> worker_packed_;  // one a worker
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(BackendKind kind, const KernelTable& table, int threads) {
-  return std::make_unique<CpuBackend>(kind, table, threads);
+std::unique_ptr<Backend> make_cpu_backend(BackendKind kind, const KernelTable& table,
+                                          const IntegerKernels& integer, int threads) {
+  return std::make_unique<CpuBackend>(kind, table, integer, threads);
 }
 
 }  // namespace ufab::kernels

@@ -10,6 +10,6 @@
 namespace ufab::kernels {
 
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(BackendKind kind, const KernelTable& table,
-                                                        int threads);
+                                                        const IntegerKernels& integer, int threads);
 
 }  // namespace ufab::kernels

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/integer.h"
 
 namespace ufab::kernels {
 
@@ -25,6 +26,26 @@ struct MatmulRange {
   bool accumulate;  // start from c
 };
 
+// c(i, j) as kernels/integer.h says, of operands packed into panels of 16 rows, `panel` words each; rows and
+// columns from the first panels on.
+struct IntegerRange {
+  float* c;  // row-major
+  std::ptrdiff_t c_row;
+  const std::int32_t *a, *b;
+  std::ptrdiff_t panel;
+  const float* bias;  // null: none
+  int rows, columns, depth, bits;
+  bool accumulate;  // start from c
+};
+
+struct IntegerKernels {
+  std::size_t (*panel_words)(int depth, int bits);
+  // Panels [first, first + count) of the operand, to `out`, which is where the first of them goes.
+  void (*pack)(std::int32_t* out, const IntegerOperand& operand, int depth, int bits, bool is_b, int first,
+               int count);
+  void (*multiply)(const IntegerRange& range);
+};
+
 struct AttentionShape {
   int seq, heads, head_width;
 };
@@ -33,6 +54,7 @@ struct KernelTable {
   int tile_rows, tile_columns;  // of the matmul's register tile: cuts at multiples waste nothing
   std::size_t matmul_scratch;   // floats
   void (*matmul)(const MatmulRange& range, float* scratch);
+  IntegerKernels integer;
   void (*column_sums)(float* sums, const float* in, int rows, int stride, int columns);
 
   void (*layernorm_forward)(float* out, float* mean, float* rstd, const float* in, const float* gamma,
@@ -66,5 +88,6 @@ struct KernelTable {
 
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
+const IntegerKernels& avx512vnni_integer_kernels();
 
 }  // namespace ufab::kernels

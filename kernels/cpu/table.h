@@ -8,6 +8,7 @@ static constexpr KernelTable kTable{
     .tile_columns = kPanel,
     .matmul_scratch = kMatmulScratch,
     .matmul = matmul,
+    .integer = {.panel_words = integer_panel_words, .pack = integer_pack, .multiply = integer_multiply},
     .column_sums = column_sums,
     .layernorm_forward = layernorm_forward,
     .layernorm_backward_input = layernorm_backward_input,

@@ -8,6 +8,7 @@ UFAB_INLINE __m256i first_lanes(int n) {
 }
 struct I16 {
   __m256i a, b;
+  UFAB_INLINE static I16 broadcast(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
   UFAB_INLINE static I16 load(const std::int32_t* p) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8))};
@@ -203,6 +204,33 @@ UFAB_INLINE double tree_sum(D8 x) {
 
 UFAB_INLINE I16 operator+(I16 x, I16 y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+UFAB_INLINE I16 operator&(I16 x, I16 y) {
+  return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)};
+}
+UFAB_INLINE I16 operator|(I16 x, I16 y) {
+  return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+UFAB_INLINE I16 operator^(I16 x, I16 y) {
+  return {_mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b)};
+}
+UFAB_INLINE I16 minimum(I16 x, I16 y) {
+  return {_mm256_min_epi32(x.a, y.a), _mm256_min_epi32(x.b, y.b)};
+}
+UFAB_INLINE I16 maximum(I16 x, I16 y) {
+  return {_mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b)};
+}
+UFAB_INLINE I16 shift_left(I16 x, int bits) {
+  const __m128i count = _mm_cvtsi32_si128(bits);
+  return {_mm256_sll_epi32(x.a, count), _mm256_sll_epi32(x.b, count)};
+}
+UFAB_INLINE I16 float_bits(F16 x) {
+  return {_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)};
+}
+// sum + the products of a lane's two 16-bit integers.
+UFAB_INLINE I16 add_pair_products(I16 sum, I16 x, I16 y) {
+  return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(x.a, y.a)),
+          _mm256_add_epi32(sum.b, _mm256_madd_epi16(x.b, y.b))};
 }
 // Nearest integer, ties to even, of |x| < 2^31.
 UFAB_INLINE I16 round_to_integer(F16 x) {

@@ -1,17 +1,24 @@
 // The lanes of kernels/cpu/vector.h in AVX-512 (F, BW, DQ, VL). Included by that file only.
 #pragma once
 
-namespace ufab::kernels::avx512 {
+namespace ufab::kernels::UFAB_KERNELS_ISA {
 
+// Integers of a type of their own: of __m512i, which is eight 64-bit ones to GCC 12, it keeps accumulators in
+// memory.
+using Lanes = std::int32_t __attribute__((vector_size(64), may_alias));
 struct I16 {
-  __m512i v;
+  Lanes v;
+  I16() = default;
+  UFAB_INLINE I16(__m512i lanes) : v(reinterpret_cast<Lanes>(lanes)) {}
+  UFAB_INLINE __m512i m() const { return reinterpret_cast<__m512i>(v); }
+  UFAB_INLINE static I16 broadcast(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
   UFAB_INLINE static I16 load(const std::int32_t* p) { return {_mm512_loadu_si512(p)}; }
   UFAB_INLINE static I16 load_n(const std::int32_t* p, int n) {
     return {_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1U << n) - 1U), p)};
   }
-  UFAB_INLINE void store(std::int32_t* p) const { _mm512_storeu_si512(p, v); }
+  UFAB_INLINE void store(std::int32_t* p) const { _mm512_storeu_si512(p, m()); }
   UFAB_INLINE void store_n(std::int32_t* p, int n) const {
-    _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1U << n) - 1U), v);
+    _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1U << n) - 1U), m());
   }
 };
 struct F16 {
@@ -70,16 +77,16 @@ UFAB_INLINE F16 select_first(int n, F16 a, F16 b) {
   return {_mm512_mask_blend_ps(F16::first(n), b.v, a.v)};
 }
 UFAB_INLINE I16 operator-(I16 a, I16 b) {
-  return {_mm512_sub_epi32(a.v, b.v)};
+  return {_mm512_sub_epi32(a.m(), b.m())};
 }
 UFAB_INLINE I16 exponent_bits(F16 t) {
   return {_mm512_sub_epi32(_mm512_castps_si512(t.v), _mm512_set1_epi32(0x4B400000))};
 }
 UFAB_INLINE I16 halve(I16 n) {
-  return {_mm512_srai_epi32(n.v, 1)};
+  return {_mm512_srai_epi32(n.m(), 1)};
 }
 UFAB_INLINE F16 pow2(I16 n) {
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n.v, _mm512_set1_epi32(127)), 23))};
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n.m(), _mm512_set1_epi32(127)), 23))};
 }
 UFAB_INLINE F16 log_split(F16 x, F16& exponent) {
   const __m512i bits = _mm512_castps_si512(x.v);
@@ -146,26 +153,61 @@ UFAB_INLINE double tree_sum(D8 a) {
 }
 
 UFAB_INLINE I16 operator+(I16 a, I16 b) {
-  return {_mm512_add_epi32(a.v, b.v)};
+  return {_mm512_add_epi32(a.m(), b.m())};
 }
+UFAB_INLINE I16 operator&(I16 a, I16 b) {
+  return {_mm512_and_si512(a.m(), b.m())};
+}
+UFAB_INLINE I16 operator|(I16 a, I16 b) {
+  return {_mm512_or_si512(a.m(), b.m())};
+}
+UFAB_INLINE I16 operator^(I16 a, I16 b) {
+  return {_mm512_xor_si512(a.m(), b.m())};
+}
+UFAB_INLINE I16 minimum(I16 a, I16 b) {
+  return {_mm512_min_epi32(a.m(), b.m())};
+}
+UFAB_INLINE I16 maximum(I16 a, I16 b) {
+  return {_mm512_max_epi32(a.m(), b.m())};
+}
+UFAB_INLINE I16 shift_left(I16 a, int bits) {
+  return {_mm512_sll_epi32(a.m(), _mm_cvtsi32_si128(bits))};
+}
+UFAB_INLINE I16 float_bits(F16 a) {
+  return {_mm512_castps_si512(a.v)};
+}
+// sum + the products of a lane's two 16-bit integers.
+UFAB_INLINE I16 add_pair_products(I16 sum, I16 a, I16 b) {
+#if defined(__AVX512VNNI__)
+  return {_mm512_dpwssd_epi32(sum.m(), a.m(), b.m())};
+#else
+  return {_mm512_add_epi32(sum.m(), _mm512_madd_epi16(a.m(), b.m()))};
+#endif
+}
+#if defined(__AVX512VNNI__)
+// sum + the products of a lane's four bytes, those of a unsigned.
+UFAB_INLINE I16 add_byte_products(I16 sum, I16 a, I16 b) {
+  return {_mm512_dpbusd_epi32(sum.m(), a.m(), b.m())};
+}
+#endif
 // Nearest integer, ties to even, of |a| < 2^31.
 UFAB_INLINE I16 round_to_integer(F16 a) {
   return {_mm512_cvt_roundps_epi32(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 UFAB_INLINE F16 to_float(I16 a) {
-  return {_mm512_cvt_roundepi32_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  return {_mm512_cvt_roundepi32_ps(a.m(), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 UFAB_INLINE D8 low_double(I16 a) {
-  return {_mm512_cvtepi32_pd(_mm512_castsi512_si256(a.v))};
+  return {_mm512_cvtepi32_pd(_mm512_castsi512_si256(a.m()))};
 }
 UFAB_INLINE D8 high_double(I16 a) {
-  return {_mm512_cvtepi32_pd(_mm512_extracti32x8_epi32(a.v, 1))};
+  return {_mm512_cvtepi32_pd(_mm512_extracti32x8_epi32(a.m(), 1))};
 }
 UFAB_INLINE L8 low_long(I16 a) {
-  return {_mm512_cvtepi32_epi64(_mm512_castsi512_si256(a.v))};
+  return {_mm512_cvtepi32_epi64(_mm512_castsi512_si256(a.m()))};
 }
 UFAB_INLINE L8 high_long(I16 a) {
-  return {_mm512_cvtepi32_epi64(_mm512_extracti32x8_epi32(a.v, 1))};
+  return {_mm512_cvtepi32_epi64(_mm512_extracti32x8_epi32(a.m(), 1))};
 }
 
 UFAB_INLINE L8 operator+(L8 a, L8 b) {
@@ -185,4 +227,4 @@ UFAB_INLINE L8 shift_right(L8 a) {
   return {_mm512_srli_epi64(a.v, kBits)};
 }
 
-}  // namespace ufab::kernels::avx512
+}  // namespace ufab::kernels::UFAB_KERNELS_ISA

@@ -8,6 +8,7 @@
 #include "kernels/gradient.h"
 #include "kernels/math.h"
 #include "kernels/reference/attention.h"
+#include "kernels/reference/integer_matmul.h"
 #include "kernels/reference/lanes.h"
 #include "kernels/semantics.h"
 
@@ -17,6 +18,10 @@ namespace {
 using reference::LaneMaximum;
 using reference::LaneSum;
 
+int bits_of(MatmulFormat format) {
+  return format == MatmulFormat::int8 ? 8 : 12;
+}
+
 class ReferenceBackend final : public Backend {
  public:
   explicit ReferenceBackend(int threads) : threads_(threads) {}
@@ -24,7 +29,12 @@ class ReferenceBackend final : public Backend {
   int threads() const override { return threads_; }
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
-                      int in_width, int out_width) override {
+                      int in_width, int out_width, MatmulFormat format) override {
+    if (format != MatmulFormat::f32) {
+      return reference::integer_matmul(out, out_width, {in, in_width, 1, rows},
+                                       {weight, in_width, 1, out_width}, in_width, bits_of(format), bias,
+                                       false);
+    }
     for (int m = 0; m < rows; ++m) {
       for (int n = 0; n < out_width; ++n) {
         float sum = bias == nullptr ? 0.0F : bias[n];
@@ -35,7 +45,12 @@ class ReferenceBackend final : public Backend {
     }
   }
   void matmul_backward_input(float* din, const float* dout, const float* weight, int rows, int in_width,
-                             int out_width) override {
+                             int out_width, MatmulFormat format) override {
+    if (format != MatmulFormat::f32) {
+      return reference::integer_matmul(din, in_width, {dout, out_width, 1, rows},
+                                       {weight, 1, in_width, in_width}, out_width, bits_of(format), nullptr,
+                                       false);
+    }
     for (int m = 0; m < rows; ++m) {
       float* dx = din + at(m, in_width);
       std::fill_n(dx, in_width, 0.0F);
@@ -46,7 +61,12 @@ class ReferenceBackend final : public Backend {
     }
   }
   void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
-                              int out_width, int dout_stride, bool accumulate) override {
+                              int out_width, int dout_stride, bool accumulate, MatmulFormat format) override {
+    if (format != MatmulFormat::f32) {
+      return reference::integer_matmul(dweight, in_width, {dout, 1, dout_stride, out_width},
+                                       {in, 1, in_width, in_width}, rows, bits_of(format), nullptr,
+                                       accumulate);
+    }
     for (int n = 0; n < out_width; ++n) {
       float* dw = dweight + at(n, in_width);
       if (!accumulate) std::fill_n(dw, in_width, 0.0F);

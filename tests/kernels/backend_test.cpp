@@ -37,11 +37,12 @@ struct MatmulShape {
   int rows, in_width, out_width;
 };
 // One, primes, tile sizes and their neighbours, depth beyond a block, and sizes that several threads share.
-constexpr MatmulShape kMatmulShapes[] = {
-    {1, 1, 1},    {1, 17, 31},   {2, 3, 5},     {7, 16, 15},  {8, 48, 48},    {9, 49, 47},    {13, 385, 33},
-    {5, 800, 64}, {64, 64, 192}, {3, 130, 257}, {23, 7, 211}, {97, 130, 201}, {50, 128, 384}, {130, 33, 449}};
+constexpr MatmulShape kMatmulShapes[] = {{1, 1, 1},      {1, 17, 31},    {2, 3, 5},      {7, 16, 15},
+                                         {8, 48, 48},    {9, 49, 47},    {13, 385, 33},  {5, 800, 64},
+                                         {64, 64, 192},  {3, 130, 257},  {23, 7, 211},   {97, 130, 201},
+                                         {50, 128, 384}, {130, 33, 449}, {140, 520, 600}};
 
-void check_matmul(bool difficult) {
+void check_matmul(bool difficult, MatmulFormat format) {
   for (const auto& [rows, in_width, out_width] : kMatmulShapes) {
     Random random(volume({rows, in_width, out_width}));
     std::vector<float> in = random.floats(volume({rows, in_width})),
@@ -54,40 +55,44 @@ void check_matmul(bool difficult) {
     }
     const std::string shape =
         std::to_string(rows) + "x" + std::to_string(in_width) + "x" + std::to_string(out_width);
-    expect_same_bits("matmul " + shape, [&, rows = rows, in_width = in_width,
-                                         out_width = out_width](Backend& backend) {
-      std::vector<float> all(dout.size()), part(dout.size());
-      backend.matmul_forward(all.data(), in.data(), weight.data(), bias.data(), rows, in_width, out_width);
-      backend.matmul_forward(part.data(), in.data(), weight.data(), nullptr, rows, in_width, out_width);
-      append(all, part);
-      part.resize(in.size());
-      backend.matmul_backward_input(part.data(), dout.data(), weight.data(), rows, in_width, out_width);
-      append(all, part);
-      part = start;
-      backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width, out_width,
-                                     out_width, true);
-      append(all, part);
-      backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width, out_width,
-                                     out_width, false);
-      append(all, part);
-      // Some columns of a wider dout.
-      const int columns = (out_width + 1) / 2, skipped = out_width - columns;
-      backend.matmul_backward_weight(part.data(), in.data(), dout.data() + skipped, rows, in_width, columns,
-                                     out_width, false);
-      append(all, part);
-      part.resize(bias.size());
-      backend.bias_backward(part.data(), dout.data(), rows, out_width);
-      append(all, part);
-      return all;
-    });
+    expect_same_bits(format_name(format) + (" matmul " + shape),
+                     [&, rows = rows, in_width = in_width, out_width = out_width](Backend& backend) {
+                       std::vector<float> all(dout.size()), part(dout.size());
+                       backend.matmul_forward(all.data(), in.data(), weight.data(), bias.data(), rows,
+                                              in_width, out_width, format);
+                       backend.matmul_forward(part.data(), in.data(), weight.data(), nullptr, rows, in_width,
+                                              out_width, format);
+                       append(all, part);
+                       part.resize(in.size());
+                       backend.matmul_backward_input(part.data(), dout.data(), weight.data(), rows, in_width,
+                                                     out_width, format);
+                       append(all, part);
+                       part = start;
+                       backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width,
+                                                      out_width, out_width, true, format);
+                       append(all, part);
+                       backend.matmul_backward_weight(part.data(), in.data(), dout.data(), rows, in_width,
+                                                      out_width, out_width, false, format);
+                       append(all, part);
+                       // Some columns of a wider dout.
+                       const int columns = (out_width + 1) / 2, skipped = out_width - columns;
+                       backend.matmul_backward_weight(part.data(), in.data(), dout.data() + skipped, rows,
+                                                      in_width, columns, out_width, false, format);
+                       append(all, part);
+                       part.resize(bias.size());
+                       backend.bias_backward(part.data(), dout.data(), rows, out_width);
+                       append(all, part);
+                       return all;
+                     });
     if (testing::Test::HasFatalFailure()) return;
   }
 }
+constexpr MatmulFormat kFormats[] = {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8};
 TEST(Backend, MatmulsAreBitIdentical) {
-  check_matmul(false);
+  for (const MatmulFormat format : kFormats) check_matmul(false, format);
 }
 TEST(Backend, MatmulsAreBitIdenticalOnDifficultValues) {
-  check_matmul(true);
+  for (const MatmulFormat format : kFormats) check_matmul(true, format);
 }
 
 void check_rows(bool difficult) {
@@ -237,9 +242,15 @@ TEST(Backend, AdamWAndTheNormAreBitIdentical) {
   }
 }
 
+TEST(Backend, FormatNamesAreInverseAndUnknownNamesAreRefused) {
+  for (const MatmulFormat format : kFormats) EXPECT_EQ(format_from_name(format_name(format)), format);
+  EXPECT_EQ(format_from_name("int4"), std::nullopt);
+  EXPECT_EQ(format_from_name(""), std::nullopt);
+}
+
 TEST(Backend, NamesAreInverseAndUnknownNamesAreRefused) {
-  for (const BackendKind kind :
-       {BackendKind::automatic, BackendKind::reference, BackendKind::avx2, BackendKind::avx512}) {
+  for (const BackendKind kind : {BackendKind::automatic, BackendKind::reference, BackendKind::avx2,
+                                 BackendKind::avx512, BackendKind::avx512vnni}) {
     EXPECT_EQ(backend_from_name(backend_name(kind)), kind);
   }
   EXPECT_EQ(backend_from_name("cuda"), std::nullopt);

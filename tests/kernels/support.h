@@ -88,7 +88,7 @@ inline std::string variant_name(const Variant& variant) {
 // The optimised backends that this processor runs, each on 1, 2 and 3 threads.
 inline std::vector<Variant> optimised_variants() {
   std::vector<Variant> variants;
-  for (const BackendKind kind : {BackendKind::avx2, BackendKind::avx512}) {
+  for (const BackendKind kind : {BackendKind::avx2, BackendKind::avx512, BackendKind::avx512vnni}) {
     for (int threads = 1; backend_available(kind) && threads <= 3; ++threads)
       variants.push_back({kind, threads});
   }

@@ -1,4 +1,6 @@
-// Exact matmul, forward and both gradients, against OpenBLAS sgemm at the shapes of GPT-2 124M.
+// Exact matmul, forward and both gradients, against OpenBLAS sgemm at the shapes of GPT-2 124M: in float32,
+// and in the integer formats (kernels/integer.h), whose time includes the quantisation of both operands;
+// their GFLOP/s are those of the product asked for.
 //
 // Both run in this process, in turns; a figure is the ratio of median times. OpenBLAS is loaded at run time
 // with its best core type for a processor with AVX-512 (OPENBLAS_CORETYPE is read while it loads); without
@@ -18,6 +20,7 @@ namespace {
 
 using kernels::Backend;
 using kernels::BackendKind;
+using kernels::MatmulFormat;
 
 // The part of CBLAS that is used here.
 struct OpenBlas {
@@ -56,9 +59,21 @@ double time_after_pause(const std::function<void()>& body) {
 struct Shape {
   int rows, in_width, out_width;
 };
+struct FormatAim {
+  MatmulFormat format;
+  double aim;
+};
+constexpr FormatAim kFormats[] = {
+    {MatmulFormat::f32, 0.95}, {MatmulFormat::int12, 1.4}, {MatmulFormat::int8, 2.2}};
 
-void measure(Backend& backend, const OpenBlas& blas, int threads, const Shape& shape, double* ratio_sum,
-             int* ratios) {
+struct Mean {
+  double sum = 0;
+  int count = 0;
+};
+
+void measure(Backend& backend, const OpenBlas& blas, int threads, const Shape& shape, const FormatAim& wanted,
+             Mean& mean) {
+  const MatmulFormat format = wanted.format;
   const auto [m, k, n] = shape;
   const auto size = [](int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(b); };
   const std::vector<float> in = random_floats(size(m, k)), weight = random_floats(size(n, k)),
@@ -69,18 +84,22 @@ void measure(Backend& backend, const OpenBlas& blas, int threads, const Shape& s
     std::function<void()> ours, peer;
   };
   const Pass passes[] = {
-      {"forward", [&] { backend.matmul_forward(out.data(), in.data(), weight.data(), nullptr, m, k, n); },
+      {"forward",
+       [&] { backend.matmul_forward(out.data(), in.data(), weight.data(), nullptr, m, k, n, format); },
        [&] {
          blas.sgemm(kRowMajor, kNoTranspose, kTranspose, m, n, k, 1, in.data(), k, weight.data(), k, 0,
                     out.data(), n);
        }},
-      {"dinput", [&] { backend.matmul_backward_input(din.data(), dout.data(), weight.data(), m, k, n); },
+      {"dinput",
+       [&] { backend.matmul_backward_input(din.data(), dout.data(), weight.data(), m, k, n, format); },
        [&] {
          blas.sgemm(kRowMajor, kNoTranspose, kNoTranspose, m, k, n, 1, dout.data(), n, weight.data(), k, 0,
                     din.data(), k);
        }},
       {"dweight",
-       [&] { backend.matmul_backward_weight(dweight.data(), in.data(), dout.data(), m, k, n, n, false); },
+       [&] {
+         backend.matmul_backward_weight(dweight.data(), in.data(), dout.data(), m, k, n, n, false, format);
+       },
        [&] {
          blas.sgemm(kRowMajor, kTranspose, kNoTranspose, n, k, m, 1, dout.data(), n, in.data(), k, 0,
                     dweight.data(), k);
@@ -96,18 +115,19 @@ void measure(Backend& backend, const OpenBlas& blas, int threads, const Shape& s
       if (blas.sgemm != nullptr) peer.push_back(time_after_pause(pass.peer));
     }
     Figure figure{.group = "kernels",
-                  .name = std::string("matmul ") + pass.name + " " + std::to_string(m) + "x" +
-                          std::to_string(k) + "x" + std::to_string(n) + " threads=" + std::to_string(threads),
+                  .name = std::string("matmul ") + kernels::format_name(format) + " " + pass.name + " " +
+                          std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n) +
+                          " threads=" + std::to_string(threads),
                   .unit = "GFLOP/s",
                   .ours = gflop / median(ours),
                   .peer = -1,
                   .ratio = 0,
-                  .aim = 0.95};
+                  .aim = wanted.aim};
     if (!peer.empty()) {
       figure.peer = gflop / median(peer);
       figure.ratio = figure.ours / figure.peer;
-      *ratio_sum += figure.ratio;
-      ++*ratios;
+      mean.sum += figure.ratio;
+      ++mean.count;
     }
     print(figure);
   }
@@ -119,23 +139,24 @@ int run() {
   for (const int threads : {1, 2}) {
     const auto backend = kernels::make_backend(BackendKind::automatic, threads);
     if (blas.set_num_threads != nullptr) blas.set_num_threads(threads);
-    double ratio_sum = 0;
-    int ratios = 0;
-    for (const int rows : {256, 1024}) {
-      for (const auto& [in_width, out_width] :
-           {std::pair{768, 2304}, {768, 768}, {768, 3072}, {3072, 768}, {768, 50257}}) {
-        measure(*backend, blas, threads, {rows, in_width, out_width}, &ratio_sum, &ratios);
+    for (const FormatAim& wanted : kFormats) {
+      Mean mean;
+      for (const int rows : {256, 1024}) {
+        for (const auto& [in_width, out_width] :
+             {std::pair{768, 2304}, {768, 768}, {768, 3072}, {3072, 768}, {768, 50257}}) {
+          measure(*backend, blas, threads, {rows, in_width, out_width}, wanted, mean);
+        }
       }
-    }
-    if (ratios > 0) {
-      const double mean = ratio_sum / ratios;
+      if (mean.count == 0) continue;
+      const double ratio = mean.sum / mean.count;
       print({.group = "kernels",
-             .name = "matmul mean ratio threads=" + std::to_string(threads),
+             .name = std::string("matmul ") + kernels::format_name(wanted.format) +
+                     " mean ratio threads=" + std::to_string(threads),
              .unit = "ratio",
-             .ours = mean,
+             .ours = ratio,
              .peer = 1,
-             .ratio = mean,
-             .aim = 0.95});
+             .ratio = ratio,
+             .aim = wanted.aim});
     }
   }
   return 0;

@@ -1,0 +1,14 @@
+// The integer matrix products compiled for AVX-512 with VNNI, which multiplies and adds 16-bit integers and
+// bytes. The compiler's flags are set for this file alone.
+#include "kernels/cpu/integer_matmul.h"
+
+namespace ufab::kernels {
+
+const IntegerKernels& avx512vnni_integer_kernels() {
+  static constexpr IntegerKernels kernels{.panel_words = avx512vnni::integer_panel_words,
+                                          .pack = avx512vnni::integer_pack,
+                                          .multiply = avx512vnni::integer_multiply};
+  return kernels;
+}
+
+}  // namespace ufab::kernels
