@@ -4,6 +4,7 @@
 #include <new>
 
 #include "kernels/assert.h"
+#include "kernels/integer.h"
 
 namespace ufab::kernels {
 namespace {
@@ -36,13 +37,16 @@ bool keeps_logits(int rows, int width) {
   return rows <= width;
 }
 
-// Rows of a block: as even as multiples of 8 allow.
+// Rows of a block: as even as multiples of an integer format's block allow where there are as many, so that
+// the blocks of the head's weight gradient are those of one product over all rows; else of 8.
 int logits_block(int rows, int vocab) {
   const std::size_t row_bytes = static_cast<std::size_t>(vocab) * sizeof(float);
   const int most = static_cast<int>(std::clamp<std::size_t>(kLogitsBytes / row_bytes, 1, 1 << 20));
+  if (rows <= most) return rows;
   const int blocks = (rows + most - 1) / most;
   const int even = (rows + blocks - 1) / blocks;
-  return std::min({rows, most, (even + 7) / 8 * 8});
+  const int unit = most >= kIntegerBlock ? kIntegerBlock : 8;
+  return std::min((even + unit - 1) / unit * unit, std::max(most / unit * unit, 1));
 }
 
 struct ArenaFree {
@@ -60,6 +64,7 @@ struct Gpt2::State {
   Gpt2Config config;
   int batch, seq;
   Backend& backend;
+  MatmulFormat format;
   std::vector<ParameterTensor> tensors;
   int rows, width, logits_rows;
   bool keep_logits;
@@ -72,8 +77,14 @@ struct Gpt2::State {
   float *dresidual, *dnarrow, *dwide, *dweight, *dwte;  // training only; dwte null where logits are kept
   std::size_t dweight_floats = 0;
 
-  State(const Gpt2Config& model, int batch_size, int seq_len, Backend& operators, bool training)
-      : config(model), batch(batch_size), seq(seq_len), backend(operators), tensors(gpt2_parameters(model)) {
+  State(const Gpt2Config& model, int batch_size, int seq_len, Backend& operators, MatmulFormat products,
+        bool training)
+      : config(model),
+        batch(batch_size),
+        seq(seq_len),
+        backend(operators),
+        format(products),
+        tensors(gpt2_parameters(model)) {
     UFAB_KERNELS_ASSERT(batch >= 1 && seq >= 1 && seq <= config.context);
     rows = batch * seq;
     width = config.width;
@@ -154,15 +165,16 @@ struct Gpt2::State {
     const int head_width = width / config.heads;
     backend.layernorm_forward(normal, a.ln1_mean, a.ln1_rstd, a.input, p(kLn1Weight), p(kLn1Bias), rows,
                               width);
-    backend.matmul_forward(a.qkv, normal, p(kAttnWeight), p(kAttnBias), rows, width, 3 * width);
+    backend.matmul_forward(a.qkv, normal, p(kAttnWeight), p(kAttnBias), rows, width, 3 * width, format);
     backend.attention_forward(a.attention, a.logsumexp, a.qkv, batch, seq, config.heads, head_width);
-    backend.matmul_forward(narrow, a.attention, p(kAttnProjWeight), p(kAttnProjBias), rows, width, width);
+    backend.matmul_forward(narrow, a.attention, p(kAttnProjWeight), p(kAttnProjBias), rows, width, width,
+                           format);
     backend.residual_forward(a.middle, a.input, narrow, elements(width));
     backend.layernorm_forward(normal, a.ln2_mean, a.ln2_rstd, a.middle, p(kLn2Weight), p(kLn2Bias), rows,
                               width);
-    backend.matmul_forward(a.fc, normal, p(kFcWeight), p(kFcBias), rows, width, 4 * width);
+    backend.matmul_forward(a.fc, normal, p(kFcWeight), p(kFcBias), rows, width, 4 * width, format);
     backend.gelu_forward(wide, a.fc, elements(4 * width));
-    backend.matmul_forward(narrow, wide, p(kMlpProjWeight), p(kMlpProjBias), rows, 4 * width, width);
+    backend.matmul_forward(narrow, wide, p(kMlpProjWeight), p(kMlpProjBias), rows, 4 * width, width, format);
     backend.residual_forward(output, a.middle, narrow, elements(width));
   }
 
@@ -189,12 +201,13 @@ struct Gpt2::State {
     for (int row = 0; row < rows; row += logits_rows) {
       const int count = std::min(logits_rows, rows - row);
       const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(row) * width;
-      backend.matmul_forward(logits, normal_f + offset, wte, nullptr, count, width, vocab);
+      backend.matmul_forward(logits, normal_f + offset, wte, nullptr, count, width, vocab, format);
       backend.softmax_cross_entropy(losses + row, logits, targets.data() + row, count, vocab, rows, gradient);
       if (!gradient) continue;
-      backend.matmul_backward_input(dnarrow + offset, logits, wte, count, width, vocab);
+      backend.matmul_backward_input(dnarrow + offset, logits, wte, count, width, vocab, format);
       if (keep_logits) continue;
-      backend.matmul_backward_weight(dwte, normal_f + offset, logits, count, width, vocab, vocab, row > 0);
+      backend.matmul_backward_weight(dwte, normal_f + offset, logits, count, width, vocab, vocab, row > 0,
+                                     format);
     }
     double sum = 0;
     for (int row = 0; row < rows; ++row) sum += static_cast<double>(losses[row]);
@@ -214,7 +227,8 @@ struct Gpt2::State {
     const int part = static_cast<int>(dweight_floats) / width;
     for (int first = 0; first < vocab; first += part) {
       const int count = std::min(part, vocab - first);
-      backend.matmul_backward_weight(dweight, normal_f, logits + first, rows, width, count, vocab, false);
+      backend.matmul_backward_weight(dweight, normal_f, logits + first, rows, width, count, vocab, false,
+                                     format);
       backend.embedding_backward_tokens(dweight, dresidual, inputs.data(), rows, width, first, count);
       const std::size_t row = static_cast<std::size_t>(width);
       sink(kWte, static_cast<std::size_t>(first) * row, {dweight, static_cast<std::size_t>(count) * row});
@@ -223,7 +237,7 @@ struct Gpt2::State {
   // Weight and bias of one linear layer, once everything that reads the weight is done.
   void linear_gradients(const GradientSink& sink, std::size_t weight, const float* in, const float* dout,
                         int in_width, int out_width) {
-    backend.matmul_backward_weight(dweight, in, dout, rows, in_width, out_width, out_width, false);
+    backend.matmul_backward_weight(dweight, in, dout, rows, in_width, out_width, out_width, false, format);
     emit(sink, weight, dweight);
     backend.bias_backward(dweight, dout, rows, out_width);
     emit(sink, weight + 1, dweight);
@@ -241,11 +255,11 @@ struct Gpt2::State {
     const auto p = [&](LayerTensor tensor) { return at(params, index(layer, tensor)); };
     const int head_width = width / config.heads;
 
-    backend.matmul_backward_input(dwide, dresidual, p(kMlpProjWeight), rows, 4 * width, width);
+    backend.matmul_backward_input(dwide, dresidual, p(kMlpProjWeight), rows, 4 * width, width, format);
     backend.gelu_forward(wide, a.fc, elements(4 * width));
     linear_gradients(sink, index(layer, kMlpProjWeight), wide, dresidual, 4 * width, width);
     backend.gelu_backward(dwide, dwide, a.fc, elements(4 * width));
-    backend.matmul_backward_input(dnarrow, dwide, p(kFcWeight), rows, width, 4 * width);
+    backend.matmul_backward_input(dnarrow, dwide, p(kFcWeight), rows, width, 4 * width, format);
     backend.layernorm_forward(normal, a.ln2_mean, a.ln2_rstd, a.middle, p(kLn2Weight), p(kLn2Bias), rows,
                               width);
     linear_gradients(sink, index(layer, kFcWeight), normal, dwide, width, 4 * width);
@@ -253,12 +267,12 @@ struct Gpt2::State {
                                      rows, width);
     layernorm_gradients(sink, index(layer, kLn2Weight), a.middle, dnarrow, a.ln2_mean, a.ln2_rstd);
 
-    backend.matmul_backward_input(dnarrow, dresidual, p(kAttnProjWeight), rows, width, width);
+    backend.matmul_backward_input(dnarrow, dresidual, p(kAttnProjWeight), rows, width, width, format);
     linear_gradients(sink, index(layer, kAttnProjWeight), a.attention, dresidual, width, width);
     float* dqkv = dwide;
     backend.attention_backward(dqkv, dnarrow, a.attention, a.logsumexp, a.qkv, batch, seq, config.heads,
                                head_width);
-    backend.matmul_backward_input(dnarrow, dqkv, p(kAttnWeight), rows, width, 3 * width);
+    backend.matmul_backward_input(dnarrow, dqkv, p(kAttnWeight), rows, width, 3 * width, format);
     backend.layernorm_forward(normal, a.ln1_mean, a.ln1_rstd, a.input, p(kLn1Weight), p(kLn1Bias), rows,
                               width);
     linear_gradients(sink, index(layer, kAttnWeight), normal, dqkv, width, 3 * width);
@@ -268,8 +282,8 @@ struct Gpt2::State {
   }
 };
 
-Gpt2::Gpt2(const Gpt2Config& config, int batch, int seq_len, Backend& backend)
-    : state_(std::make_unique<State>(config, batch, seq_len, backend, true)) {}
+Gpt2::Gpt2(const Gpt2Config& config, int batch, int seq_len, Backend& backend, MatmulFormat format)
+    : state_(std::make_unique<State>(config, batch, seq_len, backend, format, true)) {}
 Gpt2::~Gpt2() = default;
 Gpt2::Gpt2(Gpt2&&) noexcept = default;
 Gpt2& Gpt2::operator=(Gpt2&&) noexcept = default;
@@ -312,12 +326,12 @@ void Gpt2::next_token_logits(std::span<const float> params, std::span<const std:
   UFAB_KERNELS_ASSERT(!context_tokens.empty() &&
                       context_tokens.size() <= static_cast<std::size_t>(config.context));
   UFAB_KERNELS_ASSERT(logits.size() == static_cast<std::size_t>(config.vocab_size));
-  State s(config, 1, static_cast<int>(context_tokens.size()), state_->backend, false);
+  State s(config, 1, static_cast<int>(context_tokens.size()), state_->backend, state_->format, false);
   s.check_tokens(context_tokens, s.rows);
   s.trunk_forward(params, context_tokens, false);
   const float* last_row = s.normal_f + static_cast<std::ptrdiff_t>(s.rows - 1) * s.width;
   s.backend.matmul_forward(logits.data(), last_row, s.at(params, kWte), nullptr, 1, s.width,
-                           config.vocab_size);
+                           config.vocab_size, s.format);
 }
 
 const Gpt2Config& Gpt2::config() const {

@@ -56,8 +56,10 @@ void gpt2_init(const Gpt2Config& config, std::uint64_t seed, std::span<float> pa
 // constructor. Not thread-safe; uses the backend's threads.
 class Gpt2 {
  public:
-  // 1 <= seq_len <= config.context, batch >= 1 (asserted). The backend must outlive the object.
-  Gpt2(const Gpt2Config& config, int batch, int seq_len, Backend& backend);
+  // 1 <= seq_len <= config.context, batch >= 1 (asserted). The backend must outlive the object. `format` is
+  // that of the linear layers' products, the tied head's included, in both directions.
+  Gpt2(const Gpt2Config& config, int batch, int seq_len, Backend& backend,
+       MatmulFormat format = MatmulFormat::f32);
   ~Gpt2();
   Gpt2(Gpt2&&) noexcept;
   Gpt2& operator=(Gpt2&&) noexcept;

@@ -11,6 +11,9 @@
 //   input grad    dx[m][k] = fma chain over n from +0 of dy[m][n] * w[n][k]
 //   weight grad   dw[n][k] = fma chain over m from +0 of dy[m][n] * x[m][k]
 //   bias grad     db[n] = chain over m from +0 of additions of dy[m][n]
+//   integers      in an integer format the three products are those of kernels/integer.h, contracted over k,
+//   n
+//                 and m; all else stays binary32
 // layer norm      mean = lanesum(x) / C; var = lanesum of fma(d, d, .) with d = x - mean, / C;
 //                 rstd = 1 / sqrt(var + 1e-5); n = (x - mean) * rstd; y = fma(n, gamma, beta)
 //   input grad    g = dy * gamma; a = lanesum(g) / C; c = lanesum of fma(g, n, .) / C;

@@ -54,6 +54,7 @@ const Field kFields[] = {
     {"train", "weight_decay", &D::weight_decay, 0, 10},
     {"train", "grad_clip", &D::grad_clip, 0, 1e6},
     {"train", "seed", &D::seed, 0, 9'007'199'254'740'992.0},
+    {"train", "format", &D::format},
     {"train", "window", &D::window, 1, 1'000'000},
     {"train", "eval_every", &D::eval_every, 0, 100'000'000},
     {"train", "eval_batches", &D::eval_batches, 1, 65536},
@@ -103,6 +104,9 @@ std::optional<std::string> check(JobDefinition& d) {
   if (d.precision != "exact")
     return fmt::format("precision is '{}'; this version has \"exact\"", d.precision);
   if (d.family != "gpt2") return fmt::format("model.family is '{}'; this version has \"gpt2\"", d.family);
+  if (!kernels::format_from_name(d.format)) {
+    return fmt::format("train.format is '{}'; f32, int12 and int8 are possible", d.format);
+  }
   if (d.seq_len == 0) d.seq_len = d.context;
   if (d.seq_len > d.context) {
     return fmt::format("train.seq_len is {}, more than model.context {}", d.seq_len, d.context);

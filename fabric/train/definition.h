@@ -8,6 +8,7 @@
 //   [train]  steps *, micro_batch = 4 (sequences), micro_batches = 8 (per step), seq_len = context,
 //            learning_rate = 1e-3, min_learning_rate = 1e-4, warmup_steps = 0, beta1 = 0.9, beta2 = 0.95,
 //            epsilon = 1e-8, weight_decay = 0.1, grad_clip = 1.0 (0: off), seed = 1,
+//            format = "f32" (of the linear layers' products: "f32", "int12" or "int8", kernels/integer.h),
 //            window = 100 (steps per window), eval_every = 100 (0: only at the end), eval_batches = 8
 #pragma once
 
@@ -33,6 +34,7 @@ struct JobDefinition {
   std::int64_t warmup_steps = 0;
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1, grad_clip = 1.0;
   std::int64_t seed = 1;
+  std::string format = "f32";
   std::int64_t window = 100, eval_every = 100, eval_batches = 8;
 
   friend bool operator==(const JobDefinition&, const JobDefinition&) = default;
@@ -45,6 +47,10 @@ struct JobDefinition {
     return static_cast<std::uint64_t>((steps + window - 1) / window);
   }
   [[nodiscard]] kernels::Gpt2Config model(std::uint32_t vocab_size) const;
+  // Of a definition that was parsed.
+  [[nodiscard]] kernels::MatmulFormat matmul_format() const {
+    return kernels::format_from_name(format).value_or(kernels::MatmulFormat::f32);
+  }
 };
 
 // ("train.steps", "500"): values that override the file's, written as in TOML; strings need no quotes.

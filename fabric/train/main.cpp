@@ -23,7 +23,7 @@ extern "C" void on_stop(int signal) {
 }
 
 struct CommandLine {
-  std::string job, data, out = "ufab-out", gang, shares, kernels = "automatic", resume, start, claims;
+  std::string job, data, out = "ufab-out", format, gang, shares, kernels = "automatic", resume, start, claims;
   std::string progress = "auto";
   std::vector<std::string> settings;
   int threads = 0;
@@ -73,7 +73,8 @@ struct Setup {
 
 Result<Setup> read_setup(CommandLine& line) {
   Setup setup;
-  UFAB_ASSIGN(const DefinitionOverrides overrides, parse_settings(line.settings));
+  UFAB_ASSIGN(DefinitionOverrides overrides, parse_settings(line.settings));
+  if (!line.format.empty()) overrides.emplace_back("train.format", line.format);
   UFAB_ASSIGN(setup.definition, load_definition(line.job, overrides));
   if (line.data.empty()) line.data = setup.definition.corpus;
   if (line.data.empty()) return Error{ErrorCode::usage, "no corpus: give --data FILE or data.corpus"};
@@ -85,7 +86,8 @@ Result<Setup> read_setup(CommandLine& line) {
   const auto backend = kernels::backend_from_name(line.kernels);
   if (!backend) {
     return Error{ErrorCode::usage,
-                 fmt::format("--kernels {}: automatic, reference, avx2 or avx512 is wanted", line.kernels)};
+                 fmt::format("--kernels {}: automatic, reference, avx2, avx512 or avx512vnni is wanted",
+                             line.kernels)};
   }
   setup.backend = *backend;
   return setup;
@@ -155,11 +157,14 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--data", line.data, "packed corpus; default: data.corpus of the definition");
   app.add_option("--out", line.out, "output folder")->capture_default_str();
   app.add_option("--set", line.settings, "KEY=VALUE over the definition, for example train.steps=500");
+  app.add_option("--format", line.format,
+                 "of the linear layers' products: f32, int12 or int8; as --set train.format=");
   app.add_option("--gang", line.gang, "gang.json of a job over several providers");
   app.add_option("--shares", line.shares, "weights of the ranks, 1:5:2; 'equal' (default) or 'speed'");
   app.add_option("--threads", line.threads, "threads per rank; default: cores / ranks of this machine")
       ->check(CLI::Range(0, kernels::kMaxThreads));
-  app.add_option("--kernels", line.kernels, "automatic, reference, avx2 or avx512")->capture_default_str();
+  app.add_option("--kernels", line.kernels, "automatic, reference, avx2, avx512 or avx512vnni")
+      ->capture_default_str();
   app.add_option("--resume", line.resume, "latest (default), none, or a checkpoint");
   app.add_option("--keep", line.keep, "newest checkpoints to keep; 0: all");
   app.add_option("--progress", line.progress, "auto, line (redrawn), lines (for files) or none")

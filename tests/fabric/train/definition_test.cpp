@@ -61,6 +61,7 @@ TEST(DefinitionTest, EachBadInputIsOneLineThatNamesItsPlace) {
       {"[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n",
        "model.family is 'llama'"},
       {"[model]\nlayers = 2\nheads = 5\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n", "job.toml: "},
+      {kModel + "[train]\nsteps = 1\nformat = \"int4\"\n", "f32, int12 and int8"},
       {"[model\n", "job.toml:1: "},
       {"a = 1\na = 2\n", "job.toml:2: "},
       {std::string("\0\xff", 2), "job.toml:1: "},
@@ -103,9 +104,11 @@ TEST(DefinitionTest, DigestChangesWithEveryValueAndTheCorpusButNotWithItsPath) {
   for (const char* key : {"train.learning_rate", "train.beta2", "train.weight_decay", "data.eval_fraction"}) {
     EXPECT_NE(digest({{key, "0.25"}}), plain) << key;
   }
+  EXPECT_EQ(digest({{"train.format", "f32"}}), plain);
+  EXPECT_NE(digest({{"train.format", "int8"}}), plain);
   // Golden: ledgers record this digest, so its encoding may not change unnoticed. It covers the kernels'
   // semantics version: a new version brings a new value.
-  EXPECT_EQ(plain.hex(), "2f338fa885659acce2c70d7242d5ecc70b418c6228b6a4559376b4407bcbee69");
+  EXPECT_EQ(plain.hex(), "029ae4faaacd812c1fbe3f6241a67d66eb34558183ff6de798764c7d96b690fd");
 }
 
 }  // namespace

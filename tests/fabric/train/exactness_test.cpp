@@ -46,13 +46,39 @@ TEST(ExactnessTest, OneToFiveRanksWithAnySharesAndThreadsReachTheSameDigest) {
 TEST(ExactnessTest, EveryKernelBackendReachesTheSameDigest) {
   const TestJob job;
   const std::string expected = reference_digest(job);
-  for (const auto kind :
-       {kernels::BackendKind::reference, kernels::BackendKind::avx2, kernels::BackendKind::avx512}) {
+  for (const auto kind : {kernels::BackendKind::reference, kernels::BackendKind::avx2,
+                          kernels::BackendKind::avx512, kernels::BackendKind::avx512vnni}) {
     if (!kernels::backend_available(kind)) continue;
     const std::string name = kernels::backend_name(kind);
     const Outcome outcome =
         job.run(name, {1, {"--threads", "1", "--kernels", name}, {}, UFAB_TRAIN_PROGRAM, {}, {}});
     EXPECT_EQ(final_digest(outcome), expected) << name << ": " << outcome.errors;
+  }
+}
+
+TEST(ExactnessTest, IntegerFormatsReachOneDigestEachOnAnyRanksThreadsAndKernels) {
+  const TestJob job;
+  std::set<std::string> digests = {reference_digest(job)};
+  for (const std::string format : {"int12", "int8"}) {
+    const auto digest = [&](const std::string& name, int ranks, const std::vector<std::string>& options) {
+      Launch launch;
+      launch.ranks = ranks;
+      launch.options = options;
+      launch.options.insert(launch.options.end(), {"--format", format});
+      const Outcome outcome = job.run(format + name, launch);
+      EXPECT_EQ(outcome.status, 0) << outcome.errors;
+      return final_digest(outcome);
+    };
+    const std::string expected = digest("reference", 1, {"--threads", "1", "--kernels", "reference"});
+    EXPECT_TRUE(digests.insert(expected).second) << format << " computes what another format does";
+    EXPECT_EQ(digest("best", 1, {"--threads", "2"}), expected);
+    EXPECT_EQ(digest("ranks", 3, {"--threads", "1", "--shares", "1:5:2"}), expected);
+    for (const auto kind : {kernels::BackendKind::avx2, kernels::BackendKind::avx512}) {
+      if (!kernels::backend_available(kind)) continue;
+      EXPECT_EQ(digest(kernels::backend_name(kind), 1,
+                       {"--threads", "1", "--kernels", kernels::backend_name(kind)}),
+                expected);
+    }
   }
 }
 
