@@ -3,14 +3,15 @@
 //
 // Each measurement is a process of its own, ours and the peer's in turns, because peak memory is a process's.
 //   bench_train                       all figures
-//   bench_train --run MODEL THREADS STEPS BATCH SEQ     one process: seconds per step, one a line
+//   bench_train --run MODEL FORMAT THREADS STEPS BATCH SEQ     one process: seconds per step, one a line
 //
-// Ours is a job's step on one rank: integer sums of all tensors, their norm, clipping, AdamW. The peer does
-// not clip.
+// Ours, in each format of the linear layers' products (kernels/integer.h), is a job's step on one rank:
+// integer sums of all tensors, their norm, clipping, AdamW. The peer does not clip.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -34,10 +35,10 @@ constexpr int kThreads = 2;
 // One process's measurement: trains and prints the seconds of each step.
 class Run {
  public:
-  Run(const Gpt2Config& config, int threads, int batch, int seq)
+  Run(const Gpt2Config& config, MatmulFormat format, int threads, int batch, int seq)
       : backend_(make_backend(BackendKind::automatic, threads)),
         tensors_(gpt2_parameters(config)),
-        model_(config, batch, seq, *backend_),
+        model_(config, batch, seq, *backend_, format),
         exponents_(tensors_.size(), kFirstExponent) {
     params_.resize(gpt2_parameter_count(config));
     gpt2_init(config, 1, params_);
@@ -138,37 +139,51 @@ void compare_124m(const std::string& self, const std::string& folder) {
   constexpr int kBatch = 4, kSeq = 64, kRounds = 2;
   const std::string threads = std::to_string(kThreads), batch = std::to_string(kBatch),
                     seq = std::to_string(kSeq);
-  std::optional<Measurement> ours, peer;
+  struct Ours {
+    MatmulFormat format;
+    double aim;
+    std::optional<Measurement> measured;
+  };
+  std::array<Ours, 3> ours{
+      {{MatmulFormat::f32, 6, {}}, {MatmulFormat::int12, 8, {}}, {MatmulFormat::int8, 8, {}}}};
+  std::optional<Measurement> peer;
   for (int round = 0; round < kRounds; ++round) {
-    merge(ours, measure_process({self, "--run", "124m", threads, "6", batch, seq}));
     merge(peer, measure_process({folder + "/peer/bench_train_torch", threads, "3", batch, seq}));
+    for (Ours& one : ours) {
+      const std::string format = format_name(one.format);
+      merge(one.measured, measure_process({self, "--run", "124m", format, threads, "6", batch, seq}));
+    }
   }
   if (!peer) std::fprintf(stderr, "bench train: libtorch's program is absent or failed; no ratios\n");
-  if (!ours) return;
   const double tokens = kBatch * kSeq;
-  const double speed = tokens / median(ours->seconds), memory = ours->peak_mib;
   const double peer_speed = peer ? tokens / median(peer->seconds) : -1,
                peer_memory = peer ? peer->peak_mib : -1;
-  print({.group = "train",
-         .name = "gpt2-124m 4x64 exact",
-         .unit = "tokens/s",
-         .ours = speed,
-         .peer = peer_speed,
-         .ratio = speed / peer_speed,
-         .aim = 4});
-  print({.group = "train",
-         .name = "gpt2-124m 4x64 peak memory",
-         .unit = "MiB",
-         .ours = memory,
-         .peer = peer_memory,
-         .ratio = memory / peer_memory,
-         .aim = 0.6,
-         .at_most = true});
+  for (const Ours& one : ours) {
+    if (!one.measured) continue;
+    const double speed = tokens / median(one.measured->seconds), memory = one.measured->peak_mib;
+    const std::string name = std::string("gpt2-124m 4x64 ") + format_name(one.format);
+    print({.group = "train",
+           .name = name,
+           .unit = "tokens/s",
+           .ours = speed,
+           .peer = peer_speed,
+           .ratio = speed / peer_speed,
+           .aim = one.aim});
+    print({.group = "train",
+           .name = name + " peak memory",
+           .unit = "MiB",
+           .ours = memory,
+           .peer = peer_memory,
+           .ratio = memory / peer_memory,
+           .aim = 0.6,
+           .at_most = true});
+  }
 }
 
 void time_small(const std::string& self) {
   for (const int threads : {1, 2}) {
-    const auto result = measure_process({self, "--run", "small", std::to_string(threads), "101", "12", "64"});
+    const auto result =
+        measure_process({self, "--run", "small", "f32", std::to_string(threads), "101", "12", "64"});
     if (!result) continue;
     print({.group = "train",
            .name = "small model 12x64 step, threads=" + std::to_string(threads),
@@ -183,8 +198,11 @@ void time_small(const std::string& self) {
 
 int run_one(char** arguments) {
   const bool small = std::strcmp(arguments[0], "small") == 0;
-  const int steps = std::atoi(arguments[2]);
-  Run run(small ? kSmall : k124M, std::atoi(arguments[1]), std::atoi(arguments[3]), std::atoi(arguments[4]));
+  const auto format = format_from_name(arguments[1]);
+  if (!format) return 2;
+  const int steps = std::atoi(arguments[3]);
+  Run run(small ? kSmall : k124M, *format, std::atoi(arguments[2]), std::atoi(arguments[4]),
+          std::atoi(arguments[5]));
   for (int step = 0; step < steps; ++step) std::printf("%.6f\n", run.step());
   return 0;
 }
@@ -193,9 +211,9 @@ int run_one(char** arguments) {
 }  // namespace ufab::bench
 
 int main(int argc, char** argv) {
-  if (argc == 7 && std::strcmp(argv[1], "--run") == 0) return ufab::bench::run_one(argv + 2);
+  if (argc == 8 && std::strcmp(argv[1], "--run") == 0) return ufab::bench::run_one(argv + 2);
   if (argc != 1) {
-    std::fprintf(stderr, "usage: bench_train [--run small|124m THREADS STEPS BATCH SEQ]\n");
+    std::fprintf(stderr, "usage: bench_train [--run small|124m FORMAT THREADS STEPS BATCH SEQ]\n");
     return 2;
   }
   char path[4096];
