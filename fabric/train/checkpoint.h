@@ -45,7 +45,12 @@ struct CheckpointFile {
 void prune_checkpoints(const std::string& folder, std::uint64_t keep);
 
 // Collective over `group`: every rank holds the same state and gets the same answer.
-[[nodiscard]] Status save_checkpoint(MPI_Comm group, const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Status save_checkpoint(MPI_Comm group, const std::string& path, const CheckpointInfo& info,
+                                     const TrainState& state);
+[[nodiscard]] inline Status save_checkpoint(MPI_Comm group, const std::string& path,
+                                            const Checkpoint& checkpoint) {
+  return save_checkpoint(group, path, checkpoint.info, checkpoint.state);
+}
 // Local: any process, with or without MPI. Corrupt when anything does not match its digest.
 [[nodiscard]] Result<Checkpoint> load_checkpoint(const std::string& path);
 

@@ -52,6 +52,7 @@ class Trainer {
   Status prepare();
   Status join_gang();
   Status load_start();
+  void start_anew();
   Status adopt(Result<Checkpoint> loaded, const std::string& path);
   Status choose_shares();
 
@@ -145,9 +146,14 @@ Status Trainer::adopt(Result<Checkpoint> loaded, const std::string& path) {
   return {};
 }
 
-Status Trainer::load_start() {
+void Trainer::start_anew() {
+  state_ = {};  // never two states at a time: they are most of the memory
   state_ = engine_->initial_state();
   digests_ = group_state_digest(group_, state_);
+}
+
+Status Trainer::load_start() {
+  bool loaded = false;
   if (options_.resume == "latest") {
     auto claims = load_window_claims(options_.out);
     if (!claims && claims.error().code != ErrorCode::not_found) return group_.agree(claims.error());
@@ -158,14 +164,17 @@ Status Trainer::load_start() {
                                 [&](const WindowClaim& claim) { return claim.end_step == file.step; });
       if (!claimed) continue;
       Status status = group_.agree(adopt(load_checkpoint(file.path), file.path));
-      if (status) break;
+      loaded = status.ok();
+      if (loaded) break;
       if (status.error().code != ErrorCode::corrupt) return status;
       if (group_.leader())
         fmt::print(stderr, "ufab-train: {}; trying the one before\n", status.error().message);
     }
   } else if (options_.resume != "none") {
     UFAB_TRY(group_.agree(adopt(load_checkpoint(options_.resume), options_.resume)));
+    loaded = true;
   }
+  if (!loaded) start_anew();
   if (options_.gang.members.size() < 2) return {};
 
   // The members' newest checkpoints may differ by one when a run was killed: all go back to the oldest.
@@ -180,9 +189,9 @@ Status Trainer::load_start() {
   group_.broadcast(lowest);
   const auto start = static_cast<std::uint64_t>(lowest[0]);
   if (start == 0 && state_.step != 0) {
-    state_ = engine_->initial_state();
-    digests_ = group_state_digest(group_, state_);
+    start_anew();
   } else if (start != state_.step) {
+    state_ = {};
     const std::string path = checkpoint_path(options_.out, start);
     UFAB_TRY(group_.agree(adopt(load_checkpoint(path), path)));
   }
@@ -348,9 +357,8 @@ void Trainer::begin_window() {
 }
 
 Status Trainer::save() {
-  const Checkpoint checkpoint{{engine_->model(), definition_digest_, corpus_->info().digest, digests_},
-                              state_};
-  return save_checkpoint(group_.communicator(), checkpoint_path(options_.out, state_.step), checkpoint);
+  const CheckpointInfo info{engine_->model(), definition_digest_, corpus_->info().digest, digests_};
+  return save_checkpoint(group_.communicator(), checkpoint_path(options_.out, state_.step), info, state_);
 }
 
 Status Trainer::end_window() {
