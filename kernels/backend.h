@@ -44,6 +44,8 @@ class Backend {
 
   [[nodiscard]] virtual BackendKind kind() const = 0;
   [[nodiscard]] virtual int threads() const = 0;
+  // The most memory that the operators below keep beside their arguments, for attention heads of this width.
+  [[nodiscard]] virtual std::size_t scratch_bytes(int head_width) const = 0;
 
   // ---- matmul: in [rows][in_width], weight [out_width][in_width], out [rows][out_width] ----
   // out = in * weight^T + bias; bias [out_width] may be null.

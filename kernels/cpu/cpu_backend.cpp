@@ -41,6 +41,10 @@ class CpuBackend final : public Backend {
 
   BackendKind kind() const override { return kind_; }
   int threads() const override { return pool_.threads(); }
+  std::size_t scratch_bytes(int head_width) const override {
+    const std::size_t floats = std::max(table_.matmul_scratch, table_.attention_scratch(head_width));
+    return scratch_.size() * floats * sizeof(float);
+  }
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
                       int in_width, int out_width) override {
