@@ -190,6 +190,11 @@ Status save_checkpoint(MPI_Comm communicator, const std::string& path, const Che
   return group.agree(status);
 }
 
+std::uint64_t checkpoint_buffer_bytes(int ranks, std::uint64_t vector_bytes) {
+  constexpr std::uint64_t kMost = std::uint64_t{48} << 20;
+  return ranks < 3 ? 0 : std::min(vector_bytes + vector_bytes / 2, kMost);
+}
+
 Result<Checkpoint> load_checkpoint(const std::string& path) {
   hdf5::quiet();
   if (!file_exists(path)) return Error{ErrorCode::not_found, path + ": no such checkpoint"};
