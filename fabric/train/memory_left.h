@@ -19,7 +19,7 @@ namespace ufab {
 
 struct MemoryQuestion {
   std::uint64_t option_bytes = 0;  // of --memory; 0: not given
-  std::uint64_t own_bytes = 0;     // resident now, without what is mapped from files
+  std::uint64_t own_bytes = 0;     // resident now, without the corpus's pages
   int local_ranks = 1;
   std::string root;  // before /proc and every mount point: a test's folder
 };

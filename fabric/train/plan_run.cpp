@@ -22,7 +22,7 @@ RunPlan plan_run(const Group& group, const TrainOptions& options, const RunInput
 
   MemoryQuestion question;
   question.option_bytes = options.memory_bytes;
-  question.own_bytes = resident.bytes - std::min(resident.bytes, resident.file_bytes);
+  question.own_bytes = input.present_bytes;
   question.local_ranks = input.local_ranks;
   return {make_plan(input), memory_left(question)};
 }
