@@ -48,6 +48,10 @@ class Backend {
 
   [[nodiscard]] virtual BackendKind kind() const = 0;
   [[nodiscard]] virtual int threads() const = 0;
+  // The most memory that the operators below keep beside their arguments, for attention heads of this width
+  // and products in `format` of which the operand with fewer rows has at most `operand_rows`.
+  [[nodiscard]] virtual std::size_t scratch_bytes(int head_width, MatmulFormat format,
+                                                  int operand_rows) const = 0;
 
   // ---- matmul: in [rows][in_width], weight [out_width][in_width], out [rows][out_width] ----
   // out = in * weight^T + bias; bias [out_width] may be null.

@@ -58,18 +58,30 @@ struct LayerActivations {
   float *input, *ln1_mean, *ln1_rstd, *qkv, *logsumexp, *attention, *middle, *ln2_mean, *ln2_rstd, *fc;
 };
 
-}  // namespace
+// What a buffer of the arena is for; the names are gpt2_memory()'s.
+enum ArenaKind {
+  kResidual,
+  kQkv,
+  kAttention,
+  kMlp,
+  kStatistics,
+  kLogits,
+  kWteGradient,
+  kWeightGradient,
+  kWorking,
+  kArenaKinds
+};
+constexpr const char* kArenaNames[kArenaKinds] = {
+    "residual stream",           "queries, keys, values", "attention's outputs",
+    "MLP's inputs to GELU",      "statistics of rows",    "logits",
+    "gradient of the tied head", "gradient of a tensor",  "working rows beside the logits"};
 
-struct Gpt2::State {
-  Gpt2Config config;
-  int batch, seq;
-  Backend& backend;
-  MatmulFormat format;
-  std::vector<ParameterTensor> tensors;
+// The buffers of one micro-batch and where they lie.
+struct Arena {
   int rows, width, logits_rows;
-  bool keep_logits;
-  std::unique_ptr<float, ArenaFree> arena;
+  bool training, keep_logits;
   std::size_t arena_floats = 0;
+  std::size_t floats_of[kArenaKinds] = {};  // add up to arena_floats
 
   std::vector<LayerActivations> layers;  // one for evaluation only, or one a layer
   float *last, *lnf_mean, *lnf_rstd;     // input of the final layer norm
@@ -77,70 +89,96 @@ struct Gpt2::State {
   float *dresidual, *dnarrow, *dwide, *dweight, *dwte;  // training only; dwte null where logits are kept
   std::size_t dweight_floats = 0;
 
-  State(const Gpt2Config& model, int batch_size, int seq_len, Backend& operators, MatmulFormat products,
-        bool training)
-      : config(model),
-        batch(batch_size),
-        seq(seq_len),
-        backend(operators),
-        format(products),
-        tensors(gpt2_parameters(model)) {
-    UFAB_KERNELS_ASSERT(batch >= 1 && seq >= 1 && seq <= config.context);
-    rows = batch * seq;
-    width = config.width;
-    keep_logits = training && keeps_logits(rows, width);
+  Arena(const Gpt2Config& config, int batch, int seq, bool for_training)
+      : rows(batch * seq),
+        width(config.width),
+        training(for_training),
+        keep_logits(training && keeps_logits(rows, width)) {
+    UFAB_KERNELS_ASSERT(!config.validate() && batch >= 1 && seq >= 1 && seq <= config.context);
     logits_rows = keep_logits ? rows : logits_block(rows, config.vocab_size);
     layers.resize(training ? static_cast<std::size_t>(config.layers) : 1);
-    plan(nullptr, training);
-    arena.reset(static_cast<float*>(::operator new (arena_floats * sizeof(float), std::align_val_t{64})));
-    plan(arena.get(), training);
+    plan(config, nullptr);
   }
 
-  // Lays every buffer out after `base`; with null only the size is of use.
-  void plan(float* base, bool training) {
+  // Lays every buffer out after `base`; with null only the sizes are of use.
+  void plan(const Gpt2Config& config, float* base) {
     std::size_t used = 0;
-    const auto take = [&](std::size_t floats) {
+    std::fill_n(floats_of, kArenaKinds, std::size_t{0});
+    const auto take = [&](ArenaKind kind, std::size_t floats) {
       float* at = base == nullptr ? nullptr : base + used;
-      used += (floats + 15) & ~std::size_t{15};
+      const std::size_t padded = (floats + 15) & ~std::size_t{15};
+      used += padded;
+      floats_of[kind] += padded;
       return at;
     };
     const auto r = static_cast<std::size_t>(rows), c = static_cast<std::size_t>(width);
     const std::size_t v = static_cast<std::size_t>(config.vocab_size);
     for (LayerActivations& layer : layers) {
-      layer.input = take(r * c);
-      layer.ln1_mean = take(r);
-      layer.ln1_rstd = take(r);
-      layer.qkv = take(r * 3 * c);
-      layer.logsumexp = take(r * static_cast<std::size_t>(config.heads));
-      layer.attention = take(r * c);
-      layer.middle = take(r * c);
-      layer.ln2_mean = take(r);
-      layer.ln2_rstd = take(r);
-      layer.fc = take(r * 4 * c);
+      layer.input = take(kResidual, r * c);
+      layer.ln1_mean = take(kStatistics, r);
+      layer.ln1_rstd = take(kStatistics, r);
+      layer.qkv = take(kQkv, r * 3 * c);
+      layer.logsumexp = take(kStatistics, r * static_cast<std::size_t>(config.heads));
+      layer.attention = take(kAttention, r * c);
+      layer.middle = take(kResidual, r * c);
+      layer.ln2_mean = take(kStatistics, r);
+      layer.ln2_rstd = take(kStatistics, r);
+      layer.fc = take(kMlp, r * 4 * c);
     }
-    last = take(r * c);
-    lnf_mean = take(r);
-    lnf_rstd = take(r);
-    normal_f = take(r * c);
-    losses = take(r);
-    if (training) dnarrow = take(r * c);
-    dwte = training && !keep_logits ? take(v * c) : nullptr;
+    last = take(kResidual, r * c);
+    lnf_mean = take(kStatistics, r);
+    lnf_rstd = take(kStatistics, r);
+    normal_f = take(kWorking, r * c);
+    losses = take(kStatistics, r);
+    if (training) dnarrow = take(kWorking, r * c);
+    dwte = training && !keep_logits ? take(kWteGradient, v * c) : nullptr;
     // Logits that are not kept live only inside head(), the rest only outside: they share their memory.
     const std::size_t shared = used;
-    logits = take(static_cast<std::size_t>(logits_rows) * v);
+    logits = take(kLogits, static_cast<std::size_t>(logits_rows) * v);
     const std::size_t after_logits = used;
     if (!keep_logits) used = shared;
-    normal = take(r * c);
-    narrow = take(r * c);
-    wide = take(r * 4 * c);
+    normal = take(kWorking, r * c);
+    narrow = take(kWorking, r * c);
+    wide = take(kWorking, r * 4 * c);
     if (training) {
-      dresidual = take(r * c);
-      dwide = take(r * 4 * c);
+      dresidual = take(kWorking, r * c);
+      dwide = take(kWorking, r * 4 * c);
       dweight_floats = std::max(4 * c * c, static_cast<std::size_t>(config.context) * c);
-      dweight = take(dweight_floats);
+      dweight = take(kWeightGradient, dweight_floats);
+    }
+    // What is shared counts once, as logits.
+    std::size_t twice = keep_logits ? 0 : std::min(after_logits, used) - shared;
+    for (const ArenaKind kind : {kWorking, kWeightGradient}) {
+      const std::size_t counted = std::min(twice, floats_of[kind]);
+      floats_of[kind] -= counted;
+      twice -= counted;
     }
     used = std::max(used, after_logits);
     arena_floats = used;
+  }
+};
+
+}  // namespace
+
+struct Gpt2::State : Arena {
+  Gpt2Config config;
+  int batch, seq;
+  Backend& backend;
+  MatmulFormat format;
+  std::vector<ParameterTensor> tensors;
+  std::unique_ptr<float, ArenaFree> arena;
+
+  State(const Gpt2Config& model, int batch_size, int seq_len, Backend& operators, MatmulFormat products,
+        bool for_training)
+      : Arena(model, batch_size, seq_len, for_training),
+        config(model),
+        batch(batch_size),
+        seq(seq_len),
+        backend(operators),
+        format(products),
+        tensors(gpt2_parameters(model)) {
+    arena.reset(static_cast<float*>(::operator new (arena_floats * sizeof(float), std::align_val_t{64})));
+    plan(config, arena.get());
   }
 
   std::size_t index(int layer, LayerTensor tensor) const {
@@ -339,6 +377,16 @@ const Gpt2Config& Gpt2::config() const {
 }
 std::size_t Gpt2::arena_bytes() const {
   return state_->arena_floats * sizeof(float);
+}
+
+std::vector<Gpt2Memory> gpt2_memory(const Gpt2Config& config, int batch, int seq_len) {
+  const Arena arena(config, batch, seq_len, true);
+  std::vector<Gpt2Memory> pieces;
+  for (int kind = 0; kind < kArenaKinds; ++kind) {
+    if (arena.floats_of[kind] == 0) continue;
+    pieces.push_back({kArenaNames[kind], arena.floats_of[kind] * sizeof(float)});
+  }
+  return pieces;
 }
 
 }  // namespace ufab::kernels

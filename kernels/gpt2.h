@@ -46,11 +46,30 @@ struct Gpt2Config {
 // same everywhere. params.size() == gpt2_parameter_count.
 void gpt2_init(const Gpt2Config& config, std::uint64_t seed, std::span<float> params);
 
-// Work of training on `tokens` tokens: forward plus twice that for backward, multiply and add counted as two.
-// Forward per token: 2 * (12 * L * C^2 + V * C) for the matmuls and 4 * L * T * C for attention over a full
-// context T (queries with keys, probabilities with values; the causal half is counted as the usual formula
-// does, whole). Hence 6 * (12 L C^2 + V C) + 12 L T C per token.
+// Work of training on `tokens` tokens, which is what a job pays for: forward plus twice that for backward,
+// multiply and add counted as two. Forward per token: 2 * (12 * L * C^2 + V * C) for the matmuls and
+// 4 * L * T * C for attention over a full context T (queries with keys, probabilities with values; the causal
+// half is counted as the usual formula does, whole). Hence 6 * (12 L C^2 + V C) + 12 L T C per token: the
+// paid lines of gpt2_work().
 [[nodiscard]] std::uint64_t gpt2_train_flop(const Gpt2Config& config, std::uint64_t tokens);
+
+// The work of training on one token, by kind of operator. What is not paid is small beside the rest and
+// counted roughly: so many operations an element, with what the backward pass computes again.
+struct Gpt2Work {
+  const char* name;
+  std::uint64_t flop;
+  bool paid;
+};
+[[nodiscard]] std::vector<Gpt2Work> gpt2_work(const Gpt2Config& config);
+
+// One kind of memory that a Gpt2 takes for a micro-batch.
+struct Gpt2Memory {
+  const char* name;
+  std::size_t bytes;
+};
+// What Gpt2(config, batch, seq_len, ...) takes, without taking it: from the function that lays its arena out,
+// so that the pieces add up to arena_bytes(). Working rows in the memory of the logits count as logits.
+[[nodiscard]] std::vector<Gpt2Memory> gpt2_memory(const Gpt2Config& config, int batch, int seq_len);
 
 // The activations of one micro-batch and the passes over it. All memory is planned and taken in the
 // constructor. Not thread-safe; uses the backend's threads.

@@ -114,12 +114,27 @@ void gpt2_init(const Gpt2Config& config, std::uint64_t seed, std::span<float> pa
   }
 }
 
-std::uint64_t gpt2_train_flop(const Gpt2Config& config, std::uint64_t tokens) {
+std::vector<Gpt2Work> gpt2_work(const Gpt2Config& config) {
   UFAB_KERNELS_ASSERT(!config.validate());
-  const auto c = static_cast<std::uint64_t>(config.width), layers = static_cast<std::uint64_t>(config.layers);
+  const auto c = static_cast<std::uint64_t>(config.width), l = static_cast<std::uint64_t>(config.layers);
   const auto v = static_cast<std::uint64_t>(config.vocab_size),
              t = static_cast<std::uint64_t>(config.context);
-  return tokens * (6 * (12 * layers * c * c + v * c) + 12 * layers * t * c);
+  // Operations an element: layer norm's forward pass twice and its two gradients; GELU twice and its
+  // gradient, each with a tanh; exp and what surrounds it; one an addition.
+  constexpr std::uint64_t kNorm = 7 + 7 + 11 + 5, kGelu = 45 + 45 + 55, kSoftmax = 30;
+  return {{"matmuls of the layers", 6 * 12 * l * c * c, true},
+          {"matmul of the head", 6 * v * c, true},
+          {"attention", 12 * l * t * c, true},
+          {"layer norm", kNorm * (2 * l + 1) * c, false},
+          {"GELU", kGelu * 4 * l * c, false},
+          {"softmax and loss", kSoftmax * v, false},
+          {"residuals, embeddings, biases", (2 + 9) * l * c + 3 * c, false}};
+}
+
+std::uint64_t gpt2_train_flop(const Gpt2Config& config, std::uint64_t tokens) {
+  std::uint64_t per_token = 0;
+  for (const Gpt2Work& work : gpt2_work(config)) per_token += work.paid ? work.flop : 0;
+  return tokens * per_token;
 }
 
 }  // namespace ufab::kernels

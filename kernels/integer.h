@@ -21,10 +21,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/backend.h"
+
 namespace ufab::kernels {
 
 inline constexpr int kIntegerBlock = 128;          // elements of the contraction that share a scale
 inline constexpr std::uint32_t kIntegerTiny = 27;  // biased exponents below this one become zero: 2^-100
+
+// Of an integer format.
+constexpr int bits_of(MatmulFormat format) {
+  return format == MatmulFormat::int8 ? 8 : 12;
+}
 
 // A block's scale and its inverse, from the bits of its largest magnitude (an infinity's or a NaN's are the
 // largest of all). `bits` is 8 or 12.

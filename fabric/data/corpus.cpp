@@ -272,6 +272,9 @@ const CorpusInfo& Corpus::info() const {
 const Tokenizer& Corpus::tokenizer() const {
   return state_->tokenizer;
 }
+std::size_t Corpus::mapped_bytes() const {
+  return state_->mapping_size;
+}
 
 void Corpus::copy(std::uint64_t first, std::span<std::int32_t> into) const {
   UFAB_ASSERT(first <= state_->info.tokens && into.size() <= state_->info.tokens - first);

@@ -61,6 +61,7 @@ class Corpus {
 
   [[nodiscard]] const CorpusInfo& info() const;
   [[nodiscard]] const Tokenizer& tokenizer() const;
+  [[nodiscard]] std::size_t mapped_bytes() const;
   // tokens [first, first + into.size()); precondition: inside the corpus.
   void copy(std::uint64_t first, std::span<std::int32_t> into) const;
 

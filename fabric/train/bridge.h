@@ -45,6 +45,9 @@ struct StepReport {
 // Bytes per second, of unpacked sums, that a link has to carry for each member besides the hub.
 constexpr std::size_t kSlowestLink = std::size_t{1} << 20;
 
+// Memory of a bridge beside its callers': a chunk each that comes, goes and is added.
+constexpr std::size_t kBridgeBytes = std::size_t{3} << 20;
+
 class Bridge {
  public:
   // Called with each 1 MiB chunk of this side's sums before it becomes part of the total.

@@ -47,20 +47,20 @@ struct Head {
       {"definition", &Head::definition}, {"corpus", &Head::corpus}, {"state_digest", &Head::state_digest}};
 };
 
-Head make_head(const Checkpoint& c) {
+Head make_head(const CheckpointInfo& info, const TrainState& state) {
   Head head;
-  head.step = c.state.step;
-  head.parameters = c.state.params.size();
+  head.step = state.step;
+  head.parameters = state.params.size();
   head.semantics = kernels::kSemanticsVersion;
-  const auto& model = c.info.model;
+  const auto& model = info.model;
   head.vocab_size = static_cast<std::uint64_t>(model.vocab_size);
   head.context = static_cast<std::uint64_t>(model.context);
   head.layers = static_cast<std::uint64_t>(model.layers);
   head.heads = static_cast<std::uint64_t>(model.heads);
   head.width = static_cast<std::uint64_t>(model.width);
-  head.definition = c.info.definition;
-  head.corpus = c.info.corpus;
-  head.state_digest = c.info.digests.state;
+  head.definition = info.definition;
+  head.corpus = info.corpus;
+  head.state_digest = info.digests.state;
   return head;
 }
 
@@ -109,26 +109,27 @@ bool read_vector(const hdf5::File& file, const char* name, std::uint64_t count, 
   return H5Dread(dataset.id(), type_of(T{}).memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0;
 }
 
-Status write_contents(const Group& group, const std::string& path, const Checkpoint& checkpoint) {
+Status write_contents(const Group& group, const std::string& path, const CheckpointInfo& info,
+                      const TrainState& state) {
   const Error failed{ErrorCode::io, path + ": the checkpoint cannot be written"};
   const hdf5::Properties access(H5Pcreate(H5P_FILE_ACCESS));
   if (H5Pset_fapl_mpio(access.id(), group.communicator(), MPI_INFO_NULL) < 0) return failed;
   hdf5::File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, hdf5::file_creation().id(), access.id()));
   if (!file.ok()) return failed;
-  const Head head = make_head(checkpoint);
+  const Head head = make_head(info, state);
   bool good = hdf5::write_text(file, "format", kFormat) && hdf5::write_u64(file, "version", kVersion);
   for (const auto& [name, member] : Head::kNumbers) good = good && hdf5::write_u64(file, name, head.*member);
   for (const auto& [name, member] : Head::kDigests) {
     good = good && hdf5::write_text(file, name, (head.*member).str());
   }
-  good = good && hdf5::write_text(file, "parameters_digest", checkpoint.info.digests.parameters.str()) &&
+  good = good && hdf5::write_text(file, "parameters_digest", info.digests.parameters.str()) &&
          hdf5::write_text(file, "digest", head.digest().str());
-  const std::vector<float>* vectors[] = {&checkpoint.state.params, &checkpoint.state.m, &checkpoint.state.v};
+  const std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
     fault_point();
     good = good && write_slice(group, file, kVectors[i], *vectors[i]);
   }
-  good = good && write_slice(group, file, kExponents, checkpoint.state.exponents);
+  good = good && write_slice(group, file, kExponents, state.exponents);
   if (!file.close() || !good) return failed;
   return {};
 }
@@ -178,14 +179,20 @@ void prune_checkpoints(const std::string& folder, std::uint64_t keep) {
   for (std::size_t i = keep; keep > 0 && i < files.size(); ++i) std::filesystem::remove(files[i].path, error);
 }
 
-Status save_checkpoint(MPI_Comm communicator, const std::string& path, const Checkpoint& checkpoint) {
+Status save_checkpoint(MPI_Comm communicator, const std::string& path, const CheckpointInfo& info,
+                       const TrainState& state) {
   hdf5::quiet();
   const Group group(communicator);
   const std::string temporary = path + std::string(kTemporary);
-  UFAB_TRY(group.agree(write_contents(group, temporary, checkpoint)));
+  UFAB_TRY(group.agree(write_contents(group, temporary, info, state)));
   Status status;
   if (group.leader()) status = sync_and_rename(temporary, path);
   return group.agree(status);
+}
+
+std::uint64_t checkpoint_buffer_bytes(int ranks, std::uint64_t vector_bytes) {
+  constexpr std::uint64_t kMost = std::uint64_t{48} << 20;
+  return ranks < 3 ? 0 : std::min(vector_bytes + vector_bytes / 2, kMost);
 }
 
 Result<Checkpoint> load_checkpoint(const std::string& path) {

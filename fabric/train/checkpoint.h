@@ -45,7 +45,16 @@ struct CheckpointFile {
 void prune_checkpoints(const std::string& folder, std::uint64_t keep);
 
 // Collective over `group`: every rank holds the same state and gets the same answer.
-[[nodiscard]] Status save_checkpoint(MPI_Comm group, const std::string& path, const Checkpoint& checkpoint);
+[[nodiscard]] Status save_checkpoint(MPI_Comm group, const std::string& path, const CheckpointInfo& info,
+                                     const TrainState& state);
+// Memory that parallel HDF5 takes on a rank while a vector of so many bytes is written: an estimate, measured
+// with Open MPI 4.1. One or two ranks write from where the vector lies; of more, some collect the others'
+// parts.
+[[nodiscard]] std::uint64_t checkpoint_buffer_bytes(int ranks, std::uint64_t vector_bytes);
+[[nodiscard]] inline Status save_checkpoint(MPI_Comm group, const std::string& path,
+                                            const Checkpoint& checkpoint) {
+  return save_checkpoint(group, path, checkpoint.info, checkpoint.state);
+}
 // Local: any process, with or without MPI. Corrupt when anything does not match its digest.
 [[nodiscard]] Result<Checkpoint> load_checkpoint(const std::string& path);
 

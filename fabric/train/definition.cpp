@@ -43,7 +43,7 @@ const Field kFields[] = {
     {"data", "eval_fraction", &D::eval_fraction, 0.0, 0.5},
     {"train", "steps", &D::steps, 1, 100'000'000, true},
     {"train", "micro_batch", &D::micro_batch, 1, 4096},
-    {"train", "micro_batches", &D::micro_batches, 1, 65536},
+    {"train", "micro_batches", &D::micro_batches, 1, kMicroBatchesMax},
     {"train", "seq_len", &D::seq_len, 0, 1 << 20},
     {"train", "learning_rate", &D::learning_rate, 0, 10},
     {"train", "min_learning_rate", &D::min_learning_rate, 0, 10},

@@ -23,6 +23,8 @@
 
 namespace ufab {
 
+inline constexpr std::int64_t kMicroBatchesMax = 65536;  // per step
+
 struct JobDefinition {
   std::string precision = "exact";
   std::string family = "gpt2";

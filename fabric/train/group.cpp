@@ -21,6 +21,11 @@ void in_pieces(std::span<T> values, const Call& call) {
 
 }  // namespace
 
+std::uint64_t collective_bytes(int ranks, std::uint64_t vector_bytes) {
+  if (ranks < 2) return 0;
+  return std::min<std::uint64_t>(vector_bytes, kPiece * sizeof(std::int32_t)) / 2;
+}
+
 Group::Group(MPI_Comm communicator) : communicator_(communicator) {
   MPI_Comm_rank(communicator, &rank_);
   MPI_Comm_size(communicator, &size_);

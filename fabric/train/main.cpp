@@ -1,4 +1,5 @@
-// ufab-train: trains one job on the ranks that mpirun or srun started, or re-executes one window of it.
+// ufab-train: trains one job on the ranks that mpirun or srun started, re-executes one window of it, or says
+// what it would take.
 // Exit status: 0 done or everything matched, 1 failed or a mismatch, 2 wrong usage, 75 (EX_TEMPFAIL) a peer
 // was lost and the same command may be tried again, 128 + signal when it was told to stop.
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "fabric/train/plan_run.h"
 #include "fabric/train/trainer.h"
 #include "fabric/train/verifier.h"
 
@@ -28,7 +30,8 @@ struct CommandLine {
   std::vector<std::string> settings;
   int threads = 0;
   std::uint64_t keep = 0, window = 0;
-  bool quiet = false, verify = false;
+  std::uint64_t memory_bytes = 0;
+  bool quiet = false, verify = false, print_plan = false, json = false;
 };
 
 Result<DefinitionOverrides> parse_settings(const std::vector<std::string>& settings) {
@@ -93,7 +96,7 @@ Result<Setup> read_setup(CommandLine& line) {
   return setup;
 }
 
-Result<int> run_training(const Group& group, CommandLine& line) {
+Result<TrainOptions> read_options(CommandLine& line) {
   UFAB_ASSIGN(Setup setup, read_setup(line));
   TrainOptions options;
   options.definition = std::move(setup.definition);
@@ -112,6 +115,25 @@ Result<int> run_training(const Group& group, CommandLine& line) {
                  fmt::format("--progress {}: auto, line, lines or none is wanted", line.progress)};
   }
   options.progress = *progress;
+  options.memory_bytes = line.memory_bytes;
+  return options;
+}
+
+// The exit status says whether it would fit.
+Result<int> print_plan(const Group& group, CommandLine& line) {
+  UFAB_ASSIGN(const TrainOptions options, read_options(line));
+  auto inputs = load_inputs(group, options.definition, options.corpus, options.backend, options.threads);
+  UFAB_TRY(group.agree(inputs.ok() ? Status{} : inputs.error()));
+  const RunPlan run = plan_run(group, options, *inputs);
+  if (group.leader()) {
+    fmt::print("{}", line.json ? plan_json(run.plan, run.left) : plan_text(run.plan, run.left));
+  }
+  UFAB_TRY(group.agree(check_fit(run.plan, run.left)));
+  return 0;
+}
+
+Result<int> run_training(const Group& group, CommandLine& line) {
+  UFAB_ASSIGN(const TrainOptions options, read_options(line));
   UFAB_ASSIGN(const TrainResult result, train(group, options, {}, stop_signal));
   if (result.stopped) {
     if (group.leader()) fmt::print(stderr, "ufab-train: stopped after step {}\n", result.step);
@@ -143,7 +165,9 @@ Result<int> run_verification(const Group& group, CommandLine& line) {
 }
 
 int run(const Group& group, CommandLine& line) {
-  auto result = line.verify ? run_verification(group, line) : run_training(group, line);
+  auto result = line.verify       ? run_verification(group, line)
+                : line.print_plan ? print_plan(group, line)
+                                  : run_training(group, line);
   std::fflush(stdout);
   if (result.ok()) return *result;
   if (group.leader()) fmt::print(stderr, "ufab-train: {}\n", result.error().message);
@@ -170,7 +194,14 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--progress", line.progress, "auto, line (redrawn), lines (for files) or none")
       ->capture_default_str();
   app.add_flag("--quiet", line.quiet, "as --progress none");
-  auto* verify = app.add_option("--verify", line.window, "re-execute this window and compare");
+  app.add_option("--memory", line.memory_bytes,
+                 "bytes (512M, 8G) that the job may use on this machine; a job that needs more is refused")
+      ->transform(CLI::AsSizeValue(false));
+  auto* plan = app.add_flag("--print-plan", line.print_plan,
+                            "print what the job will take, memory and work, and do nothing");
+  app.add_flag("--json", line.json, "the plan as JSON (--print-plan)")->needs(plan);
+  auto* verify =
+      app.add_option("--verify", line.window, "re-execute this window and compare")->excludes(plan);
   app.add_option("--start", line.start, "checkpoint at the window's start (--verify)")->needs(verify);
   app.add_option("--claims", line.claims, "folder with one sub-folder per member (--verify)")->needs(verify);
 }

@@ -9,10 +9,10 @@
 #include <cstdio>
 #include <cstring>
 #include <future>
-#include <thread>
 
 #include "fabric/train/bridge.h"
 #include "fabric/train/checkpoint.h"
+#include "fabric/train/plan_run.h"
 #include "fabric/train/run_log.h"
 #include "kernels/gradient.h"
 
@@ -49,9 +49,11 @@ class Trainer {
   Result<TrainResult> run();
 
  private:
+  Status load();
   Status prepare();
   Status join_gang();
   Status load_start();
+  void start_anew();
   Status adopt(Result<Checkpoint> loaded, const std::string& path);
   Status choose_shares();
 
@@ -83,8 +85,7 @@ class Trainer {
   const TrainHooks& hooks_;
   const volatile std::sig_atomic_t& stop_;
 
-  std::unique_ptr<kernels::Backend> backend_;
-  std::optional<Corpus> corpus_;
+  std::optional<RunInputs> inputs_;
   std::optional<Engine> engine_;
   std::unique_ptr<Bridge> bridge_;  // leader of a gang of two or more
   Digest definition_digest_;
@@ -106,18 +107,16 @@ class Trainer {
   std::uint64_t window_cpu_us_ = 0;
 };
 
-Status Trainer::prepare() {
+// Nothing is taken or written before every rank has what it needs and room for the plan.
+Status Trainer::load() {
   UFAB_TRY(check_cover(options_.gang, static_cast<std::uint32_t>(definition_.micro_batches)));
-  UFAB_ASSIGN(backend_, make_rank_backend(group_, options_.backend, options_.threads));
-  auto corpus = Corpus::load(options_.corpus);
-  UFAB_TRY(corpus);
-  corpus_ = *corpus;
-  definition_digest_ = definition_digest(definition_, corpus_->info().digest);
-  if (const auto wrong = definition_.model(corpus_->info().vocab_size).validate()) {
-    return Error{ErrorCode::invalid, *wrong};
-  }
-  UFAB_ASSIGN(const Split split, split_corpus(definition_, corpus_->info().tokens));
-  engine_.emplace(definition_, *corpus_, split, *backend_);
+  UFAB_ASSIGN(inputs_, load_inputs(group_, definition_, options_.corpus, options_.backend, options_.threads));
+  return {};
+}
+
+Status Trainer::prepare() {
+  definition_digest_ = definition_digest(definition_, inputs_->corpus.info().digest);
+  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend);
   sums_.resize(engine_->parameter_count());
   sum_leaves_.resize(chunk_count(sums_.size() * sizeof(std::int32_t)));
   if (group_.leader()) {
@@ -145,9 +144,14 @@ Status Trainer::adopt(Result<Checkpoint> loaded, const std::string& path) {
   return {};
 }
 
-Status Trainer::load_start() {
+void Trainer::start_anew() {
+  state_ = {};  // never two states at a time: they are most of the memory
   state_ = engine_->initial_state();
   digests_ = group_state_digest(group_, state_);
+}
+
+Status Trainer::load_start() {
+  bool loaded = false;
   if (options_.resume == "latest") {
     auto claims = load_window_claims(options_.out);
     if (!claims && claims.error().code != ErrorCode::not_found) return group_.agree(claims.error());
@@ -158,14 +162,17 @@ Status Trainer::load_start() {
                                 [&](const WindowClaim& claim) { return claim.end_step == file.step; });
       if (!claimed) continue;
       Status status = group_.agree(adopt(load_checkpoint(file.path), file.path));
-      if (status) break;
+      loaded = status.ok();
+      if (loaded) break;
       if (status.error().code != ErrorCode::corrupt) return status;
       if (group_.leader())
         fmt::print(stderr, "ufab-train: {}; trying the one before\n", status.error().message);
     }
   } else if (options_.resume != "none") {
     UFAB_TRY(group_.agree(adopt(load_checkpoint(options_.resume), options_.resume)));
+    loaded = true;
   }
+  if (!loaded) start_anew();
   if (options_.gang.members.size() < 2) return {};
 
   // The members' newest checkpoints may differ by one when a run was killed: all go back to the oldest.
@@ -180,9 +187,9 @@ Status Trainer::load_start() {
   group_.broadcast(lowest);
   const auto start = static_cast<std::uint64_t>(lowest[0]);
   if (start == 0 && state_.step != 0) {
-    state_ = engine_->initial_state();
-    digests_ = group_state_digest(group_, state_);
+    start_anew();
   } else if (start != state_.step) {
+    state_ = {};
     const std::string path = checkpoint_path(options_.out, start);
     UFAB_TRY(group_.agree(adopt(load_checkpoint(path), path)));
   }
@@ -230,7 +237,7 @@ Status Trainer::exchange_with_gang(StepReport& report) {
 // As many threads as the rank computes with: SHA-256 would otherwise take longer than all else that can be
 // done meanwhile. Clearing hashing_ waits for them (the destructor of a std::async future does).
 void Trainer::start_hashing() {
-  const auto threads = static_cast<std::uint64_t>(backend_->threads());
+  const auto threads = static_cast<std::uint64_t>(inputs_->backend->threads());
   for (std::uint64_t first = 0; first < std::min<std::uint64_t>(threads, sum_leaves_.size()); ++first) {
     hashing_.push_back(std::async(std::launch::async, [this, first, threads] {
       hash_chunks(sum_bytes(sums_), first, threads, sum_leaves_);
@@ -348,9 +355,8 @@ void Trainer::begin_window() {
 }
 
 Status Trainer::save() {
-  const Checkpoint checkpoint{{engine_->model(), definition_digest_, corpus_->info().digest, digests_},
-                              state_};
-  return save_checkpoint(group_.communicator(), checkpoint_path(options_.out, state_.step), checkpoint);
+  const CheckpointInfo info{engine_->model(), definition_digest_, inputs_->corpus.info().digest, digests_};
+  return save_checkpoint(group_.communicator(), checkpoint_path(options_.out, state_.step), info, state_);
 }
 
 Status Trainer::end_window() {
@@ -401,11 +407,15 @@ Status Trainer::write_result(const TrainResult& result, std::uint64_t wall_ms) {
           R"("definition_digest":"{}","corpus_digest":"{}","unigram_entropy":{:.6f},"wall_ms":{}}})"
           "\n",
           result.step, result.loss, result.digests.parameters.str(), result.digests.state.str(),
-          definition_digest_.str(), corpus_->info().digest.str(), corpus_->info().unigram_entropy, wall_ms)));
+          definition_digest_.str(), inputs_->corpus.info().digest.str(),
+          inputs_->corpus.info().unigram_entropy, wall_ms)));
 }
 
 Result<TrainResult> Trainer::run() {
   const auto begin = Clock::now();
+  UFAB_TRY(group_.agree(load()));
+  const RunPlan plan = plan_run(group_, options_, *inputs_);
+  UFAB_TRY(group_.agree(check_fit(plan.plan, plan.left)));
   UFAB_TRY(group_.agree(prepare()));
   UFAB_TRY(group_.agree(join_gang()));
   UFAB_TRY(load_start());
@@ -436,20 +446,6 @@ Result<TrainResult> Trainer::run() {
 Result<TrainResult> train(const Group& group, const TrainOptions& options, const TrainHooks& hooks,
                           const volatile std::sig_atomic_t& stop) {
   return Trainer(group, options, hooks, stop).run();
-}
-
-Result<std::unique_ptr<kernels::Backend>> make_rank_backend(const Group& group, kernels::BackendKind kind,
-                                                            int threads) {
-  if (threads <= 0) {
-    const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-    threads = std::max(1, static_cast<int>(cores) / group.local_ranks());
-  }
-  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads));
-  if (!backend) {
-    return Error{ErrorCode::usage,
-                 fmt::format("this processor cannot run the {} kernels", kernels::backend_name(kind))};
-  }
-  return backend;
 }
 
 StateDigests group_state_digest(const Group& group, const TrainState& state) {

@@ -35,6 +35,7 @@ struct TrainOptions {
   kernels::BackendKind backend = kernels::BackendKind::automatic;
   std::uint64_t keep = 0;                             // newest checkpoints to keep; 0: all
   ProgressStyle progress = ProgressStyle::automatic;  // of the leader
+  std::uint64_t memory_bytes = 0;  // what the job may use on this machine; 0: as the machine's limits say
 };
 
 // Where a test may put dishonesty or a fault. Empty in the product.
@@ -52,16 +53,13 @@ struct TrainResult {
 };
 
 // Collective over the group; every rank returns the same. unavailable and timeout: a peer was lost, and
-// the same run may be tried again. `stop` is read at every step.
+// the same run may be tried again; limit: it would not fit into memory (fabric/train/plan.h), and nothing was
+// begun. `stop` is read at every step.
 [[nodiscard]] Result<TrainResult> train(const Group& group, const TrainOptions& options,
                                         const TrainHooks& hooks, const volatile std::sig_atomic_t& stop);
 
 // The parts below are shared with the verifier.
 
-// A backend for this rank, or an error that names what this processor lacks.
-[[nodiscard]] Result<std::unique_ptr<kernels::Backend>> make_rank_backend(const Group& group,
-                                                                          kernels::BackendKind kind,
-                                                                          int threads);
 // State digests with the work spread over the ranks.
 [[nodiscard]] StateDigests group_state_digest(const Group& group, const TrainState& state);
 // This rank's part of `range`, by weight (empty: equal weights).

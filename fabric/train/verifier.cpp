@@ -9,6 +9,7 @@
 
 #include "fabric/base/file.h"
 #include "fabric/train/checkpoint.h"
+#include "fabric/train/inputs.h"
 #include "kernels/gradient.h"
 
 namespace ufab {
@@ -46,8 +47,7 @@ class Verifier {
   const VerifyOptions& options_;
   const JobDefinition& definition_;
   const volatile std::sig_atomic_t& stop_;
-  std::unique_ptr<kernels::Backend> backend_;
-  std::optional<Corpus> corpus_;
+  std::optional<RunInputs> inputs_;
   std::optional<Engine> engine_;
   TrainState state_;
   std::vector<std::int32_t> total_, part_;
@@ -60,7 +60,6 @@ class Verifier {
 
 Status Verifier::prepare() {
   UFAB_TRY(check_cover(options_.gang, static_cast<std::uint32_t>(definition_.micro_batches)));
-  UFAB_ASSIGN(backend_, make_rank_backend(group_, options_.backend, options_.threads));
   if (options_.window >= definition_.window_count()) {
     return Error{ErrorCode::usage,
                  fmt::format("window {} of a job that has {}", options_.window, definition_.window_count())};
@@ -68,11 +67,8 @@ Status Verifier::prepare() {
   const auto window = static_cast<std::uint64_t>(definition_.window);
   first_step_ = options_.window * window + 1;
   end_step_ = std::min((options_.window + 1) * window, static_cast<std::uint64_t>(definition_.steps));
-  auto corpus = Corpus::load(options_.corpus);
-  UFAB_TRY(corpus);
-  corpus_ = *corpus;
-  UFAB_ASSIGN(const Split split, split_corpus(definition_, corpus_->info().tokens));
-  engine_.emplace(definition_, *corpus_, split, *backend_);
+  UFAB_ASSIGN(inputs_, load_inputs(group_, definition_, options_.corpus, options_.backend, options_.threads));
+  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend);
   total_.resize(engine_->parameter_count());
   part_.resize(engine_->parameter_count());
   peaks_.resize(engine_->tensor_count());
@@ -82,7 +78,7 @@ Status Verifier::prepare() {
     return {};
   }
   UFAB_ASSIGN(Checkpoint checkpoint, load_checkpoint(options_.start));
-  if (checkpoint.info.definition != definition_digest(definition_, corpus_->info().digest)) {
+  if (checkpoint.info.definition != definition_digest(definition_, inputs_->corpus.info().digest)) {
     return Error{ErrorCode::conflict, options_.start + ": made by another job definition or corpus"};
   }
   if (checkpoint.state.step + 1 != first_step_) {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
 #include "jobs/cli/verbs.h"
 #include "jobs/script/values.h"
@@ -84,11 +85,18 @@ VerbResult verb_train(const Invocation&, Words words) {
     if (!gang.empty()) command.insert(command.end(), {"--gang", gang});
     if (!out.empty()) command.insert(command.end(), {"--out", out});
   }
-  // mpirun hides from the trainer that its lines go to a file. The words after -- may still say otherwise.
-  const bool styled = std::any_of(rest.begin(), rest.end(),
-                                  [](const std::string& word) { return word.starts_with("--progress"); });
-  if (whole && !styled && ::isatty(STDOUT_FILENO) != 1)
+  // The words after -- may say otherwise.
+  const auto said = [&](std::string_view option) {
+    return std::any_of(rest.begin(), rest.end(),
+                       [&](const std::string& word) { return word.starts_with(option); });
+  };
+  // mpirun hides from the trainer that its lines go to a file.
+  if (whole && !said("--progress") && ::isatty(STDOUT_FILENO) != 1)
     command.insert(command.end(), {"--progress", "lines"});
+  // What the job asked for (MiB; Slurm's 0: all): a trainer that needs more says so instead of being killed.
+  const std::string memory_mib = variable("SLURM_MEM_PER_NODE");
+  if (whole && !said("--memory") && parse_count(memory_mib, 1, std::uint64_t{1} << 32))
+    command.insert(command.end(), {"--memory", memory_mib + "M"});
   command.insert(command.end(), {"--threads", threads});
   command.insert(command.end(), rest.begin(), rest.end());
 

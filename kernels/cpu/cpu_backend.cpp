@@ -47,6 +47,14 @@ class CpuBackend final : public Backend {
 
   BackendKind kind() const override { return kind_; }
   int threads() const override { return pool_.threads(); }
+  std::size_t scratch_bytes(int head_width, MatmulFormat format, int operand_rows) const override {
+    const std::size_t floats = std::max(table_.matmul_scratch, table_.attention_scratch(head_width));
+    const std::size_t bytes = scratch_.size() * floats * sizeof(float);
+    if (format == MatmulFormat::f32) return bytes;
+    const std::size_t panels = static_cast<std::size_t>((operand_rows + 15) / 16);
+    const std::size_t words = integer_.panel_words(kDepthChunk, bits_of(format));
+    return bytes + (panels + worker_packed_.size() * kWorkerPanels) * words * sizeof(std::int32_t);
+  }
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
                       int in_width, int out_width, MatmulFormat format) override {
@@ -278,12 +286,13 @@ class CpuBackend final : public Backend {
 
   void matmul(MatmulFormat format, const MatmulRange& whole) {
     if (format == MatmulFormat::f32) return matmul_f32(whole);
-    matmul_integer(whole, format == MatmulFormat::int8 ? 8 : 12);
+    matmul_integer(whole, bits_of(format));
   }
+  static constexpr int kDepthChunk = 8 * kIntegerBlock;
+  static constexpr int kWorkerPanels = 12;  // what a worker packs stays in its L2 cache
 
   // The contraction goes in chunks that keep what is packed small: the chains over blocks go on through c.
   void matmul_integer(const MatmulRange& whole, int bits) {
-    constexpr int kDepthChunk = 8 * kIntegerBlock;
     MatmulRange part = whole;
     for (int k = 0; k < whole.depth; k += kDepthChunk) {
       part.depth = std::min(whole.depth - k, kDepthChunk);
@@ -337,7 +346,6 @@ class CpuBackend final : public Backend {
       }
     });
   }
-  static constexpr int kWorkerPanels = 12;  // what a worker packs stays in its L2 cache
 
   void matmul_f32(const MatmulRange& whole) {
     const double operations = static_cast<double>(whole.rows) * whole.columns * whole.depth / 16;

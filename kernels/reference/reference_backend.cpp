@@ -18,15 +18,14 @@ namespace {
 using reference::LaneMaximum;
 using reference::LaneSum;
 
-int bits_of(MatmulFormat format) {
-  return format == MatmulFormat::int8 ? 8 : 12;
-}
-
 class ReferenceBackend final : public Backend {
  public:
   explicit ReferenceBackend(int threads) : threads_(threads) {}
   BackendKind kind() const override { return BackendKind::reference; }
   int threads() const override { return threads_; }
+  std::size_t scratch_bytes(int head_width, MatmulFormat, int) const override {
+    return static_cast<std::size_t>(head_width) * sizeof(float);
+  }
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
                       int in_width, int out_width, MatmulFormat format) override {

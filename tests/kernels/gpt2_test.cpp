@@ -277,6 +277,33 @@ TEST(Gpt2, EvaluationGivesTheTrainingLossBitForBit) {
   EXPECT_EQ(trained, f.model.forward(f.params, f.data.inputs, f.data.targets));
 }
 
+TEST(Gpt2, TheMemoryThatIsAnnouncedIsWhatTheArenaTakes) {
+  const auto backend = make_backend(BackendKind::automatic, 1);
+  // Logits kept; not kept and smaller than the working rows; not kept and larger.
+  for (const auto& [vocab, seq] : {std::pair{150, 16}, {11, 64}, {5000, 64}}) {
+    const Gpt2Config config{.vocab_size = vocab, .context = 64, .layers = 2, .heads = 2, .width = 32};
+    for (const int batch : {1, 3}) {
+      std::size_t sum = 0, logits = 0;
+      for (const Gpt2Memory& piece : gpt2_memory(config, batch, seq)) {
+        sum += piece.bytes;
+        if (std::string_view(piece.name) == "logits") logits = piece.bytes;
+      }
+      EXPECT_EQ(sum, Gpt2(config, batch, seq, *backend).arena_bytes()) << vocab << " " << batch;
+      EXPECT_GE(logits, sizeof(float) * static_cast<std::size_t>(vocab));
+    }
+  }
+}
+
+TEST(Gpt2, PaidWorkFollowsTheUsualFormula) {
+  const Gpt2Config c{.vocab_size = 50257, .context = 1024, .layers = 12, .heads = 12, .width = 768};
+  const std::uint64_t l = 12, w = 768, t = 1024, v = 50257;
+  EXPECT_EQ(gpt2_train_flop(c, 3), 3 * (6 * (12 * l * w * w + v * w) + 12 * l * t * w));
+  std::uint64_t paid = 0, left_out = 0;
+  for (const Gpt2Work& work : gpt2_work(c)) (work.paid ? paid : left_out) += work.flop;
+  EXPECT_EQ(paid, gpt2_train_flop(c, 1));
+  EXPECT_LT(left_out, paid / 50);
+}
+
 TEST(Gpt2, LaterPositionsDoNotChangeEarlierAttentionEvenWhenTheyAreNotNumbers) {
   // Attention is the only operator in which positions meet.
   constexpr int kSeq = 70, kHeads = 2, kHeadWidth = 8, kRow = kHeads * kHeadWidth;

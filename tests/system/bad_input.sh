@@ -70,6 +70,11 @@ cp corpus.h5 flipped.h5
 printf '\x55' | dd of=flipped.h5 bs=1 seek=$(($(stat -c %s flipped.h5) / 2)) conv=notrunc status=none
 refuse 1 "flipped.h5" ufab alpha submit --data=flipped.h5 train.sh
 refuse 1 "no-such.txt" "$BIN/ufab" data pack no-such.txt -o x.h5
+# Memory.
+refuse 1 "the job will not fit: a rank needs " "$BIN/ufab-train" --job tiny.toml --data corpus.h5 --out refused --memory 1M
+expect "a refused training leaves no folder" [ ! -e refused ]
+refuse 2 "--memory" "$BIN/ufab-train" --job tiny.toml --data corpus.h5 --memory lots
+refuse 2 "--print-plan" "$BIN/ufab-train" --job tiny.toml --data corpus.h5 --json
 # Checkpoint.
 checkpoint=$(ls "$state"/reference/checkpoints/*.h5 | tail -n 1)
 cp "$checkpoint" bad-checkpoint.h5

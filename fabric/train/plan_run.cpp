@@ -1,0 +1,33 @@
+#include "fabric/train/plan_run.h"
+
+#include <algorithm>
+
+namespace ufab {
+
+RunPlan plan_run(const Group& group, const TrainOptions& options, const RunInputs& inputs) {
+  const ResidentMemory resident = resident_memory();
+  PlanInput input;
+  input.definition = options.definition;
+  input.vocab_size = inputs.corpus.info().vocab_size;
+  input.corpus_bytes = inputs.corpus.mapped_bytes();
+  input.scratch_bytes = inputs.backend->scratch_bytes(
+      inputs.model.width / inputs.model.heads, options.definition.matmul_format(),
+      std::max(static_cast<int>(options.definition.micro_batch * options.definition.seq_len),
+               inputs.model.width));
+  input.present_bytes = resident.bytes - std::min(resident.file_bytes, input.corpus_bytes);
+  input.ranks = group.size();
+  input.local_ranks = group.local_ranks();
+  input.threads = inputs.backend->threads();
+  input.leader = group.leader();
+  input.members = static_cast<std::uint32_t>(options.gang.members.size());
+  input.micro_batches = options.gang.self_member().micro_batches;
+  input.measures_shares = options.measure_shares;
+
+  MemoryQuestion question;
+  question.option_bytes = options.memory_bytes;
+  question.own_bytes = input.present_bytes;
+  question.local_ranks = input.local_ranks;
+  return {make_plan(input), memory_left(question)};
+}
+
+}  // namespace ufab
