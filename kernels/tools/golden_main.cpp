@@ -36,7 +36,8 @@ struct CommandLine {
 
 int usage() {
   std::fputs(
-      "usage: kernels-golden [--backend reference|avx2|avx512|automatic] [--threads N] [--check FILE]\n",
+      "usage: kernels-golden [--backend reference|avx2|avx512|avx512vnni|automatic] [--threads N] [--check "
+      "FILE]\n",
       stderr);
   return kUsage;
 }
