@@ -13,6 +13,7 @@
 
 #include "fabric/train/bridge.h"
 #include "fabric/train/checkpoint.h"
+#include "fabric/train/first_state.h"
 #include "fabric/train/run_log.h"
 #include "kernels/gradient.h"
 
@@ -52,6 +53,7 @@ class Trainer {
   Status prepare();
   Status join_gang();
   Status load_start();
+  Status load_first();
   Status adopt(Result<Checkpoint> loaded, const std::string& path);
   Status choose_shares();
 
@@ -145,9 +147,16 @@ Status Trainer::adopt(Result<Checkpoint> loaded, const std::string& path) {
   return {};
 }
 
-Status Trainer::load_start() {
-  state_ = engine_->initial_state();
+Status Trainer::load_first() {
+  auto first = first_state(*engine_, definition_, options_.init);
+  UFAB_TRY(group_.agree(first.ok() ? Status() : first.error()));
+  state_ = std::move(*first);
   digests_ = group_state_digest(group_, state_);
+  return {};
+}
+
+Status Trainer::load_start() {
+  UFAB_TRY(load_first());
   if (options_.resume == "latest") {
     auto claims = load_window_claims(options_.out);
     if (!claims && claims.error().code != ErrorCode::not_found) return group_.agree(claims.error());
@@ -180,8 +189,7 @@ Status Trainer::load_start() {
   group_.broadcast(lowest);
   const auto start = static_cast<std::uint64_t>(lowest[0]);
   if (start == 0 && state_.step != 0) {
-    state_ = engine_->initial_state();
-    digests_ = group_state_digest(group_, state_);
+    UFAB_TRY(load_first());
   } else if (start != state_.step) {
     const std::string path = checkpoint_path(options_.out, start);
     UFAB_TRY(group_.agree(adopt(load_checkpoint(path), path)));
