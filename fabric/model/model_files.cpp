@@ -60,18 +60,24 @@ Status write_transposed(SafetensorsWriter& writer, const HuggingFaceTensor& tens
   return {};
 }
 
+SafetensorsMetadata metadata_of(const Checkpoint& checkpoint) {
+  const CheckpointInfo& info = checkpoint.info;
+  SafetensorsMetadata metadata{{"format", "pt"},
+                               {kStep, std::to_string(checkpoint.state.step)},
+                               {kParameters, info.digests.parameters.str()}};
+  if (!info.definition.is_zero()) metadata[kDefinition] = info.definition.str();
+  if (!info.corpus.is_zero()) metadata[kCorpus] = info.corpus.str();
+  return metadata;
+}
+
 Status write_weights(const std::string& path, const Checkpoint& checkpoint) {
   const auto tensors = hugging_face_tensors(checkpoint.info.model);
   std::vector<SafetensorsTensor> list;
   for (const HuggingFaceTensor& tensor : tensors) {
     list.push_back({tensor.name, "F32", tensor.shape, 0, 0});
   }
-  const SafetensorsMetadata metadata{{"format", "pt"},
-                                     {kStep, std::to_string(checkpoint.state.step)},
-                                     {kParameters, checkpoint.info.digests.parameters.str()},
-                                     {kDefinition, checkpoint.info.definition.str()},
-                                     {kCorpus, checkpoint.info.corpus.str()}};
-  UFAB_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(path, metadata, std::move(list)));
+  UFAB_ASSIGN(SafetensorsWriter writer,
+              SafetensorsWriter::create(path, metadata_of(checkpoint), std::move(list)));
   const std::span<const float> params(checkpoint.state.params);
   for (const HuggingFaceTensor& tensor : tensors) {
     const auto values = params.subspan(tensor.offset, tensor.count);

@@ -3,7 +3,7 @@
 // Written are OUTPUT (fabric/model/safetensors.h, tensors of fabric/model/hugging_face.h in the order of the
 // parameter vector, names without "transformer.") and config.json in its folder. The metadata holds
 //   format "pt", which that library asks for, and of the checkpoint
-//   ufab.step, ufab.parameters_digest, ufab.definition, ufab.corpus    (digests as "sha256:...")
+//   ufab.step, ufab.parameters_digest and, unless zero, ufab.definition, ufab.corpus    ("sha256:...")
 // so the same model makes the same file. A config.json that is there already stays as it is when it describes
 // the same model, and is ErrorCode::conflict when it does not.
 //

@@ -279,6 +279,16 @@ Tensors as_language_model(const Tensors& tensors) {
   return result;
 }
 
+TEST_F(ModelFilesTest, AModelOfNoJobNamesNone) {
+  write_independently(folder_ / "in/model.safetensors", independent_weights());
+  ASSERT_TRUE(import_model(folder_ / "in/model.safetensors", init_, 2).ok());
+  ASSERT_TRUE(export_model(init_, weights_).ok());
+  const auto file = SafetensorsFile::open(weights_);
+  EXPECT_EQ(file->header().metadata.size(), 3U);
+  EXPECT_FALSE(file->header().metadata.contains("ufab.definition"));
+  EXPECT_FALSE(file->header().metadata.contains("ufab.corpus"));
+}
+
 TEST_F(ModelFilesTest, WeightsOfIndependentCodeHaveTheSameLossHere) {
   const Tensors tensors = independent_weights();
   for (const bool language_model : {false, true}) {
