@@ -73,6 +73,7 @@ SafetensorsMetadata metadata_of(const Checkpoint& checkpoint) {
 Status write_weights(const std::string& path, const Checkpoint& checkpoint) {
   const auto tensors = hugging_face_tensors(checkpoint.info.model);
   std::vector<SafetensorsTensor> list;
+  list.reserve(tensors.size());
   for (const HuggingFaceTensor& tensor : tensors) {
     list.push_back({tensor.name, "F32", tensor.shape, 0, 0});
   }
