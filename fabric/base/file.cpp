@@ -126,24 +126,53 @@ Status rename_durable(const std::string& from, const std::string& to) {
 }
 
 Status write_file_atomic(const std::string& path, ByteView content, mode_t mode) {
+  UFAB_ASSIGN(NewFile file, NewFile::create(path, mode));
+  UFAB_TRY(file.append(content));
+  return file.finish();
+}
+
+Result<NewFile> NewFile::create(const std::string& path, mode_t mode) {
+  NewFile file;
   std::string temporary = path + ".tmp-XXXXXX";
-  {
-    const Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};
-    if (file.fd < 0) return io_error(path, errno);
-    int error = ::fchmod(file.fd, mode) != 0 ? errno : 0;
-    if (error == 0) error = write_all(file.fd, content);
-    if (error == 0) {
-      fault_point();
-      if (::fsync(file.fd) != 0) error = errno;
-    }
-    if (error != 0) {
-      ::unlink(temporary.c_str());
-      return io_error(path, error);
-    }
-  }
-  Status status = rename_durable(temporary, path);
-  if (!status.ok()) ::unlink(temporary.c_str());
-  return status;
+  file.fd_ = ::mkostemp(temporary.data(), O_CLOEXEC);
+  if (file.fd_ < 0) return io_error(path, errno);
+  file.path_ = path;
+  file.temporary_ = temporary;
+  if (::fchmod(file.fd_, mode) != 0) return io_error(path, errno);
+  return file;
+}
+
+NewFile::NewFile(NewFile&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})) {}
+
+NewFile& NewFile::operator=(NewFile&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(path_, other.path_);
+  std::swap(temporary_, other.temporary_);
+  return *this;
+}
+
+NewFile::~NewFile() {
+  if (fd_ >= 0) ::close(fd_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Status NewFile::append(ByteView bytes) {
+  UFAB_ASSERT(fd_ >= 0);
+  if (const int error = write_all(fd_, bytes); error != 0) return io_error(path_, error);
+  return {};
+}
+
+Status NewFile::finish() {
+  UFAB_ASSERT(fd_ >= 0);
+  fault_point();
+  if (::fsync(fd_) != 0) return io_error(path_, errno);
+  ::close(std::exchange(fd_, -1));
+  UFAB_TRY(rename_durable(temporary_, path_));
+  temporary_.clear();
+  return {};
 }
 
 Status create_file_exclusive(const std::string& path, ByteView content, mode_t mode) {

@@ -27,6 +27,25 @@ namespace ufab {
 [[nodiscard]] Status make_folders(const std::string& path, mode_t mode = 0755);
 [[nodiscard]] bool file_exists(const std::string& path);
 
+// A new file written in pieces, too large for one memory: under a temporary name until finish() makes it
+// durable under its own. Without finish() nothing of it stays. Not thread-safe.
+class NewFile {
+ public:
+  [[nodiscard]] static Result<NewFile> create(const std::string& path, mode_t mode = 0644);
+  NewFile(NewFile&& other) noexcept;
+  NewFile& operator=(NewFile&& other) noexcept;
+  ~NewFile();
+
+  [[nodiscard]] Status append(ByteView bytes);
+  // Once, as the last call.
+  [[nodiscard]] Status finish();
+
+ private:
+  NewFile() = default;
+  int fd_ = -1;
+  std::string path_, temporary_;  // temporary_ is empty when there is nothing to remove
+};
+
 // A file that only grows. Not thread-safe.
 class AppendFile {
  public:

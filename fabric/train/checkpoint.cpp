@@ -78,13 +78,30 @@ ElementType type_of(int) {
   return {H5T_NATIVE_INT, H5T_STD_I32LE};
 }
 
-// This rank's slice of one vector, written collectively.
+// Who writes a file together: the ranks of a group, or (no group) one process alone, without MPI.
+struct Writers {
+  const Group* group = nullptr;
+  [[nodiscard]] std::size_t ranks() const {
+    return group == nullptr ? 1 : static_cast<std::size_t>(group->size());
+  }
+  [[nodiscard]] std::size_t rank() const {
+    return group == nullptr ? 0 : static_cast<std::size_t>(group->rank());
+  }
+  [[nodiscard]] bool set_access(const hdf5::Properties& access) const {
+    return group == nullptr || H5Pset_fapl_mpio(access.id(), group->communicator(), MPI_INFO_NULL) >= 0;
+  }
+  [[nodiscard]] bool set_transfer(const hdf5::Properties& transfer) const {
+    return group == nullptr || H5Pset_dxpl_mpio(transfer.id(), H5FD_MPIO_COLLECTIVE) >= 0;
+  }
+};
+
+// This writer's slice of one vector, written collectively.
 template <typename T>
-bool write_slice(const Group& group, const hdf5::File& file, const char* name, const std::vector<T>& values) {
+bool write_slice(const Writers& writers, const hdf5::File& file, const char* name,
+                 const std::vector<T>& values) {
   const hdf5::Dataset dataset = hdf5::create_dataset(file, name, type_of(T{}).file, values.size());
   if (!dataset.ok()) return false;
-  const auto ranks = static_cast<std::size_t>(group.size());
-  const auto rank = static_cast<std::size_t>(group.rank());
+  const std::size_t ranks = writers.ranks(), rank = writers.rank();
   const hsize_t begin = values.size() / ranks * rank + std::min(rank, values.size() % ranks);
   const hsize_t count = values.size() / ranks + (rank < values.size() % ranks ? 1 : 0);
   const hdf5::Space in_file(H5Dget_space(dataset.id()));
@@ -96,9 +113,8 @@ bool write_slice(const Group& group, const hdf5::File& file, const char* name, c
   } else if (H5Sselect_hyperslab(in_file.id(), H5S_SELECT_SET, &begin, nullptr, &count, nullptr) < 0) {
     return false;
   }
-  return H5Pset_dxpl_mpio(transfer.id(), H5FD_MPIO_COLLECTIVE) >= 0 &&
-         H5Dwrite(dataset.id(), type_of(T{}).memory, in_memory.id(), in_file.id(), transfer.id(),
-                  values.data() + begin) >= 0;
+  return writers.set_transfer(transfer) && H5Dwrite(dataset.id(), type_of(T{}).memory, in_memory.id(),
+                                                    in_file.id(), transfer.id(), values.data() + begin) >= 0;
 }
 
 template <typename T>
@@ -109,11 +125,11 @@ bool read_vector(const hdf5::File& file, const char* name, std::uint64_t count, 
   return H5Dread(dataset.id(), type_of(T{}).memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0;
 }
 
-Status write_contents(const Group& group, const std::string& path, const CheckpointInfo& info,
+Status write_contents(const Writers& writers, const std::string& path, const CheckpointInfo& info,
                       const TrainState& state) {
   const Error failed{ErrorCode::io, path + ": the checkpoint cannot be written"};
   const hdf5::Properties access(H5Pcreate(H5P_FILE_ACCESS));
-  if (H5Pset_fapl_mpio(access.id(), group.communicator(), MPI_INFO_NULL) < 0) return failed;
+  if (!writers.set_access(access)) return failed;
   hdf5::File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, hdf5::file_creation().id(), access.id()));
   if (!file.ok()) return failed;
   const Head head = make_head(info, state);
@@ -127,9 +143,9 @@ Status write_contents(const Group& group, const std::string& path, const Checkpo
   const std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
     fault_point();
-    good = good && write_slice(group, file, kVectors[i], *vectors[i]);
+    good = good && write_slice(writers, file, kVectors[i], *vectors[i]);
   }
-  good = good && write_slice(group, file, kExponents, state.exponents);
+  good = good && write_slice(writers, file, kExponents, state.exponents);
   if (!file.close() || !good) return failed;
   return {};
 }
@@ -149,6 +165,11 @@ std::string folder_of(const std::string& folder) {
 }
 
 }  // namespace
+
+std::string describe_model(const kernels::Gpt2Config& model) {
+  return fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}", model.layers, model.heads,
+                     model.width, model.context, model.vocab_size);
+}
 
 std::string checkpoint_path(const std::string& folder, std::uint64_t step) {
   return fmt::format("{}/{}{:08}{}", folder_of(folder), kPrefix, step, kSuffix);
@@ -184,10 +205,20 @@ Status save_checkpoint(MPI_Comm communicator, const std::string& path, const Che
   hdf5::quiet();
   const Group group(communicator);
   const std::string temporary = path + std::string(kTemporary);
-  UFAB_TRY(group.agree(write_contents(group, temporary, info, state)));
+  UFAB_TRY(group.agree(write_contents({&group}, temporary, info, state)));
   Status status;
   if (group.leader()) status = sync_and_rename(temporary, path);
   return group.agree(status);
+}
+
+Status save_checkpoint_alone(const std::string& path, const Checkpoint& checkpoint) {
+  hdf5::quiet();
+  const std::string temporary = path + std::string(kTemporary);
+  Status status = write_contents({}, temporary, checkpoint.info, checkpoint.state);
+  if (status) status = sync_and_rename(temporary, path);
+  std::error_code ignored;
+  if (!status) std::filesystem::remove(temporary, ignored);
+  return status;
 }
 
 std::uint64_t checkpoint_buffer_bytes(int ranks, std::uint64_t vector_bytes) {

@@ -29,6 +29,9 @@ struct CheckpointInfo {
   StateDigests digests;
 };
 
+// "2 layers, 4 heads, width 64, context 32, vocabulary 256", as messages show it.
+[[nodiscard]] std::string describe_model(const kernels::Gpt2Config& model);
+
 struct Checkpoint {
   CheckpointInfo info;
   TrainState state;
@@ -55,6 +58,8 @@ void prune_checkpoints(const std::string& folder, std::uint64_t keep);
                                             const Checkpoint& checkpoint) {
   return save_checkpoint(group, path, checkpoint.info, checkpoint.state);
 }
+// The same file by one process alone, with or without MPI; a failure leaves nothing.
+[[nodiscard]] Status save_checkpoint_alone(const std::string& path, const Checkpoint& checkpoint);
 // Local: any process, with or without MPI. Corrupt when anything does not match its digest.
 [[nodiscard]] Result<Checkpoint> load_checkpoint(const std::string& path);
 

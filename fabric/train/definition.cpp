@@ -39,6 +39,7 @@ const Field kFields[] = {
     {"model", "heads", &D::heads, 1, 512, true},
     {"model", "width", &D::width, 1, 65536, true},
     {"model", "context", &D::context, 1, 1 << 20, true},
+    {"model", "init_digest", &D::init_digest},
     {"data", "corpus", &D::corpus},
     {"data", "eval_fraction", &D::eval_fraction, 0.0, 0.5},
     {"train", "steps", &D::steps, 1, 100'000'000, true},
@@ -106,6 +107,12 @@ std::optional<std::string> check(JobDefinition& d) {
   if (d.family != "gpt2") return fmt::format("model.family is '{}'; this version has \"gpt2\"", d.family);
   if (!kernels::format_from_name(d.format)) {
     return fmt::format("train.format is '{}'; f32, int12 and int8 are possible", d.format);
+  }
+  if (!d.init_digest.empty() && !Digest::parse(d.init_digest).ok()) {
+    return fmt::format(
+        "model.init_digest is '{}'; sha256: and 64 hexadecimal digits are wanted, as `ufab model import` "
+        "prints",
+        d.init_digest);
   }
   if (d.seq_len == 0) d.seq_len = d.context;
   if (d.seq_len > d.context) {
@@ -236,6 +243,7 @@ Digest definition_digest(const JobDefinition& definition, const Digest& corpus) 
   writer.raw(corpus.view());
   for (const Field& field : kFields) {
     if (field.key() == "data.corpus") continue;
+    if (field.key() == "model.init_digest" && definition.init_digest.empty()) continue;
     writer.text(field.key());
     writer.text(std::visit([&](auto member) { return fmt::format("{}", definition.*member); }, field.member));
   }

@@ -25,7 +25,8 @@ extern "C" void on_stop(int signal) {
 }
 
 struct CommandLine {
-  std::string job, data, out = "ufab-out", format, gang, shares, kernels = "automatic", resume, start, claims;
+  std::string job, data, out = "ufab-out", format, gang, shares, kernels = "automatic", resume, init, start,
+                         claims;
   std::string progress = "auto";
   std::vector<std::string> settings;
   int threads = 0;
@@ -102,6 +103,7 @@ Result<TrainOptions> read_options(CommandLine& line) {
   options.definition = std::move(setup.definition);
   options.corpus = line.data;
   options.out = line.out;
+  options.init = line.init;
   options.resume = line.resume.empty() ? setup.gang.resume : line.resume;
   options.gang = std::move(setup.gang);
   UFAB_ASSIGN(options.shares, parse_shares(line.shares));
@@ -154,6 +156,7 @@ Result<int> run_verification(const Group& group, CommandLine& line) {
   options.corpus = line.data;
   options.window = line.window;
   options.start = line.start;
+  options.init = line.init;
   options.gang = std::move(setup.gang);
   options.claims = line.claims;
   options.out = line.out;
@@ -190,6 +193,7 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--kernels", line.kernels, "automatic, reference, avx2, avx512 or avx512vnni")
       ->capture_default_str();
   app.add_option("--resume", line.resume, "latest (default), none, or a checkpoint");
+  app.add_option("--init", line.init, "checkpoint with the parameters that model.init_digest names");
   app.add_option("--keep", line.keep, "newest checkpoints to keep; 0: all");
   app.add_option("--progress", line.progress, "auto, line (redrawn), lines (for files) or none")
       ->capture_default_str();

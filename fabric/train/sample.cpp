@@ -47,7 +47,13 @@ Result<std::string> sample_text(const SampleOptions& options,
   UFAB_ASSIGN(const Checkpoint checkpoint, load_checkpoint(options.checkpoint));
   UFAB_ASSIGN(const Corpus corpus, Corpus::load(options.corpus));
   const kernels::Gpt2Config& config = checkpoint.info.model;
-  if (corpus.info().digest != checkpoint.info.corpus) {
+  // An imported model names no corpus: then the tokenizer is the caller's to choose.
+  if (checkpoint.info.corpus.is_zero() && static_cast<int>(corpus.info().vocab_size) != config.vocab_size) {
+    return Error{ErrorCode::conflict,
+                 fmt::format("{} has a vocabulary of {}, {} one of {}", options.checkpoint, config.vocab_size,
+                             options.corpus, corpus.info().vocab_size)};
+  }
+  if (!checkpoint.info.corpus.is_zero() && corpus.info().digest != checkpoint.info.corpus) {
     return Error{ErrorCode::conflict,
                  fmt::format("{} was trained on corpus {}, {} is {}", options.checkpoint,
                              checkpoint.info.corpus.str(), options.corpus, corpus.info().digest.str())};

@@ -12,6 +12,7 @@
 
 #include "fabric/train/bridge.h"
 #include "fabric/train/checkpoint.h"
+#include "fabric/train/first_state.h"
 #include "fabric/train/plan_run.h"
 #include "fabric/train/run_log.h"
 #include "kernels/gradient.h"
@@ -53,7 +54,7 @@ class Trainer {
   Status prepare();
   Status join_gang();
   Status load_start();
-  void start_anew();
+  Status load_first();
   Status adopt(Result<Checkpoint> loaded, const std::string& path);
   Status choose_shares();
 
@@ -144,10 +145,13 @@ Status Trainer::adopt(Result<Checkpoint> loaded, const std::string& path) {
   return {};
 }
 
-void Trainer::start_anew() {
+Status Trainer::load_first() {
   state_ = {};  // never two states at a time: they are most of the memory
-  state_ = engine_->initial_state();
+  auto first = first_state(*engine_, definition_, options_.init);
+  UFAB_TRY(group_.agree(first.ok() ? Status() : first.error()));
+  state_ = std::move(*first);
   digests_ = group_state_digest(group_, state_);
+  return {};
 }
 
 Status Trainer::load_start() {
@@ -172,7 +176,7 @@ Status Trainer::load_start() {
     UFAB_TRY(group_.agree(adopt(load_checkpoint(options_.resume), options_.resume)));
     loaded = true;
   }
-  if (!loaded) start_anew();
+  if (!loaded) UFAB_TRY(load_first());
   if (options_.gang.members.size() < 2) return {};
 
   // The members' newest checkpoints may differ by one when a run was killed: all go back to the oldest.
@@ -187,7 +191,7 @@ Status Trainer::load_start() {
   group_.broadcast(lowest);
   const auto start = static_cast<std::uint64_t>(lowest[0]);
   if (start == 0 && state_.step != 0) {
-    start_anew();
+    UFAB_TRY(load_first());
   } else if (start != state_.step) {
     state_ = {};
     const std::string path = checkpoint_path(options_.out, start);

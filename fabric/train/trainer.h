@@ -27,6 +27,7 @@ struct TrainOptions {
   JobDefinition definition;
   std::string corpus;  // path
   std::string out;     // output folder
+  std::string init;    // checkpoint that definition.init_digest means; see first_state.h
   Gang gang;
   std::string resume = "latest";      // "latest", "none" or a checkpoint's path
   std::vector<std::uint64_t> shares;  // one weight per rank; empty: equal

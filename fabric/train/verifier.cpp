@@ -9,6 +9,7 @@
 
 #include "fabric/base/file.h"
 #include "fabric/train/checkpoint.h"
+#include "fabric/train/first_state.h"
 #include "fabric/train/inputs.h"
 #include "kernels/gradient.h"
 
@@ -74,7 +75,7 @@ Status Verifier::prepare() {
   peaks_.resize(engine_->tensor_count());
   if (options_.start.empty()) {
     if (options_.window != 0) return Error{ErrorCode::usage, "--start is needed for any window but 0"};
-    state_ = engine_->initial_state();
+    UFAB_ASSIGN(state_, first_state(*engine_, definition_, options_.init));
     return {};
   }
   UFAB_ASSIGN(Checkpoint checkpoint, load_checkpoint(options_.start));

@@ -29,6 +29,7 @@ struct VerifyOptions {
   std::string corpus;
   std::uint64_t window = 0;
   std::string start;  // checkpoint at the window's start; empty: window 0, which the definition starts
+  std::string init;   // for that start; see first_state.h
   Gang gang;
   std::string claims;  // folder with one sub-folder per member: windows.jsonl and contributions/
   std::string out;     // folder for verdict.json

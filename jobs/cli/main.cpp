@@ -37,7 +37,8 @@ constexpr Verb verbs[] = {
     {"audit", verb_audit, "verify, job, prove, check, report; all offline"},
     {"data", verb_data, "pack text into a corpus"},
     {"train", verb_train, "inside a batch script: the trainer on this job's ranks"},
-    {"model", verb_model, "sample text from a trained model"},
+    {"model", verb_model,
+     "text from a trained model; its weights out to safetensors and in: sample, export, import"},
 };
 // Verbs of the design that this version does not have.
 constexpr const char* absent[] = {"top", "sim"};

@@ -14,6 +14,12 @@ Result<TrainingPlan> plan_training(const std::string& definition_path, const std
   UFAB_ASSIGN(const Bytes text, read_file(definition_path, 1u << 20));
   plan.definition_file_digest = sha256(text);
   UFAB_ASSIGN(const JobDefinition definition, parse_definition(as_text(text), definition_path));
+  if (!definition.init_digest.empty()) {
+    return Error{ErrorCode::usage,
+                 definition_path +
+                     ": model.init_digest: initial parameters do not travel to providers in this "
+                     "version; train here with `ufab train --config FILE -- --init CHECKPOINT`"};
+  }
   plan.corpus_path = data.empty() ? definition.corpus : data;
   auto corpus = Corpus::load(plan.corpus_path);
   if (!corpus) return corpus.error();

@@ -24,7 +24,7 @@ struct TrainingPlan {
 };
 
 // `data` overrides the definition's corpus when not empty; relative corpora are looked for beside the
-// definition.
+// definition. A definition with model.init_digest is ErrorCode::usage: providers are not sent that file.
 [[nodiscard]] Result<TrainingPlan> plan_training(const std::string& definition_path, const std::string& data);
 
 }  // namespace ufab::jobs

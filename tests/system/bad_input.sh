@@ -80,6 +80,23 @@ checkpoint=$(ls "$state"/reference/checkpoints/*.h5 | tail -n 1)
 cp "$checkpoint" bad-checkpoint.h5
 printf '\x55' | dd of=bad-checkpoint.h5 bs=1 seek=$(($(stat -c %s bad-checkpoint.h5) / 2)) conv=notrunc status=none
 refuse 1 "bad-checkpoint.h5" "$BIN/ufab" model sample bad-checkpoint.h5 --corpus corpus.h5 --tokens 4
+# Weights.
+"$BIN/ufab" model export "$checkpoint" -o out.safetensors >/dev/null
+refuse 2 "usage: ufab model sample|export|import" "$BIN/ufab" model
+refuse 2 "give -o MODEL.safetensors" "$BIN/ufab" model export "$checkpoint"
+refuse 2 "give -o INIT.h5" "$BIN/ufab" model import out.safetensors
+refuse 1 "bad-checkpoint.h5: damaged checkpoint" "$BIN/ufab" model export bad-checkpoint.h5 -o x.safetensors
+refuse 1 "job 99 has no model in this home yet" ufab alpha model export 99 -o x.safetensors
+refuse 2 "--heads: from 1" "$BIN/ufab" model import out.safetensors -o init.h5 --heads 0
+refuse 1 "absent.safetensors: No such file" "$BIN/ufab" model import absent.safetensors -o init.h5
+refuse 1 "not a safetensors file" "$BIN/ufab" model import corpus.h5 -o init.h5
+head -c 5000 out.safetensors >cut.safetensors
+refuse 1 "cut.safetensors: tensor 'wte.weight': its data ends at" "$BIN/ufab" model import cut.safetensors -o init.h5
+refuse 2 "--heads 4: config.json says n_head 2" "$BIN/ufab" model import out.safetensors -o init.h5 --heads 4
+expect "no weights and no checkpoint came of it" [ ! -e x.safetensors ] && [ ! -e init.h5 ]
+sed "s/layers = 1/layers = 1\ninit_digest = \"${reference}\"/" tiny.toml >from-init.toml
+refuse 2 "from-init.toml: model.init_digest: initial parameters do not travel" ufab alpha submit --train=from-init.toml train.sh
+refuse 2 "do not travel to providers" ufab alpha submit --test-only --train=from-init.toml train.sh
 # Proof.
 printf 'rubbish' >bad.proof
 refuse 1 "bad.proof" "$BIN/ufab" audit check bad.proof

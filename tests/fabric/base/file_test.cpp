@@ -28,6 +28,24 @@ TEST_F(FileTest, AFileOverItsBoundIsRefusedNotTruncated) {
   EXPECT_EQ(result.error().code, ErrorCode::limit);
 }
 
+TEST_F(FileTest, ANewFileIsThereOnceFinishedAndLeavesNothingBefore) {
+  {
+    auto dropped = NewFile::create(folder_ + "/a");
+    ASSERT_TRUE(dropped.ok());
+    ASSERT_TRUE(dropped->append(as_bytes("half")).ok());
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+  auto file = NewFile::create(folder_ + "/a", 0600);
+  ASSERT_TRUE(file.ok());
+  NewFile moved = std::move(*file);
+  ASSERT_TRUE(moved.append(as_bytes("in ")).ok());
+  EXPECT_FALSE(file_exists(folder_ + "/a"));
+  ASSERT_TRUE(moved.append(as_bytes("pieces")).ok());
+  ASSERT_TRUE(moved.finish().ok());
+  EXPECT_EQ(*read_text_file(folder_ + "/a", 100), "in pieces");
+  EXPECT_EQ(NewFile::create(folder_ + "/absent/a").error().code, ErrorCode::not_found);
+}
+
 TEST_F(FileTest, ASecondLockIsRefused) {
   const auto first = FileLock::acquire(folder_ + "/lock");
   ASSERT_TRUE(first.ok());

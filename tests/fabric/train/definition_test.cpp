@@ -56,6 +56,9 @@ TEST(DefinitionTest, EachBadInputIsOneLineThatNamesItsPlace) {
       {kModel + "[train]\nsteps = 10\nwarmup_steps = 11\n",
        "train.warmup_steps 11 is more than train.steps 10"},
       {kModel + "[train]\nmicro_batch = 2\n", "job.toml: train.steps is missing"},
+      {kModel + "init_digest = 7\n[train]\nsteps = 1\n", "job.toml:6: model.init_digest must be text"},
+      {kModel + "init_digest = \"init.h5\"\n[train]\nsteps = 1\n",
+       "job.toml: model.init_digest is 'init.h5'; sha256: and 64 hexadecimal digits are wanted"},
       {"[train]\nsteps = 1\n", "job.toml: model.layers is missing"},
       {"precision = \"fast\"\n" + kModel + "[train]\nsteps = 1\n", "precision is 'fast'"},
       {"[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n",
@@ -106,6 +109,10 @@ TEST(DefinitionTest, DigestChangesWithEveryValueAndTheCorpusButNotWithItsPath) {
   }
   EXPECT_EQ(digest({{"train.format", "f32"}}), plain);
   EXPECT_NE(digest({{"train.format", "int8"}}), plain);
+  const Digest from_given = digest({{"model.init_digest", sha256("parameters").str()}});
+  EXPECT_NE(from_given, plain);
+  EXPECT_NE(digest({{"model.init_digest", sha256("others").str()}}), from_given);
+  EXPECT_EQ(digest({{"model.init_digest", ""}}), plain);
   // Golden: ledgers record this digest, so its encoding may not change unnoticed. It covers the kernels'
   // semantics version: a new version brings a new value.
   EXPECT_EQ(plain.hex(), "029ae4faaacd812c1fbe3f6241a67d66eb34558183ff6de798764c7d96b690fd");
