@@ -10,7 +10,7 @@
 // so the order does not matter, and any machine may use the instructions that it has. Then, over the blocks
 // ascending,
 //   c = fma(float(integer sum) * scale_a, scale_b, c), from bias[j], +0 or the value that is there.
-// Power-of-two scales make the division exact, and every product with one.
+// Power-of-two scales make the division exact, and every product with one that does not underflow.
 //
 // Quality, measured: see the table in README.md. Source of the idea of one power-of-two exponent per block:
 // block floating point (Wilkinson, "Rounding Errors in Algebraic Processes", 1963); for training, Drumond et

@@ -86,7 +86,9 @@ Status check_endpoint(std::string_view what, std::string_view endpoint) {
 }
 
 Status check_params(const ChainParams& p) {
-  const auto wrong = [](const std::string& why) { return Error{ErrorCode::invalid, "chain parameters: " + why}; };
+  const auto wrong = [](const std::string& why) {
+    return Error{ErrorCode::invalid, "chain parameters: " + why};
+  };
   for (const auto& [name, value] :
        {std::pair{"treasury_ppm", p.treasury_ppm}, std::pair{"fee_ppm", p.fee_ppm},
         std::pair{"fee_burn_ppm", p.fee_burn_ppm}, std::pair{"slash_ppm", p.slash_ppm},

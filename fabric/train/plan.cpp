@@ -108,9 +108,9 @@ std::string fewer_ranks(std::uint64_t needed, const MemoryLeft& left) {
 }
 
 std::string what_would_fit(const TrainPlan& plan, const MemoryLeft& left) {
-  const std::string smaller = smaller_micro_batch(plan.input, left.bytes);
+  std::string smaller = smaller_micro_batch(plan.input, left.bytes);
   if (!smaller.empty()) return smaller;
-  const std::string fewer = fewer_ranks(plan.needed_bytes(), left);
+  std::string fewer = fewer_ranks(plan.needed_bytes(), left);
   if (!fewer.empty()) return fewer;
   PlanInput least = plan.input;
   least.definition.micro_batch = 1;

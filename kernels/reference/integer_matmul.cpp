@@ -43,11 +43,10 @@ void integer_matmul(float* c, int c_row, const IntegerOperand& a, const IntegerO
     const Quantized qa = quantize(a, k0, length, bits), qb = quantize(b, k0, length, bits);
     for (int i = 0; i < a.rows; ++i) {
       for (int j = 0; j < b.rows; ++j) {
+        const std::int32_t* row = qa.values.data() + std::ptrdiff_t{i} * length;
+        const std::int32_t* column = qb.values.data() + std::ptrdiff_t{j} * length;
         std::int32_t sum = 0;
-        for (int k = 0; k < length; ++k) {
-          sum += qa.values[static_cast<std::size_t>(i * length + k)] *
-                 qb.values[static_cast<std::size_t>(j * length + k)];
-        }
+        for (int k = 0; k < length; ++k) sum += row[k] * column[k];
         float& value = c[static_cast<std::ptrdiff_t>(i) * c_row + j];
         const float start = k0 > 0 || accumulate ? value : bias != nullptr ? bias[j] : 0.0F;
         value = __builtin_fmaf(static_cast<float>(sum) * qa.scales[static_cast<std::size_t>(i)],

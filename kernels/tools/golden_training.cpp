@@ -73,6 +73,7 @@ class Training {
 
   void step(Checksum& results) {
     std::vector<Batch> batches;
+    batches.reserve(static_cast<std::size_t>(job_.micro_batches));
     for (int i = 0; i < job_.micro_batches; ++i) batches.push_back(make_batch(inputs_, job_));
     ++steps_;
     do add_gradients(batches, results);
