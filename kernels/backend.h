@@ -78,6 +78,15 @@ class Backend {
   virtual void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
                                              const float* mean, const float* rstd, int rows, int width) = 0;
 
+  // ---- RMS norm over rows of [rows][width] (kernels/order/rms_norm.h); rstd [rows]; eps > 0 ----
+  virtual void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps,
+                               int rows, int width) = 0;
+  // din += the gradient.
+  virtual void rmsnorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                                      const float* rstd, int rows, int width) = 0;
+  virtual void rmsnorm_backward_parameters(float* dgamma, const float* dout, const float* in,
+                                           const float* rstd, int rows, int width) = 0;
+
   // ---- elementwise over `count` values ----
   virtual void gelu_forward(float* out, const float* in, std::size_t count) = 0;
   // din = dout * gelu'(in); din may be dout.
@@ -85,15 +94,31 @@ class Backend {
   // out = a + b; out may be a or b.
   virtual void residual_forward(float* out, const float* a, const float* b, std::size_t count) = 0;
 
-  // ---- causal self-attention: qkv [batch][seq][3][heads][head_width], out [batch][seq][heads][head_width],
-  //      logsumexp [batch][heads][seq] ----
+  // ---- SwiGLU (kernels/order/swiglu.h): gate_up [rows][2][hidden], first the gates, out [rows][hidden] ----
+  virtual void swiglu_forward(float* out, const float* gate_up, int rows, int hidden) = 0;
+  // dgate_up is overwritten, and may be gate_up.
+  virtual void swiglu_backward(float* dgate_up, const float* dout, const float* gate_up, int rows,
+                               int hidden) = 0;
+
+  // ---- heads: a row of qkv is `heads` heads of queries, then `kv_heads` of keys, then `kv_heads` of values,
+  //      each of head_width: [batch][seq][heads + 2 * kv_heads][head_width]. kv_heads divides heads ----
+  // Rotary positions (kernels/order/rope.h), in place, of the heads of queries and keys; values stay.
+  // cosine, sine: [>= seq][head_width / 2], of kernels/rope_table.h; head_width is even.
+  virtual void rope_forward(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                            int kv_heads, int head_width) = 0;
+  virtual void rope_backward(float* dqkv, const float* cosine, const float* sine, int batch, int seq,
+                             int heads, int kv_heads, int head_width) = 0;
+  // Causal self-attention with grouped queries (Ainslie et al. 2023): head h reads the keys and values of kv
+  // head h / (heads / kv_heads). out [batch][seq][heads][head_width], logsumexp [batch][heads][seq].
   virtual void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq,
-                                 int heads, int head_width) = 0;
+                                 int heads, int kv_heads, int head_width) = 0;
   // dqkv is overwritten.
   virtual void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                                  const float* qkv, int batch, int seq, int heads, int head_width) = 0;
+                                  const float* qkv, int batch, int seq, int heads, int kv_heads,
+                                  int head_width) = 0;
 
-  // ---- embedding: tokens [batch][seq] in [0, vocab), wte [vocab][width], wpe [>= seq][width] ----
+  // ---- embedding: tokens [batch][seq] in [0, vocab), wte [vocab][width], wpe [>= seq][width] or null, for a
+  //      model without learned positions ----
   virtual void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
                                  int batch, int seq, int width) = 0;
   // dwte[token - first_token] += dout, position after position; tokens outside of

@@ -204,7 +204,8 @@ struct Gpt2::State : Arena {
     backend.layernorm_forward(normal, a.ln1_mean, a.ln1_rstd, a.input, p(kLn1Weight), p(kLn1Bias), rows,
                               width);
     backend.matmul_forward(a.qkv, normal, p(kAttnWeight), p(kAttnBias), rows, width, 3 * width, format);
-    backend.attention_forward(a.attention, a.logsumexp, a.qkv, batch, seq, config.heads, head_width);
+    backend.attention_forward(a.attention, a.logsumexp, a.qkv, batch, seq, config.heads, config.heads,
+                              head_width);
     backend.matmul_forward(narrow, a.attention, p(kAttnProjWeight), p(kAttnProjBias), rows, width, width,
                            format);
     backend.residual_forward(a.middle, a.input, narrow, elements(width));
@@ -309,7 +310,7 @@ struct Gpt2::State : Arena {
     linear_gradients(sink, index(layer, kAttnProjWeight), a.attention, dresidual, width, width);
     float* dqkv = dwide;
     backend.attention_backward(dqkv, dnarrow, a.attention, a.logsumexp, a.qkv, batch, seq, config.heads,
-                               head_width);
+                               config.heads, head_width);
     backend.matmul_backward_input(dnarrow, dqkv, p(kAttnWeight), rows, width, 3 * width, format);
     backend.layernorm_forward(normal, a.ln1_mean, a.ln1_rstd, a.input, p(kLn1Weight), p(kLn1Bias), rows,
                               width);

@@ -19,6 +19,8 @@
 //   input grad    g = dy * gamma; a = lanesum(g) / C; c = lanesum of fma(g, n, .) / C;
 //                 dx += rstd * fma(-n, c, g - a); the residual stream's gradient starts from +0
 //   parameters    dgamma[c] = fma chain over rows of dy * n; dbeta[c] = chain of additions over rows
+// rms norm        kernels/order/rms_norm.h; dgamma[c] = fma chain over rows of dy * n
+// swiglu, rope    kernels/order/swiglu.h, kernels/order/rope.h with the angles of kernels/rope_table.h
 // gelu            gelu() and gelu_gradient() of kernels/math.h; the gradient is multiplied by dy
 // attention       scale = 1 / sqrt(head width). Keys in tiles of 64, ascending; per query i only keys j <= i:
 //                 s_j = (fma chain over the head's components of q * k) * scale;
@@ -28,13 +30,15 @@
 //                 starts from +0). At the end o = o * (1 / l), logsumexp = m + log(l).
 //   gradient      delta_i = lanesum of fma(do, o, .); p_ij = exp(s_ij - logsumexp_i);
 //                 dp_ij = fma chain over components of do_i * v_j; ds_ij = (p_ij * (dp_ij - delta_i)) *
-//                 scale; dq_i = fma chain over j ascending of ds_ij * k_j; dk_j = fma chain over i ascending
-//                 of ds_ij * q_i; dv_j = fma chain over i ascending of p_ij * do_i
+//                 scale; dq_i = fma chain over j ascending of ds_ij * k_j; dk_j = fma chain of ds_ij * q_i
+//                 and dv_j = fma chain of p_ij * do_i, both over the heads that read the key, ascending, and
+//                 inside over i ascending
 // cross entropy   max = lane maximum; e = exp(x - max); sum = lanesum(e); loss = (log(sum) + max) -
 // x[target];
 //                 dx = e * ((1 / sum) * (1 / count)), then dx[target] -= 1 / count
 //   mean loss     binary64 chain over rows from +0, divided by the row count, rounded to binary32
-// embedding       y = wte[token] + wpe[position]; dwte: the head's weight gradient, then an addition per
+// embedding       y = wte[token] + wpe[position], or wte[token] as it is; dwte: the head's weight gradient,
+// then an addition per
 //                 position in ascending order; dwpe[t]: chain over sequences of additions from +0
 // head            the tied matmul runs in row blocks; the weight gradient's chain continues across them
 // gradients       kernels/gradient.h; optimizer: kernels/adamw.h; initial values: kernels/gpt2.h

@@ -7,6 +7,9 @@
 
 #include "kernels/gradient.h"
 #include "kernels/math.h"
+#include "kernels/order/rms_norm.h"
+#include "kernels/order/rope.h"
+#include "kernels/order/swiglu.h"
 #include "kernels/reference/attention.h"
 #include "kernels/reference/integer_matmul.h"
 #include "kernels/reference/lanes.h"
@@ -128,6 +131,49 @@ class ReferenceBackend final : public Backend {
     }
   }
 
+  void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps, int rows,
+                       int width) override {
+    for (int r = 0; r < rows; ++r) {
+      const float* x = in + at(r, width);
+      LaneSum<float> squares;
+      for (int c = 0; c < width; ++c) {
+        float& lane = squares.lane[c % kLanes];
+        lane = rms_norm_add_square(Lane{x[c]}, Lane{lane}).v;
+      }
+      rstd[r] = rms_norm_rstd(Lane{squares.total()}, Lane{static_cast<float>(width)}, Lane{eps}).v;
+      for (int c = 0; c < width; ++c) {
+        out[at(r, width) + c] = rms_norm(Lane{x[c]}, Lane{rstd[r]}, Lane{gamma[c]}).v;
+      }
+    }
+  }
+  void rmsnorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                              const float* rstd, int rows, int width) override {
+    for (int r = 0; r < rows; ++r) {
+      const float *x = in + at(r, width), *dy = dout + at(r, width);
+      LaneSum<float> sum;
+      for (int c = 0; c < width; ++c) {
+        float& lane = sum.lane[c % kLanes];
+        lane = rms_norm_add_projection(Lane{dy[c]}, Lane{gamma[c]}, Lane{x[c]}, Lane{rstd[r]}, Lane{lane}).v;
+      }
+      const Lane projection{sum.total() / static_cast<float>(width)};
+      for (int c = 0; c < width; ++c) {
+        din[at(r, width) + c] +=
+            rms_norm_gradient(Lane{dy[c]}, Lane{gamma[c]}, Lane{x[c]}, Lane{rstd[r]}, projection).v;
+      }
+    }
+  }
+  void rmsnorm_backward_parameters(float* dgamma, const float* dout, const float* in, const float* rstd,
+                                   int rows, int width) override {
+    std::fill_n(dgamma, width, 0.0F);
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < width; ++c) {
+        dgamma[c] = rms_norm_add_gamma_gradient(Lane{dout[at(r, width) + c]}, Lane{in[at(r, width) + c]},
+                                                Lane{rstd[r]}, Lane{dgamma[c]})
+                        .v;
+      }
+    }
+  }
+
   void gelu_forward(float* out, const float* in, std::size_t count) override {
     for (std::size_t i = 0; i < count; ++i) out[i] = gelu(Lane{in[i]}).v;
   }
@@ -138,24 +184,55 @@ class ReferenceBackend final : public Backend {
     for (std::size_t i = 0; i < count; ++i) out[i] = a[i] + b[i];
   }
 
+  void swiglu_forward(float* out, const float* gate_up, int rows, int hidden) override {
+    for (int r = 0; r < rows; ++r) {
+      const float *gate = gate_up + at(2 * r, hidden), *up = gate + hidden;
+      for (int c = 0; c < hidden; ++c) out[at(r, hidden) + c] = swiglu(Lane{gate[c]}, Lane{up[c]}).v;
+    }
+  }
+  void swiglu_backward(float* dgate_up, const float* dout, const float* gate_up, int rows,
+                       int hidden) override {
+    for (int r = 0; r < rows; ++r) {
+      const float *gate = gate_up + at(2 * r, hidden), *up = gate + hidden;
+      for (int c = 0; c < hidden; ++c) {
+        Lane dgate, dup;
+        swiglu_gradient(Lane{dout[at(r, hidden) + c]}, Lane{gate[c]}, Lane{up[c]}, dgate, dup);
+        dgate_up[at(2 * r, hidden) + c] = dgate.v;
+        dgate_up[at(2 * r + 1, hidden) + c] = dup.v;
+      }
+    }
+  }
+
+  void rope_forward(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                    int kv_heads, int head_width) override {
+    rope(qkv, cosine, sine, batch, seq, heads, kv_heads, head_width, false);
+  }
+  void rope_backward(float* dqkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                     int kv_heads, int head_width) override {
+    rope(dqkv, cosine, sine, batch, seq, heads, kv_heads, head_width, true);
+  }
+
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int head_width) override {
-    const std::ptrdiff_t sequence = at(seq, heads * head_width);
+                         int kv_heads, int head_width) override {
+    const reference::AttentionShape shape{seq, heads, kv_heads, head_width};
     for (int b = 0; b < batch; ++b) {
       for (int h = 0; h < heads; ++h) {
-        reference::attention_forward(out + b * sequence, logsumexp + at(b * heads + h, seq),
-                                     qkv + 3 * b * sequence, seq, heads, head_width, h);
+        reference::attention_forward(out + at(b * seq, heads * head_width),
+                                     logsumexp + at(b * heads + h, seq),
+                                     qkv + at(b * seq, (heads + 2 * kv_heads) * head_width), shape, h);
       }
     }
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                          const float* qkv, int batch, int seq, int heads, int head_width) override {
-    const std::ptrdiff_t sequence = at(seq, heads * head_width);
+                          const float* qkv, int batch, int seq, int heads, int kv_heads,
+                          int head_width) override {
+    const reference::AttentionShape shape{seq, heads, kv_heads, head_width};
     for (int b = 0; b < batch; ++b) {
+      const std::ptrdiff_t first = at(b * seq, heads * head_width);
+      const std::ptrdiff_t first_qkv = at(b * seq, (heads + 2 * kv_heads) * head_width);
       for (int h = 0; h < heads; ++h) {
-        reference::attention_backward(dqkv + 3 * b * sequence, dout + b * sequence, out + b * sequence,
-                                      logsumexp + at(b * heads + h, seq), qkv + 3 * b * sequence, seq, heads,
-                                      head_width, h);
+        reference::attention_backward(dqkv + first_qkv, dout + first, out + first,
+                                      logsumexp + at(b * heads + h, seq), qkv + first_qkv, shape, h);
       }
     }
   }
@@ -164,7 +241,8 @@ class ReferenceBackend final : public Backend {
                          int batch, int seq, int width) override {
     for (int r = 0; r < batch * seq; ++r) {
       for (int c = 0; c < width; ++c) {
-        out[at(r, width) + c] = wte[at(tokens[r], width) + c] + wpe[at(r % seq, width) + c];
+        const float token = wte[at(tokens[r], width) + c];
+        out[at(r, width) + c] = wpe == nullptr ? token : token + wpe[at(r % seq, width) + c];
       }
     }
   }
@@ -249,6 +327,22 @@ class ReferenceBackend final : public Backend {
   }
 
  private:
+  static void rope(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                   int kv_heads, int head_width, bool back) {
+    const int half = head_width / 2;
+    for (int row = 0; row < batch * seq; ++row) {
+      for (int head = 0; head < heads + kv_heads; ++head) {
+        float* x = qkv + at(row, (heads + 2 * kv_heads) * head_width) + at(head, head_width);
+        for (int j = 0; j < half; ++j) {
+          Lane a{x[j]}, b{x[half + j]};
+          const Lane s{sine[at(row % seq, half) + j]};
+          rope_rotate(a, b, Lane{cosine[at(row % seq, half) + j]}, back ? -s : s);
+          x[j] = a.v;
+          x[half + j] = b.v;
+        }
+      }
+    }
+  }
   static std::ptrdiff_t at(int row, int width) { return static_cast<std::ptrdiff_t>(row) * width; }
   int threads_;
 };

@@ -25,6 +25,7 @@ void add_matmul_cases(GoldenCases& cases);
 void add_row_cases(GoldenCases& cases);       // layer norm, elementwise, cross entropy
 void add_sequence_cases(GoldenCases& cases);  // attention, embeddings
 void add_optimizer_cases(GoldenCases& cases);
+void add_llama_cases(GoldenCases& cases);  // RMS norm, SwiGLU, rotary positions, grouped attention
 void add_training_cases(GoldenCases& cases);
 
 [[nodiscard]] GoldenCases golden_cases();

@@ -21,6 +21,7 @@ GoldenCases golden_cases() {
   add_sequence_cases(cases);
   add_optimizer_cases(cases);
   add_training_cases(cases);
+  add_llama_cases(cases);
   return cases;
 }
 

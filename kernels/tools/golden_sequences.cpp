@@ -19,7 +19,7 @@ void add_attention(GoldenCases& cases, const AttentionShape& s, Values values, b
                      const auto qkv = inputs.floats(3 * count, values, 2, s.seq * s.head_width);
                      std::vector<float> out(count), logsumexp(volume({s.batch, s.heads, s.seq}));
                      backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), s.batch, s.seq,
-                                               s.heads, s.head_width);
+                                               s.heads, s.heads, s.head_width);
                      if (!backward) {
                        results.numbers(out);
                        return results.numbers(logsumexp);
@@ -27,7 +27,7 @@ void add_attention(GoldenCases& cases, const AttentionShape& s, Values values, b
                      const auto dout = inputs.floats(count, values, 1, s.seq * s.head_width);
                      std::vector<float> dqkv(3 * count, 7.0F);
                      backend.attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(),
-                                                qkv.data(), s.batch, s.seq, s.heads, s.head_width);
+                                                qkv.data(), s.batch, s.seq, s.heads, s.heads, s.head_width);
                      results.numbers(dqkv);
                    }});
 }
