@@ -160,9 +160,9 @@ void check_attention(bool difficult) {
         "attention over " + std::to_string(seq) + " of width " + std::to_string(head_width),
         [&, b = batch, t = seq, h = heads, d = head_width](Backend& backend) {
           std::vector<float> out(count), logsumexp(volume({b, h, t})), dqkv(3 * count, 7.0F), all;
-          backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), b, t, h, d);
+          backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), b, t, h, h, d);
           backend.attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(), qkv.data(), b, t,
-                                     h, d);
+                                     h, h, d);
           for (const auto* values : {&out, &logsumexp, &dqkv}) append(all, *values);
           return all;
         });

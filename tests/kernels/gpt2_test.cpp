@@ -314,7 +314,8 @@ TEST(Gpt2, LaterPositionsDoNotChangeEarlierAttentionEvenWhenTheyAreNotNumbers) {
     const std::vector<float> qkv = random.floats(std::size_t{kSeq} * 3 * kRow);
     const auto attend = [&](const std::vector<float>& input) {
       std::vector<float> out(std::size_t{kSeq} * kRow), logsumexp(std::size_t{kSeq} * kHeads);
-      backend->attention_forward(out.data(), logsumexp.data(), input.data(), 1, kSeq, kHeads, kHeadWidth);
+      backend->attention_forward(out.data(), logsumexp.data(), input.data(), 1, kSeq, kHeads, kHeads,
+                                 kHeadWidth);
       return out;
     };
     const std::vector<float> expected = attend(qkv);
