@@ -41,7 +41,7 @@
 // then an addition per
 //                 position in ascending order; dwpe[t]: chain over sequences of additions from +0
 // head            the tied matmul runs in row blocks; the weight gradient's chain continues across them
-// gradients       kernels/gradient.h; optimizer: kernels/adamw.h; initial values: kernels/gpt2.h
+// gradients       kernels/gradient.h; optimizer: kernels/adamw.h; initial values: kernels/model.h
 #pragma once
 
 #include <cstddef>

@@ -93,9 +93,9 @@ class ConfigReader {
 
 }  // namespace
 
-std::vector<HuggingFaceTensor> hugging_face_tensors(const kernels::Gpt2Config& config) {
+std::vector<HuggingFaceTensor> hugging_face_tensors(const kernels::ModelConfig& config) {
   std::vector<HuggingFaceTensor> tensors;
-  for (const kernels::ParameterTensor& tensor : kernels::gpt2_parameters(config)) {
+  for (const kernels::ParameterTensor& tensor : kernels::model_parameters(config)) {
     std::vector<std::uint64_t> shape(tensor.shape.begin(), tensor.shape.end());
     const bool transposed = is_transposed(tensor.name);
     if (transposed) std::swap(shape[0], shape[1]);
@@ -115,7 +115,7 @@ bool is_hugging_face_constant(std::string_view name, int layers) {
   return false;
 }
 
-std::string hugging_face_config(const kernels::Gpt2Config& config) {
+std::string hugging_face_config(const kernels::ModelConfig& config) {
   // No dropout and no special tokens: that library's defaults are those of the published GPT-2.
   return fmt::format(R"({{
   "architectures": ["GPT2LMHeadModel"],
@@ -142,13 +142,13 @@ std::string hugging_face_config(const kernels::Gpt2Config& config) {
                      config.vocab_size);
 }
 
-Result<kernels::Gpt2Config> parse_hugging_face_config(std::string_view text) {
+Result<kernels::ModelConfig> parse_hugging_face_config(std::string_view text) {
   json::error_code error;
   const json::value root = json::parse(json::string_view(text.data(), text.size()), error);
   if (error || !root.is_object()) return Error{ErrorCode::invalid, "not a JSON object in UTF-8"};
   ConfigReader reader(root.as_object());
   reader.text("model_type", "gpt2", true);
-  kernels::Gpt2Config config;
+  kernels::ModelConfig config;
   config.layers = reader.size("n_layer");
   config.heads = reader.size("n_head");
   config.width = reader.size("n_embd");

@@ -1,6 +1,6 @@
 // GPT-2 in Hugging Face's words: the names and shapes of its tensors, and config.json.
 //
-// Tensors carry the names of kernels/gpt2.h. The weights of c_attn, c_proj and c_fc are stored transposed,
+// Tensors carry the names of kernels/model.h. The weights of c_attn, c_proj and c_fc are stored transposed,
 // [in][out], because that library's Conv1D holds them so; all others as here. A file of the bare model begins
 // its names with "h.0...", one of the language model with "transformer.h.0...". Older files also hold
 // constants (h.N.attn.bias, the causal mask, and h.N.attn.masked_bias) and the head, lm_head.weight, which is
@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "fabric/model/safetensors.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
@@ -29,7 +29,7 @@ struct HuggingFaceTensor {
 };
 
 // In the order of the parameter vector. The config must be valid.
-[[nodiscard]] std::vector<HuggingFaceTensor> hugging_face_tensors(const kernels::Gpt2Config& config);
+[[nodiscard]] std::vector<HuggingFaceTensor> hugging_face_tensors(const kernels::ModelConfig& config);
 
 inline constexpr std::string_view kHuggingFacePrefix = "transformer.";
 inline constexpr const char* kHuggingFaceHead = "lm_head.weight";
@@ -37,10 +37,10 @@ inline constexpr const char* kHuggingFaceHead = "lm_head.weight";
 [[nodiscard]] bool is_hugging_face_constant(std::string_view name, int layers);
 
 // The text of config.json; it ends in a newline.
-[[nodiscard]] std::string hugging_face_config(const kernels::Gpt2Config& config);
+[[nodiscard]] std::string hugging_face_config(const kernels::ModelConfig& config);
 // The model of a config.json; one that this version cannot compute is ErrorCode::invalid. The result is
 // valid.
-[[nodiscard]] Result<kernels::Gpt2Config> parse_hugging_face_config(std::string_view text);
+[[nodiscard]] Result<kernels::ModelConfig> parse_hugging_face_config(std::string_view text);
 
 // Copies a matrix of `rows` x `columns`, transposed, in pieces: `piece` holds the rows [first, first + count)
 // of the transpose, `count` of them, each of `rows` values.

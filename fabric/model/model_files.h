@@ -21,12 +21,12 @@
 #include <string>
 
 #include "fabric/base/digest.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
 struct ModelFile {
-  kernels::Gpt2Config model;
+  kernels::ModelConfig model;
   std::uint64_t step = 0;
   std::uint64_t tensors = 0;  // of the model; what an import passed over is not counted
   std::uint64_t parameters = 0;

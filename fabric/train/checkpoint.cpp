@@ -166,7 +166,7 @@ std::string folder_of(const std::string& folder) {
 
 }  // namespace
 
-std::string describe_model(const kernels::Gpt2Config& model) {
+std::string describe_model(const kernels::ModelConfig& model) {
   return fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}", model.layers, model.heads,
                      model.width, model.context, model.vocab_size);
 }
@@ -268,7 +268,7 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
                            static_cast<int>(head.layers), static_cast<int>(head.heads),
                            static_cast<int>(head.width)};
   if (checkpoint.info.model.validate() ||
-      kernels::gpt2_parameter_count(checkpoint.info.model) != head.parameters) {
+      kernels::model_parameter_count(checkpoint.info.model) != head.parameters) {
     return corrupt;
   }
   checkpoint.info.definition = head.definition;
@@ -279,7 +279,7 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
   for (std::size_t i = 0; i < 3; ++i) {
     if (!read_vector(file, kVectors[i], head.parameters, *vectors[i])) return corrupt;
   }
-  const auto tensors = kernels::gpt2_parameters(checkpoint.info.model).size();
+  const auto tensors = kernels::model_parameters(checkpoint.info.model).size();
   if (!read_vector(file, kExponents, tensors, state.exponents)) return corrupt;
   checkpoint.info.digests = state_digest(state);
   if (checkpoint.info.digests.state != head.state_digest ||

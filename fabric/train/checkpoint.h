@@ -19,18 +19,18 @@
 #include <vector>
 
 #include "fabric/train/state.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
 struct CheckpointInfo {
-  kernels::Gpt2Config model;
+  kernels::ModelConfig model;
   Digest definition, corpus;
   StateDigests digests;
 };
 
 // "2 layers, 4 heads, width 64, context 32, vocabulary 256", as messages show it.
-[[nodiscard]] std::string describe_model(const kernels::Gpt2Config& model);
+[[nodiscard]] std::string describe_model(const kernels::ModelConfig& model);
 
 struct Checkpoint {
   CheckpointInfo info;

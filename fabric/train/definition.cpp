@@ -184,7 +184,7 @@ Status apply_override(const std::string& key, const std::string& value, JobDefin
 
 }  // namespace
 
-kernels::Gpt2Config JobDefinition::model(std::uint32_t vocab_size) const {
+kernels::ModelConfig JobDefinition::model(std::uint32_t vocab_size) const {
   return {static_cast<int>(vocab_size), static_cast<int>(context), static_cast<int>(layers),
           static_cast<int>(heads), static_cast<int>(width)};
 }

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "fabric/base/digest.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
@@ -50,7 +50,7 @@ struct JobDefinition {
   [[nodiscard]] std::uint64_t window_count() const {
     return static_cast<std::uint64_t>((steps + window - 1) / window);
   }
-  [[nodiscard]] kernels::Gpt2Config model(std::uint32_t vocab_size) const;
+  [[nodiscard]] kernels::ModelConfig model(std::uint32_t vocab_size) const;
   // Of a definition that was parsed.
   [[nodiscard]] kernels::MatmulFormat matmul_format() const {
     return kernels::format_from_name(format).value_or(kernels::MatmulFormat::f32);

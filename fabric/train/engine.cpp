@@ -25,8 +25,8 @@ Engine::Engine(const JobDefinition& definition, const Corpus& corpus, const Spli
       split_(split),
       backend_(backend),
       model_config_(definition.model(corpus.info().vocab_size)),
-      tensors_(kernels::gpt2_parameters(model_config_)),
-      parameter_count_(kernels::gpt2_parameter_count(model_config_)),
+      tensors_(kernels::model_parameters(model_config_)),
+      parameter_count_(kernels::model_parameter_count(model_config_)),
       model_(model_config_, static_cast<int>(definition.micro_batch), static_cast<int>(definition.seq_len),
              backend, definition.matmul_format()),
       sequence_(static_cast<std::size_t>(definition.seq_len) + 1),
@@ -39,7 +39,7 @@ TrainState Engine::initial_state() const {
   state.params.resize(parameter_count_);
   state.m.resize(parameter_count_);
   state.v.resize(parameter_count_);
-  kernels::gpt2_init(model_config_, static_cast<std::uint64_t>(definition_.seed), state.params);
+  kernels::model_init(model_config_, static_cast<std::uint64_t>(definition_.seed), state.params);
   return state;
 }
 

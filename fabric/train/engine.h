@@ -13,7 +13,7 @@
 #include "fabric/train/definition.h"
 #include "fabric/train/schedule.h"
 #include "fabric/train/state.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
@@ -41,7 +41,7 @@ class Engine {
   Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split,
          kernels::Backend& backend);
 
-  [[nodiscard]] const kernels::Gpt2Config& model() const { return model_config_; }
+  [[nodiscard]] const kernels::ModelConfig& model() const { return model_config_; }
   [[nodiscard]] std::size_t parameter_count() const { return parameter_count_; }
   [[nodiscard]] std::size_t tensor_count() const { return tensors_.size(); }
   // Step 0: initial parameters, moments zero.
@@ -65,10 +65,10 @@ class Engine {
   const Corpus& corpus_;
   Split split_;
   kernels::Backend& backend_;
-  kernels::Gpt2Config model_config_;
+  kernels::ModelConfig model_config_;
   std::vector<kernels::ParameterTensor> tensors_;
   std::size_t parameter_count_;
-  kernels::Gpt2 model_;
+  kernels::Model model_;
   std::vector<std::int32_t> sequence_, inputs_, targets_;
 
   // Sequence `sequence` of the micro-batch, seq_len inputs and the same shifted by one as targets.

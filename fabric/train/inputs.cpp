@@ -29,7 +29,7 @@ Result<RunInputs> load_inputs(const Group& group, const JobDefinition& definitio
                               kernels::BackendKind kind, int threads) {
   UFAB_ASSIGN(auto backend, make_rank_backend(group, kind, threads));
   UFAB_ASSIGN(Corpus corpus, Corpus::load(path));
-  const kernels::Gpt2Config model = definition.model(corpus.info().vocab_size);
+  const kernels::ModelConfig model = definition.model(corpus.info().vocab_size);
   if (const auto wrong = model.validate()) return Error{ErrorCode::invalid, *wrong};
   UFAB_ASSIGN(const Split split, split_corpus(definition, corpus.info().tokens));
   return RunInputs{std::move(backend), std::move(corpus), split, model};

@@ -8,7 +8,7 @@
 #include "fabric/train/checkpoint.h"
 #include "fabric/train/group.h"
 #include "fabric/train/state.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
@@ -28,9 +28,9 @@ void add_state(Pieces& pieces, std::uint64_t parameters) {
   add(pieces, "gradient sums", parameters * sizeof(std::int32_t));
 }
 
-void add_micro_batch(Pieces& pieces, const JobDefinition& d, const kernels::Gpt2Config& model) {
-  for (const kernels::Gpt2Memory& piece :
-       kernels::gpt2_memory(model, static_cast<int>(d.micro_batch), static_cast<int>(d.seq_len))) {
+void add_micro_batch(Pieces& pieces, const JobDefinition& d, const kernels::ModelConfig& model) {
+  for (const kernels::ModelMemory& piece :
+       kernels::model_memory(model, static_cast<int>(d.micro_batch), static_cast<int>(d.seq_len))) {
     add(pieces, piece.name, piece.bytes);
   }
   const auto tokens = static_cast<std::uint64_t>(2 * d.micro_batch * d.seq_len + d.seq_len + 1);
@@ -56,7 +56,7 @@ void add_records(Pieces& pieces, const PlanInput& input, std::uint64_t parameter
   if (input.measures_shares) add(pieces, "measurement of shares", 4 * vector_bytes);
 }
 
-Pieces plan_memory(const PlanInput& input, const kernels::Gpt2Config& model, std::uint64_t parameters) {
+Pieces plan_memory(const PlanInput& input, const kernels::ModelConfig& model, std::uint64_t parameters) {
   Pieces pieces;
   add(pieces, "libraries and MPI", input.present_bytes, MemoryKind::present);
   add(pieces, "corpus", input.corpus_bytes, MemoryKind::mapped);
@@ -67,12 +67,12 @@ Pieces plan_memory(const PlanInput& input, const kernels::Gpt2Config& model, std
   return pieces;
 }
 
-std::vector<WorkPiece> plan_work(const JobDefinition& d, const kernels::Gpt2Config& model,
+std::vector<WorkPiece> plan_work(const JobDefinition& d, const kernels::ModelConfig& model,
                                  std::uint64_t parameters) {
   std::vector<WorkPiece> pieces;
   const auto tokens = static_cast<std::uint64_t>(d.micro_batch * d.seq_len);
   const auto micro_batches = static_cast<std::uint64_t>(d.micro_batches);
-  for (const kernels::Gpt2Work& work : kernels::gpt2_work(model)) {
+  for (const kernels::ModelWork& work : kernels::model_work(model)) {
     pieces.push_back({work.name, tokens * work.flop, micro_batches * tokens * work.flop, work.paid});
   }
   // Operations a parameter: scale, compare and round; a square for the norm and the update.
@@ -145,10 +145,10 @@ std::uint64_t TrainPlan::paid_flop_per_step() const {
 }
 
 TrainPlan make_plan(const PlanInput& input) {
-  const kernels::Gpt2Config model = input.definition.model(input.vocab_size);
+  const kernels::ModelConfig model = input.definition.model(input.vocab_size);
   TrainPlan plan;
   plan.input = input;
-  plan.parameters = kernels::gpt2_parameter_count(model);
+  plan.parameters = kernels::model_parameter_count(model);
   plan.memory = plan_memory(input, model, plan.parameters);
   plan.work = plan_work(input.definition, model, plan.parameters);
   return plan;

@@ -13,7 +13,7 @@
 // shared by the ranks, which the kernel drops when memory is short). total_bytes is the resident memory to
 // expect at the peak; needed_bytes is what the rank has yet to take and must find: the needed pieces.
 // left_bytes (null: no limit is known) is what it may take, left_by the limit that says so
-// (fabric/train/memory_left.h). Paid work is what the ledger pays for (kernels::gpt2_train_flop). Not in the
+// (fabric/train/memory_left.h). Paid work is what the ledger pays for (kernels::model_train_flop). Not in the
 // table: evaluations (a third of the paid work of a micro-batch each), digests, and steps done again.
 #pragma once
 
@@ -65,7 +65,7 @@ struct TrainPlan {
   [[nodiscard]] std::uint64_t paid_flop_per_step() const;
 };
 
-// The definition must fit the vocabulary (Gpt2Config::validate; asserted).
+// The definition must fit the vocabulary (ModelConfig::validate; asserted).
 [[nodiscard]] TrainPlan make_plan(const PlanInput& input);
 
 // Success, or ErrorCode::limit with one line: what the rank needs, what is left, and what would make it fit.

@@ -374,7 +374,7 @@ Status Trainer::end_window() {
   claim.micro_batches = (claim.end_step - claim.first_step + 1) * provider_range().count;
   claim.tokens =
       claim.micro_batches * static_cast<std::uint64_t>(definition_.micro_batch * definition_.seq_len);
-  claim.work_flop = kernels::gpt2_train_flop(engine_->model(), claim.tokens);
+  claim.work_flop = kernels::model_train_flop(engine_->model(), claim.tokens);
 
   Status status;
   if (group_.leader()) {

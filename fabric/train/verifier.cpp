@@ -116,7 +116,7 @@ std::optional<MemberClaim> Verifier::load_claim(const GangMember& member, Member
   const std::uint64_t tokens =
       batches * static_cast<std::uint64_t>(definition_.micro_batch * definition_.seq_len);
   if (claim->micro_batches != batches || claim->tokens != tokens ||
-      claim->work_flop != kernels::gpt2_train_flop(engine_->model(), tokens)) {
+      claim->work_flop != kernels::model_train_flop(engine_->model(), tokens)) {
     return refuse("work");
   }
   return MemberClaim{*claim, std::move(*contributions)};

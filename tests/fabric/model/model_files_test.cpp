@@ -26,7 +26,7 @@ namespace {
 namespace float64 = kernels::float64;
 using Values = std::vector<double>;
 
-const kernels::Gpt2Config kModel{13, 7, 2, 2, 8};
+const kernels::ModelConfig kModel = kernels::Gpt2Shape{13, 7, 2, 2, 8};
 constexpr std::size_t kBatch = 2, kLength = 6;
 
 // One tensor of a file, as the independent code sees it.
@@ -150,25 +150,25 @@ double loss_of_file(const Tensors& tensors) {
 
 double loss_of_checkpoint(const Checkpoint& checkpoint) {
   const auto backend = kernels::make_backend(kernels::BackendKind::automatic, 1);
-  kernels::Gpt2 model(checkpoint.info.model, kBatch, kLength, *backend);
+  kernels::Model model(checkpoint.info.model, kBatch, kLength, *backend);
   return static_cast<double>(model.forward(checkpoint.state.params, tokens(0), tokens(3)));
 }
 
 // A trained-looking model: nothing is zero or one, so that no exchange of tensors goes unseen.
-Checkpoint example(const kernels::Gpt2Config& model) {
+Checkpoint example(const kernels::ModelConfig& model) {
   Checkpoint checkpoint;
   checkpoint.info.model = model;
   checkpoint.info.definition = sha256("definition");
   checkpoint.info.corpus = sha256("corpus");
   TrainState& state = checkpoint.state;
   state.step = 40;
-  state.params.resize(kernels::gpt2_parameter_count(model));
+  state.params.resize(kernels::model_parameter_count(model));
   for (std::size_t i = 0; i < state.params.size(); ++i) {
     state.params[i] = 0.3F * std::sin(static_cast<float>(i) * 1.7F + static_cast<float>(i % 101));
   }
   state.m.assign(state.params.size(), 0.25F);
   state.v.assign(state.params.size(), 0.5F);
-  state.exponents.assign(kernels::gpt2_parameters(model).size(), 3);
+  state.exponents.assign(kernels::model_parameters(model).size(), 3);
   checkpoint.info.digests = state_digest(state);
   return checkpoint;
 }
@@ -178,7 +178,7 @@ class ModelFilesTest : public ::testing::Test {
   void SetUp() override {
     for (const char* name : {"out", "in"}) ASSERT_TRUE(make_folders(folder_ / name).ok());
   }
-  Checkpoint save(const kernels::Gpt2Config& model = kModel) {
+  Checkpoint save(const kernels::ModelConfig& model = kModel) {
     Checkpoint checkpoint = example(model);
     EXPECT_TRUE(save_checkpoint_alone(checkpoint_, checkpoint).ok());
     return checkpoint;
@@ -306,11 +306,12 @@ TEST_F(ModelFilesTest, WeightsOfIndependentCodeHaveTheSameLossHere) {
 }
 
 TEST_F(ModelFilesTest, MatricesOfManyPiecesAreTransposedElementByElement) {
-  const kernels::Gpt2Config wide{40, 16, 1, 5, 600};  // c_fc takes six pieces of a megabyte, of unequal size
+  const kernels::ModelConfig wide =
+      kernels::Gpt2Shape{40, 16, 1, 5, 600};  // c_fc takes six pieces of a megabyte, of unequal size
   const Checkpoint saved = save(wide);
   ASSERT_TRUE(export_model(checkpoint_, weights_).ok());
   const Tensors tensors = read_independently(weights_);
-  for (const auto& tensor : kernels::gpt2_parameters(wide)) {
+  for (const auto& tensor : kernels::model_parameters(wide)) {
     if (tensor.name.find(".c_") == std::string::npos || tensor.shape.size() != 2) continue;
     const auto rows = static_cast<std::size_t>(tensor.shape[0]),
                columns = static_cast<std::size_t>(tensor.shape[1]);

@@ -27,9 +27,9 @@ Checkpoint example() {
   checkpoint.info.model = {32, 8, 1, 2, 8};
   checkpoint.info.definition = sha256("definition");
   checkpoint.info.corpus = sha256("corpus");
-  const std::size_t count = kernels::gpt2_parameter_count(checkpoint.info.model);
+  const std::size_t count = kernels::model_parameter_count(checkpoint.info.model);
   checkpoint.state = {12, {}, {}, {}, {}};
-  const auto tensors = static_cast<int>(kernels::gpt2_parameters(checkpoint.info.model).size());
+  const auto tensors = static_cast<int>(kernels::model_parameters(checkpoint.info.model).size());
   for (int t = 0; t < tensors; ++t) checkpoint.state.exponents.push_back(t - 3);
   for (std::size_t i = 0; i < count; ++i) {
     checkpoint.state.params.push_back(static_cast<float>(i) * 0.5F);

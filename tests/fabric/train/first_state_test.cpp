@@ -26,15 +26,15 @@ class FirstStateTest : public ::testing::Test {
     ASSERT_TRUE(imported.ok()) << imported.error().message;
     digest_ = imported->parameters_digest.str();
   }
-  static Checkpoint other_seed(const kernels::Gpt2Config& model) {
+  static Checkpoint other_seed(const kernels::ModelConfig& model) {
     Checkpoint checkpoint;
     checkpoint.info.model = model;
     TrainState& state = checkpoint.state;
-    state.params.resize(kernels::gpt2_parameter_count(model));
-    kernels::gpt2_init(model, 77, state.params);
+    state.params.resize(kernels::model_parameter_count(model));
+    kernels::model_init(model, 77, state.params);
     state.m.resize(state.params.size());
     state.v.resize(state.params.size());
-    state.exponents.assign(kernels::gpt2_parameters(model).size(), kernels::kFirstExponent);
+    state.exponents.assign(kernels::model_parameters(model).size(), kernels::kFirstExponent);
     checkpoint.info.digests = state_digest(state);
     return checkpoint;
   }
