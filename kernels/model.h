@@ -117,6 +117,10 @@ struct ModelWork {
 };
 [[nodiscard]] std::vector<ModelWork> model_work(const ModelConfig& config);
 
+// What `recompute` adds, on one token: the forward passes of all layers but the last, each up to its MLP's
+// activation.
+[[nodiscard]] std::uint64_t model_recompute_flop(const ModelConfig& config);
+
 // One kind of memory that a Model takes for a micro-batch.
 struct ModelMemory {
   const char* name;

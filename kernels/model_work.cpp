@@ -43,6 +43,15 @@ std::vector<ModelWork> model_work(const ModelConfig& config) {
   return work;
 }
 
+std::uint64_t model_recompute_flop(const ModelConfig& config) {
+  UFAB_KERNELS_ASSERT(!config.validate());
+  const LayerLayout layer = ModelLayout(config).first_layer;
+  const std::uint64_t matrices = elements(layer.qkv) + elements(layer.attention_out) + elements(layer.mlp_in);
+  const auto attention =
+      static_cast<std::uint64_t>(config.context) * static_cast<std::uint64_t>(config.width);
+  return static_cast<std::uint64_t>(config.layers - 1) * (2 * matrices + 4 * attention);
+}
+
 std::uint64_t model_train_flop(const ModelConfig& config, std::uint64_t tokens) {
   std::uint64_t per_token = 0;
   for (const ModelWork& work : model_work(config)) per_token += work.paid ? work.flop : 0;

@@ -98,7 +98,7 @@ class Importer {
   Status choose_model(int heads, ModelFile& result);
   Status check_tensors(const kernels::ModelConfig& model);
   Status read(const kernels::ModelConfig& model, std::vector<float>& params) const;
-  Status check_head(std::span<const float> wte) const;
+  Status check_tied_head(const kernels::ModelConfig& model, std::span<const float> embedding) const;
   Status check_digest(const Digest& parameters) const;
   [[nodiscard]] Digest corpus() const;
 
@@ -132,6 +132,9 @@ Result<kernels::ModelConfig> Importer::model_of_tensors(int heads) const {
     return found != tensors_.end() && found->second->shape.size() == 2 ? found->second->shape
                                                                        : std::vector<std::uint64_t>{};
   };
+  if (tensors_.contains("model.embed_tokens.weight")) {
+    return wrong("a Llama, whose shape config.json must give; there is none beside it");
+  }
   const auto wte = shape("wte.weight"), wpe = shape("wpe.weight");
   if (wte.empty() || wpe.empty()) return wrong("no matrices wte.weight and wpe.weight: not a GPT-2");
   std::uint64_t layers = 0;
@@ -156,8 +159,11 @@ Status Importer::choose_model(int heads, ModelFile& result) {
   UFAB_ASSIGN(result.model, load_config(config));
   result.config = config;
   if (heads == 0 || heads == result.model.heads) return {};
-  return Error{ErrorCode::usage,
-               fmt::format("--heads {}: {} says n_head {}", heads, config, result.model.heads)};
+  return Error{
+      ErrorCode::usage,
+      fmt::format("--heads {}: {} says {} {}", heads, config,
+                  result.model.family == kernels::ModelFamily::gpt2 ? "n_head" : "num_attention_heads",
+                  result.model.heads)};
 }
 
 Status Importer::check_tensor(const SafetensorsTensor& tensor, const std::string& name,
@@ -182,11 +188,13 @@ Status Importer::check_tensors(const kernels::ModelConfig& model) {
     known.insert(tensor.name);
   }
   if (const auto head = tensors_.find(kHuggingFaceHead); head != tensors_.end()) {
-    UFAB_TRY(check_tensor(*head->second, kHuggingFaceHead, tensors_.at("wte.weight")->shape));
+    UFAB_TRY(
+        check_tensor(*head->second, kHuggingFaceHead, tensors_.at(hugging_face_embedding(model))->shape));
   }
   for (const auto& [name, tensor] : tensors_) {
-    if (known.contains(name) || is_hugging_face_constant(name, model.layers)) continue;
-    return wrong(fmt::format("tensor {} is none of a GPT-2 of {} layers", quoted_name(name), model.layers));
+    if (known.contains(name) || is_hugging_face_constant(name, model)) continue;
+    return wrong(fmt::format("tensor {} is none of a {} of {} layers", quoted_name(name),
+                             model.family == kernels::ModelFamily::gpt2 ? "GPT-2" : "Llama", model.layers));
   }
   return {};
 }
@@ -216,15 +224,16 @@ Status Importer::read(const kernels::ModelConfig& model, std::vector<float>& par
   return {};
 }
 
-Status Importer::check_head(std::span<const float> wte) const {
+Status Importer::check_tied_head(const kernels::ModelConfig& model, std::span<const float> embedding) const {
   const auto found = tensors_.find(kHuggingFaceHead);
-  if (found == tensors_.end()) return {};
+  if (!model.tied || found == tensors_.end()) return {};
   std::vector<float> piece;
-  for (std::size_t first = 0; first < wte.size(); first += piece.size()) {
-    piece.resize(std::min(kPieceFloats, wte.size() - first));
+  for (std::size_t first = 0; first < embedding.size(); first += piece.size()) {
+    piece.resize(std::min(kPieceFloats, embedding.size() - first));
     UFAB_TRY(file_.read(*found->second, first, piece));
-    if (!std::equal(piece.begin(), piece.end(), wte.begin() + static_cast<std::ptrdiff_t>(first))) {
-      return wrong("lm_head.weight differs from wte.weight; this version has GPT-2 with tied weights only");
+    if (!std::equal(piece.begin(), piece.end(), embedding.begin() + static_cast<std::ptrdiff_t>(first))) {
+      return wrong(fmt::format("{} differs from {}, to which the model's head is tied", kHuggingFaceHead,
+                               hugging_face_embedding(model)));
     }
   }
   return {};
@@ -287,7 +296,7 @@ Result<ModelFile> import_model(const std::string& weights, const std::string& ou
   TrainState& state = checkpoint.state;
   UFAB_TRY(importer.read(result.model, state.params));
   const auto tensors = kernels::model_parameters(result.model);
-  UFAB_TRY(importer.check_head(std::span(state.params).first(tensors[0].count)));
+  UFAB_TRY(importer.check_tied_head(result.model, std::span(state.params).first(tensors[0].count)));
   state.exponents.assign(tensors.size(), kernels::kFirstExponent);
   state.m.resize(state.params.size());
   state.v.resize(state.params.size());

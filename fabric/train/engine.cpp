@@ -19,7 +19,7 @@ bool loss_fits(float loss) {
 }  // namespace
 
 Engine::Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split,
-               kernels::Backend& backend)
+               kernels::Backend& backend, bool recompute)
     : definition_(definition),
       corpus_(corpus),
       split_(split),
@@ -28,7 +28,7 @@ Engine::Engine(const JobDefinition& definition, const Corpus& corpus, const Spli
       tensors_(kernels::model_parameters(model_config_)),
       parameter_count_(kernels::model_parameter_count(model_config_)),
       model_(model_config_, static_cast<int>(definition.micro_batch), static_cast<int>(definition.seq_len),
-             backend, definition.matmul_format()),
+             backend, definition.matmul_format(), recompute),
       sequence_(static_cast<std::size_t>(definition.seq_len) + 1),
       inputs_(static_cast<std::size_t>(definition.micro_batch * definition.seq_len)),
       targets_(inputs_.size()) {}

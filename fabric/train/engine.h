@@ -37,9 +37,10 @@ class Engine {
   using AfterMicroBatch = std::function<void(std::uint64_t step, std::uint32_t micro_batch,
                                              std::span<std::int32_t> sums, std::uint64_t& fingerprint)>;
 
-  // `backend` and `corpus` must outlive the engine; the definition must fit the corpus.
-  Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split,
-         kernels::Backend& backend);
+  // `backend` and `corpus` must outlive the engine; the definition must fit the corpus. `recompute`: less
+  // memory and more work for the same bits (kernels::Model).
+  Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split, kernels::Backend& backend,
+         bool recompute = false);
 
   [[nodiscard]] const kernels::ModelConfig& model() const { return model_config_; }
   [[nodiscard]] std::size_t parameter_count() const { return parameter_count_; }

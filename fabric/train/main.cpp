@@ -32,7 +32,7 @@ struct CommandLine {
   int threads = 0;
   std::uint64_t keep = 0, window = 0;
   std::uint64_t memory_bytes = 0;
-  bool quiet = false, verify = false, print_plan = false, json = false;
+  bool quiet = false, verify = false, print_plan = false, json = false, recompute = false;
 };
 
 Result<DefinitionOverrides> parse_settings(const std::vector<std::string>& settings) {
@@ -110,6 +110,7 @@ Result<TrainOptions> read_options(CommandLine& line) {
   options.measure_shares = line.shares == "speed";
   options.threads = line.threads;
   options.backend = setup.backend;
+  options.recompute = line.recompute;
   options.keep = line.keep;
   const auto progress = progress_style_from_name(line.quiet ? "none" : line.progress);
   if (!progress) {
@@ -162,6 +163,7 @@ Result<int> run_verification(const Group& group, CommandLine& line) {
   options.out = line.out;
   options.threads = line.threads;
   options.backend = setup.backend;
+  options.recompute = line.recompute;
   UFAB_ASSIGN(const WindowVerdict verdict, verify_window(group, options, stop_signal));
   if (group.leader()) fmt::print("{}\n", verdict_json(verdict));
   return verdict.matches() ? 0 : 1;
@@ -192,6 +194,9 @@ void define_options(CLI::App& app, CommandLine& line) {
       ->check(CLI::Range(0, kernels::kMaxThreads));
   app.add_option("--kernels", line.kernels, "automatic, reference, avx2, avx512 or avx512vnni")
       ->capture_default_str();
+  app.add_flag(
+      "--recompute", line.recompute,
+      "keep each layer's input alone and compute the rest again: less memory, more work, same result");
   app.add_option("--resume", line.resume, "latest (default), none, or a checkpoint");
   app.add_option("--init", line.init, "checkpoint with the parameters that model.init_digest names");
   app.add_option("--keep", line.keep, "newest checkpoints to keep; 0: all");

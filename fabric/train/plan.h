@@ -3,7 +3,7 @@
 // model and of its kernels come from kernels/, from the code that takes the memory and counts the work.
 //
 // ufab-train --print-plan --json prints
-//   {"schema":"ufab.train.plan/1","parameters":41856,"ranks":2,"ranks_on_machine":2,"threads":1,
+//   {"schema":"ufab.train.plan/1","parameters":41856,"ranks":2,"ranks_on_machine":2,"threads":1,"recompute":false,
 //    "memory":[{"name":"parameters","bytes":167424,"kind":"needed"}, ...],
 //    "total_bytes":71303168,"needed_bytes":24117248,"left_bytes":8589934592,"left_by":"cgroup limit",
 //    "fits":true,
@@ -37,6 +37,7 @@ struct PlanInput {
   std::uint32_t members = 1;        // of the gang
   std::uint32_t micro_batches = 0;  // of this provider, each step
   bool measures_shares = false;     // --shares speed
+  bool recompute = false;           // --recompute
 };
 
 enum class MemoryKind { needed, present, mapped };

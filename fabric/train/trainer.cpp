@@ -117,7 +117,7 @@ Status Trainer::load() {
 
 Status Trainer::prepare() {
   definition_digest_ = definition_digest(definition_, inputs_->corpus.info().digest);
-  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend);
+  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend, options_.recompute);
   sums_.resize(engine_->parameter_count());
   sum_leaves_.resize(chunk_count(sums_.size() * sizeof(std::int32_t)));
   if (group_.leader()) {

@@ -69,7 +69,7 @@ Status Verifier::prepare() {
   first_step_ = options_.window * window + 1;
   end_step_ = std::min((options_.window + 1) * window, static_cast<std::uint64_t>(definition_.steps));
   UFAB_ASSIGN(inputs_, load_inputs(group_, definition_, options_.corpus, options_.backend, options_.threads));
-  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend);
+  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend, options_.recompute);
   total_.resize(engine_->parameter_count());
   part_.resize(engine_->parameter_count());
   peaks_.resize(engine_->tensor_count());

@@ -35,6 +35,7 @@ struct VerifyOptions {
   std::string out;     // folder for verdict.json
   int threads = 0;
   kernels::BackendKind backend = kernels::BackendKind::automatic;
+  bool recompute = false;  // as TrainOptions
 };
 
 struct MemberVerdict {

@@ -6,88 +6,26 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
-#include <regex>
 
 #include "fabric/base/file.h"
 #include "fabric/model/hugging_face.h"
 #include "fabric/train/checkpoint.h"
 #include "kernels/gradient.h"
 #include "tests/fabric/support/process.h"
+#include "tests/fabric/support/safetensors.h"
 #include "tests/kernels/float64.h"
 
 namespace ufab::testing {
 namespace {
 
 namespace float64 = kernels::float64;
-using Values = std::vector<double>;
 
 const kernels::ModelConfig kModel = kernels::Gpt2Shape{13, 7, 2, 2, 8};
 constexpr std::size_t kBatch = 2, kLength = 6;
-
-// One tensor of a file, as the independent code sees it.
-struct Tensor {
-  std::string dtype, shape;  // shape as in JSON, "2,3"
-  std::string bytes;
-};
-using Tensors = std::map<std::string, Tensor>;
-
-std::string bytes_of(const std::string& path) {
-  return std::string(as_text(*read_file(path, 1U << 30)));
-}
-
-Tensors read_independently(const std::string& path) {
-  const std::string file = bytes_of(path);
-  std::uint64_t length = 0;
-  for (std::size_t i = 8; i-- > 0;) length = length * 256 + static_cast<unsigned char>(file[i]);
-  const std::string header = file.substr(8, length);
-  const std::regex entry(
-      R"re("([^"]+)":\{"dtype":"(\w+)","shape":\[([0-9,]*)\],"data_offsets":\[(\d+),(\d+)\]\})re");
-  Tensors tensors;
-  for (std::sregex_iterator found(header.begin(), header.end(), entry), end; found != end; ++found) {
-    const std::size_t begin = std::stoull((*found)[4]), stop = std::stoull((*found)[5]);
-    tensors[(*found)[1]] = {(*found)[2], (*found)[3], file.substr(8 + length + begin, stop - begin)};
-  }
-  return tensors;
-}
-
-void write_independently(const std::string& path, const Tensors& tensors, const std::string& metadata = "") {
-  std::string header = "{" + metadata, data;
-  for (const auto& [name, tensor] : tensors) {
-    header += fmt::format(R"({}"{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                          header.size() > 1 ? ", " : "", name, tensor.dtype, tensor.shape, data.size(),
-                          data.size() + tensor.bytes.size());
-    data += tensor.bytes;
-  }
-  header += "}";
-  std::ofstream file(path, std::ios::binary);
-  for (int i = 0; i < 8; ++i) file << static_cast<char>(header.size() >> (8 * i) & 255U);
-  file << header << data;
-}
-
-Tensor f32(const std::string& shape, const Values& values) {
-  Tensor tensor{"F32", shape, {}};
-  for (const double value : values) {
-    const auto number = static_cast<float>(value);
-    tensor.bytes.append(reinterpret_cast<const char*>(&number), 4);
-  }
-  return tensor;
-}
-
-Values values_of(const Tensor& tensor) {
-  EXPECT_EQ(tensor.dtype, "F32");
-  Values values;
-  for (std::size_t at = 0; at < tensor.bytes.size(); at += 4) {
-    float number = 0;
-    std::memcpy(&number, tensor.bytes.data() + at, 4);
-    values.push_back(static_cast<double>(number));
-  }
-  return values;
-}
 
 // Names and shapes of a GPT-2 of kModel's extents, written down from that library's model; `matrix` marks
 // what its Conv1D holds as [in][out].
@@ -435,11 +373,11 @@ TEST_F(ModelFilesTest, ConfigurationAndHeadsMustFitTheWeights) {
   write_independently(folder_ / "in/model.safetensors", independent_weights());
   EXPECT_NE(refusal(ErrorCode::usage).find("no config.json beside it; give --heads N"), std::string::npos);
   EXPECT_NE(refusal(ErrorCode::invalid, 3).find("width 8 is not a multiple of heads 3"), std::string::npos);
-  write_config(hugging_face_config({13, 7, 3, 2, 8}));
+  write_config(hugging_face_config(kernels::Gpt2Shape{13, 7, 3, 2, 8}));
   EXPECT_NE(refusal().find("tensor 'h.2.ln_1.weight' is missing"), std::string::npos);
-  write_config(hugging_face_config({13, 7, 1, 2, 8}));
+  write_config(hugging_face_config(kernels::Gpt2Shape{13, 7, 1, 2, 8}));
   EXPECT_NE(refusal().find("is none of a GPT-2 of 1 layers"), std::string::npos);
-  write_config(hugging_face_config({14, 7, 2, 2, 8}));
+  write_config(hugging_face_config(kernels::Gpt2Shape{14, 7, 2, 2, 8}));
   EXPECT_NE(refusal().find("'wte.weight' has shape [13, 8], the model's is [14, 8]"), std::string::npos);
   write_config(hugging_face_config(kModel));
   EXPECT_NE(refusal(ErrorCode::usage, 4).find("says n_head 2"), std::string::npos);

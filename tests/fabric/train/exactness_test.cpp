@@ -82,6 +82,36 @@ TEST(ExactnessTest, IntegerFormatsReachOneDigestEachOnAnyRanksThreadsAndKernels)
   }
 }
 
+TEST(ExactnessTest, ALlamaReachesOneDigestOnAnyRanksKernelsFormatAndProvidersComputingLayersAgainOrNot) {
+  const TestJob job;
+  const std::string definition = job.path("llama.toml");
+  std::ofstream(definition)
+      << "[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nkv_heads = 2\nwidth = 32\ncontext = 32\n"
+         "[data]\ncorpus = \"corpus.h5\"\n[train]\nsteps = 8\nwindow = 4\nmicro_batch = 2\nmicro_batches = "
+         "8\n";
+  std::set<std::string> digests = {reference_digest(job)};
+  for (const std::string format : {"f32", "int8"}) {
+    const auto launch = [&](int ranks, std::vector<std::string> options) {
+      options.insert(options.end(), {"--format", format});
+      return Launch{ranks, std::move(options), {}, UFAB_TRAIN_PROGRAM, {}, definition};
+    };
+    const auto digest = [&](const std::string& name, const Launch& of) {
+      const Outcome outcome = job.run(format + name, of);
+      EXPECT_EQ(outcome.status, 0) << outcome.errors;
+      return final_digest(outcome);
+    };
+    const std::string expected = digest("one", launch(1, {"--threads", "1"}));
+    EXPECT_TRUE(digests.insert(expected).second) << format;
+    EXPECT_EQ(digest("reference", launch(1, {"--threads", "1", "--kernels", "reference"})), expected);
+    EXPECT_EQ(digest("again", launch(1, {"--threads", "2", "--recompute"})), expected);
+    EXPECT_EQ(digest("ranks", launch(3, {"--threads", "1", "--shares", "1:5:2", "--recompute"})), expected);
+    const auto outcomes =
+        job.run_gang(format + "p", {3, 5},
+                     {{0, launch(1, {"--threads", "1"})}, {1, launch(2, {"--threads", "1", "--recompute"})}});
+    for (const Outcome& outcome : outcomes) EXPECT_EQ(final_digest(outcome), expected) << outcome.errors;
+  }
+}
+
 TEST(ExactnessTest, TwoAndThreeProvidersWithEqualAndLopsidedSharesReachTheSameDigest) {
   const TestJob job;
   const std::string expected = reference_digest(job);

@@ -20,7 +20,8 @@ class FirstStateTest : public ::testing::Test {
  protected:
   void SetUp() override {
     // Weights of another seed go out to safetensors and come in again.
-    ASSERT_TRUE(save_checkpoint_alone(job_.path("other.h5"), other_seed({256, 32, 1, 2, 32})).ok());
+    ASSERT_TRUE(
+        save_checkpoint_alone(job_.path("other.h5"), other_seed(kernels::Gpt2Shape{256, 32, 1, 2, 32})).ok());
     ASSERT_TRUE(export_model(job_.path("other.h5"), job_.path("model.safetensors")).ok());
     const auto imported = import_model(job_.path("model.safetensors"), job_.path("init.h5"));
     ASSERT_TRUE(imported.ok()) << imported.error().message;
@@ -119,7 +120,8 @@ TEST_F(FirstStateTest, WhatDoesNotGoTogetherIsOneLine) {
       {"--set", key + sha256("other").str(), "--init", init}, 1,
       "init.h5: holds the parameters " + digest_ + ", the definition starts from " + sha256("other").str());
   expect({"--set", key + digest_, "--init", job_.path("absent.h5")}, 1, "absent.h5: no such checkpoint");
-  ASSERT_TRUE(save_checkpoint_alone(job_.path("wide.h5"), other_seed({256, 32, 1, 4, 64})).ok());
+  ASSERT_TRUE(
+      save_checkpoint_alone(job_.path("wide.h5"), other_seed(kernels::Gpt2Shape{256, 32, 1, 4, 64})).ok());
   expect({"--set", key + digest_, "--init", job_.path("wide.h5")}, 1,
          "wide.h5: a model of 1 layers, 4 heads, width 64, context 32, vocabulary 256; definition and corpus "
          "make "

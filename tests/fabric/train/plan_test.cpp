@@ -105,6 +105,37 @@ TEST(PlanTest, ARefusalIsOneLineWithTheNeedTheRoomAndACure) {
   EXPECT_NE(refusal({state, "MemAvailable", 1}).find("even train.micro_batch = 1 needs"), std::string::npos);
 }
 
+TEST(PlanTest, ComputingLayersAgainTakesLessMemoryAndMoreUnpaidWork) {
+  PlanInput lean = example();
+  lean.recompute = true;
+  const TrainPlan plan = make_plan(example()), again = make_plan(lean);
+  const auto backend = kernels::make_backend(kernels::BackendKind::reference, 1);
+  const auto model = example().definition.model(256);
+  const std::uint64_t saved =
+      kernels::Model(model, 8, 32, *backend).arena_bytes() -
+      kernels::Model(model, 8, 32, *backend, kernels::MatmulFormat::f32, true).arena_bytes();
+  EXPECT_GT(saved, 0U);
+  EXPECT_EQ(plan.needed_bytes() - again.needed_bytes(), saved);
+  EXPECT_EQ(again.paid_flop_per_step(), plan.paid_flop_per_step());
+  EXPECT_EQ(again.work.size(), plan.work.size() + 1);
+  EXPECT_NE(plan_text(again, {}).find("computed again"), std::string::npos);
+
+  // It is offered where it would do, alone or with a smaller micro-batch.
+  const auto refusal = [](const TrainPlan& of, std::uint64_t left) {
+    return check_fit(of, {left, "--memory", 1}).error().message;
+  };
+  EXPECT_NE(refusal(plan, again.needed_bytes()).find("--recompute needs "), std::string::npos);
+  EXPECT_EQ(refusal(plan, again.needed_bytes() - 1).find("--recompute needs "), std::string::npos);
+  EXPECT_EQ(refusal(again, again.needed_bytes() - 1).find("--recompute needs "), std::string::npos);
+  PlanInput least = lean;
+  least.definition.micro_batch = 1;
+  least.definition.micro_batches = 32;
+  least.micro_batches = 32;
+  EXPECT_NE(refusal(plan, make_plan(least).needed_bytes())
+                .find("train.micro_batch = 1 with train.micro_batches = 32 needs"),
+            std::string::npos);
+}
+
 TEST(PlanTest, JsonSaysWhatTheTableSays) {
   namespace json = boost::json;
   const TrainPlan plan = make_plan(example());
