@@ -327,10 +327,10 @@ TEST(RecoveryTest, ADamagedNewestCheckpointIsNamedAndTheOneBeforeIsUsed) {
   EXPECT_NE(outcome.output.find("resumed at step 8"), std::string::npos) << outcome.output;
 }
 
-TEST(ExampleTest, TinyTrainsInUnderTenSecondsOnOneRankAndItsLossFalls) {
+void expect_quick_training(const std::string& example) {
   const TestJob job;
   Launch launch;
-  launch.definition = UFAB_EXAMPLES "/tiny.toml";
+  launch.definition = UFAB_EXAMPLES "/" + example;
   launch.options = {"--data", job.corpus()};
   const auto begin = std::chrono::steady_clock::now();
   const Outcome outcome = job.run("tiny", launch);
@@ -338,6 +338,14 @@ TEST(ExampleTest, TinyTrainsInUnderTenSecondsOnOneRankAndItsLossFalls) {
   ASSERT_FALSE(final_digest(outcome).empty()) << outcome.errors;
   const double loss = std::stod(outcome.output.substr(outcome.output.rfind("loss ") + 5));
   EXPECT_LT(loss, Corpus::load(job.corpus())->info().unigram_entropy * 0.8);
+}
+
+TEST(ExampleTest, TinyTrainsInUnderTenSecondsOnOneRankAndItsLossFalls) {
+  expect_quick_training("tiny.toml");
+}
+
+TEST(ExampleTest, TheTinyLlamaDoesToo) {
+  expect_quick_training("tiny-llama.toml");
 }
 
 TEST(GangTest, MembersOfDifferentDefinitionsEndWithOneLineThatNamesBoth) {
