@@ -37,10 +37,10 @@
 // x[target];
 //                 dx = e * ((1 / sum) * (1 / count)), then dx[target] -= 1 / count
 //   mean loss     binary64 chain over rows from +0, divided by the row count, rounded to binary32
-// embedding       y = wte[token] + wpe[position], or wte[token] as it is; dwte: the head's weight gradient,
-// then an addition per
-//                 position in ascending order; dwpe[t]: chain over sequences of additions from +0
-// head            the tied matmul runs in row blocks; the weight gradient's chain continues across them
+// embedding       y = wte[token] + wpe[position], or wte[token] as it is without learned positions; dwte:
+//                 the head's weight gradient where it is tied, else +0, then an addition per position in
+//                 ascending order; dwpe[t]: chain over sequences of additions from +0
+// head            its matmul runs in row blocks; the weight gradient's chain continues across them
 // gradients       kernels/gradient.h; optimizer: kernels/adamw.h; initial values: kernels/model.h
 #pragma once
 
