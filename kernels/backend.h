@@ -2,14 +2,21 @@
 //
 // Every backend gives the same bits (kernels/semantics.h) for any number of threads. All tensors are dense,
 // row-major, binary32 unless said otherwise, with no alignment required; outputs never overlap inputs unless
-// said. Sizes are at least 1. A Backend runs one operator at a time: calls from several threads at once are
-// not allowed; different Backend objects are independent.
+// said. Sizes are at least 1. Calls from several threads at once are not allowed; different Backend objects
+// are independent.
+//
+// Memory: what an operator is given lies in the backend's device_memory() or shared_memory(). Operators run
+// one after another, but a call may return before its operator is done: the host touches memory that an
+// operator uses, and releases it, only after wait(). On the processor's own backends both are ordinary memory
+// and wait() has nothing to do; a GPU's device memory is never touched by the host.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace ufab::kernels {
@@ -18,11 +25,14 @@ namespace ufab::kernels {
 // (kernels/integer.h). Part of a job's definition: every backend gives the same bits for the same format.
 enum class MatmulFormat { f32, int12, int8 };
 
-enum class BackendKind { automatic, reference, avx2, avx512, avx512vnni };
+// reference: plain C++ on one thread. cpu: the fastest of the cpu_ kinds that this processor runs. gpu_host:
+// the GPU's kernels run by the processor, block by block and thread by thread (kernels/gpu/host_executor.h),
+// which is for tests: it is slow. cuda, hip: the first device of that kind.
+enum class BackendKind { reference, cpu, cpu_avx2, cpu_avx512, cpu_avx512vnni, gpu_host, cuda, hip };
 
-// kernels/gradient.h
+// kernels/gradient.h. Two results merge by or, maximum and addition.
 struct QuantizeResult {
-  bool non_finite = false;        // some gradient was infinite or NaN; such elements were not added
+  std::uint32_t non_finite = 0;   // 1: some gradient was infinite or NaN; such elements were not added
   std::uint64_t peak = 0;         // the largest |q|; kPeakLimit when one was too large to be added
   std::uint64_t fingerprint = 0;  // sum of q_i * key(i) mod 2^64 over the elements added
 };
@@ -45,6 +55,17 @@ class Backend {
   Backend() = default;
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
+
+  // Memory that operators and the host use, and memory for operators alone. They live as long as the backend,
+  // and must be given back before. What does not fit is std::bad_alloc.
+  [[nodiscard]] virtual std::pmr::memory_resource& shared_memory() {
+    return *std::pmr::new_delete_resource();
+  }
+  [[nodiscard]] virtual std::pmr::memory_resource& device_memory() { return shared_memory(); }
+  // Returns when every operator called so far is done. A device that fails ends the process with one line: no
+  // result may be used.
+  virtual void wait() {}
+  virtual void zero(float* values, std::size_t count);
 
   [[nodiscard]] virtual BackendKind kind() const = 0;
   [[nodiscard]] virtual int threads() const = 0;
@@ -135,10 +156,11 @@ class Backend {
                                      int vocab, int count, bool gradient) = 0;
 
   // ---- gradients and optimizer: kernels/gradient.h and kernels/adamw.h are the callers' side ----
-  virtual QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count,
-                                      int exponent, std::uint64_t first_index) = 0;
-  // Sum of double(sums[i])^2 in the fixed tree of kernels/adamw.h.
-  virtual double sum_of_squares(const std::int32_t* sums, std::size_t count) = 0;
+  // Merges what it finds into *result.
+  virtual void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient,
+                            std::size_t count, int exponent, std::uint64_t first_index) = 0;
+  // *result = sum of double(sums[i])^2 in the fixed tree of kernels/adamw.h.
+  virtual void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) = 0;
   virtual void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
                      const AdamWScalars& scalars) = 0;
 };
@@ -147,14 +169,19 @@ class Backend {
 [[nodiscard]] const char* format_name(MatmulFormat format);
 [[nodiscard]] std::optional<MatmulFormat> format_from_name(std::string_view name);
 
-// True when this processor (and operating system) can run the kind; automatic and reference always can.
+// True when this build, processor (and operating system), or device runs the kind; reference and cpu always
+// can.
 [[nodiscard]] bool backend_available(BackendKind kind);
-// "automatic", "reference", "avx2", "avx512", "avx512vnni".
+// "reference", "cpu", "cpu-avx2", "cpu-avx512", "cpu-avx512vnni", "gpu-host", "cuda", "hip".
 [[nodiscard]] const char* backend_name(BackendKind kind);
 // Exact inverse of backend_name; nullopt for any other text.
 [[nodiscard]] std::optional<BackendKind> backend_from_name(std::string_view name);
-// automatic: the fastest available. nullptr when this processor lacks `kind`, or when threads is not in
-// 1..kMaxThreads. The calling thread works too: threads - 1 more are started, and soon sleep between calls.
+// "reference, cpu, ... or hip", for messages and --help.
+[[nodiscard]] std::string backend_names();
+// Why `kind` is not available, in one line, for example "this build has no CUDA"; empty when it is.
+[[nodiscard]] std::string why_unavailable(BackendKind kind);
+// nullptr when `kind` is not available, or when threads is not in 1..kMaxThreads. On the CPU the calling
+// thread works too: threads - 1 more are started, and soon sleep between calls.
 inline constexpr int kMaxThreads = 256;
 [[nodiscard]] std::unique_ptr<Backend> make_backend(BackendKind kind, int threads);
 

@@ -1,7 +1,7 @@
 #include "kernels/model.h"
 
 #include <algorithm>
-#include <new>
+#include <memory_resource>
 
 #include "kernels/assert.h"
 #include "kernels/model_arena.h"
@@ -11,8 +11,21 @@
 namespace ufab::kernels {
 namespace {
 
-struct ArenaFree {
-  void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
+// Floats of a memory resource, not initialised.
+class Floats {
+ public:
+  Floats(std::pmr::memory_resource& memory, std::size_t count)
+      : memory_(&memory), count_(count), data_(static_cast<float*>(memory.allocate(bytes(), 64))) {}
+  ~Floats() { memory_->deallocate(data_, bytes(), 64); }
+  Floats(const Floats&) = delete;
+  Floats& operator=(const Floats&) = delete;
+  [[nodiscard]] float* data() const { return data_; }
+
+ private:
+  [[nodiscard]] std::size_t bytes() const { return count_ * sizeof(float); }
+  std::pmr::memory_resource* memory_;
+  std::size_t count_;
+  float* data_;
 };
 
 }  // namespace
@@ -24,8 +37,9 @@ struct Model::State : Arena {
   MatmulFormat format;
   std::vector<ParameterTensor> tensors;
   ModelLayout layout;
-  std::unique_ptr<float, ArenaFree> arena;
-  std::span<const float> params;  // of the pass that runs
+  Floats device, shared;
+  std::pmr::vector<std::int32_t> inputs, targets;  // of the pass that runs
+  std::span<const float> params;                   // of the pass that runs
 
   State(const ModelConfig& model, int batch_size, int seq_len, Backend& operators, MatmulFormat products,
         bool for_training, bool recomputes)
@@ -36,9 +50,12 @@ struct Model::State : Arena {
         backend(operators),
         format(products),
         tensors(model_parameters(model)),
-        layout(model) {
-    arena.reset(static_cast<float*>(::operator new (arena_floats * sizeof(float), std::align_val_t{64})));
-    plan(config, seq, arena.get());
+        layout(model),
+        device(backend.device_memory(), device_floats),
+        shared(backend.shared_memory(), shared_floats),
+        inputs(static_cast<std::size_t>(rows), &backend.shared_memory()),
+        targets(static_cast<std::size_t>(rows), &backend.shared_memory()) {
+    plan(config, seq, device.data(), shared.data());
     if (!rotary()) return;
     const RopeTable table = rope_table(seq, config.head_width(), config.rope_theta);
     std::copy(table.cosine.begin(), table.cosine.end(), cosine);
@@ -53,11 +70,20 @@ struct Model::State : Arena {
     return static_cast<std::size_t>(rows) * static_cast<std::size_t>(per_row);
   }
 
-  void begin(std::span<const float> parameters, std::span<const std::int32_t> inputs,
-             std::span<const std::int32_t> targets) {
-    check_tokens(inputs);
-    check_tokens(targets);
+  ~State() { backend.wait(); }  // before the memory goes
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  // `wanted`, the targets, may be empty where no loss is asked for.
+  void begin(std::span<const float> parameters, std::span<const std::int32_t> tokens,
+             std::span<const std::int32_t> wanted) {
+    check_tokens(tokens);
     set_parameters(parameters);
+    backend.wait();  // the pass before may read its tokens still
+    std::copy(tokens.begin(), tokens.end(), inputs.begin());
+    if (wanted.empty()) return;
+    check_tokens(wanted);
+    std::copy(wanted.begin(), wanted.end(), targets.begin());
   }
   void set_parameters(std::span<const float> parameters) {
     UFAB_KERNELS_ASSERT(parameters.size() == tensors.back().offset + tensors.back().count);
@@ -112,7 +138,7 @@ struct Model::State : Arena {
   }
 
   // Tokens to normal_f, the output of the final norm.
-  void trunk_forward(std::span<const std::int32_t> inputs, bool keep) {
+  void trunk_forward(bool keep) {
     backend.embedding_forward(layers[0].input, at(layout.tokens), gpt2() ? at(layout.positions) : nullptr,
                               inputs.data(), batch, seq, width);
     for (int layer = 0; layer < config.layers; ++layer) {
@@ -127,7 +153,7 @@ struct Model::State : Arena {
 
   // The head in blocks of rows: losses, and with `gradient` dnarrow = d normal_f and, unless the logits'
   // gradient is kept for it, dhead.
-  float head(std::span<const std::int32_t> targets, bool gradient) {
+  void head(bool gradient) {
     const float* weight = at(layout.head);
     const int vocab = config.vocab_size;
     for (int row = 0; row < rows; row += logits_rows) {
@@ -141,6 +167,10 @@ struct Model::State : Arena {
       backend.matmul_backward_weight(dhead, normal_f + offset, logits, count, width, vocab, vocab, row > 0,
                                      format);
     }
+  }
+  // Of head(), once all is done.
+  float mean_loss() {
+    backend.wait();
     double sum = 0;
     for (int row = 0; row < rows; ++row) sum += static_cast<double>(losses[row]);
     return static_cast<float>(sum / rows);
@@ -168,7 +198,7 @@ struct Model::State : Arena {
                                    false, format);
   }
   // dresidual, the gradient of the embedding's output, added to rows [first, first + count) of `gradient`.
-  void add_token_gradient(float* gradient, std::span<const std::int32_t> inputs, int first, int count) {
+  void add_token_gradient(float* gradient, int first, int count) {
     backend.embedding_backward_tokens(gradient, dresidual, inputs.data(), rows, width, first, count);
   }
   // A head of its own is done with as soon as the logits are.
@@ -177,18 +207,18 @@ struct Model::State : Arena {
     emit_by_tokens(sink, layout.head,
                    [&](float* part, int first, int count) { head_rows_gradient(part, first, count); });
   }
-  void token_gradient(const GradientSink& sink, std::span<const std::int32_t> inputs) {
+  void token_gradient(const GradientSink& sink) {
     if (config.tied && !keep_logits) {
-      add_token_gradient(dhead, inputs, 0, config.vocab_size);
+      add_token_gradient(dhead, 0, config.vocab_size);
       return emit(sink, layout.tokens, dhead);
     }
     emit_by_tokens(sink, layout.tokens, [&](float* part, int first, int count) {
       if (config.tied) {
         head_rows_gradient(part, first, count);
       } else {
-        std::fill_n(part, static_cast<std::size_t>(count) * static_cast<std::size_t>(width), 0.0F);
+        backend.zero(part, static_cast<std::size_t>(count) * static_cast<std::size_t>(width));
       }
-      add_token_gradient(part, inputs, first, count);
+      add_token_gradient(part, first, count);
     });
   }
   void position_gradient(const GradientSink& sink) {
@@ -196,7 +226,9 @@ struct Model::State : Arena {
     // Positions past seq_len were not used.
     const std::size_t used = static_cast<std::size_t>(seq) * static_cast<std::size_t>(width);
     backend.embedding_backward_positions(dweight, dresidual, batch, seq, width);
-    std::fill(dweight + used, dweight + tensors[layout.positions].count, 0.0F);
+    if (used < tensors[layout.positions].count) {
+      backend.zero(dweight + used, tensors[layout.positions].count - used);
+    }
     emit(sink, layout.positions, dweight);
   }
   // Weights and bias of one linear layer, once everything that reads them is done.
@@ -275,13 +307,13 @@ struct Model::State : Arena {
   }
 
   // From dnarrow = d normal_f to the last gradient.
-  void backward(std::span<const std::int32_t> inputs, const GradientSink& sink) {
+  void backward(const GradientSink& sink) {
     if (!config.tied) untied_head_gradient(sink);
-    std::fill_n(dresidual, elements(width), 0.0F);
+    backend.zero(dresidual, elements(width));
     norm_backward(sink, layout.final_norm, last, final_norm);
     for (int layer = config.layers - 1; layer >= 0; --layer) layer_backward(layer, sink);
     position_gradient(sink);
-    token_gradient(sink, inputs);
+    token_gradient(sink);
   }
 };
 
@@ -296,18 +328,19 @@ float Model::forward_backward(std::span<const float> params, std::span<const std
                               std::span<const std::int32_t> targets, const GradientSink& sink) {
   State& s = *state_;
   s.begin(params, inputs, targets);
-  s.trunk_forward(inputs, true);
-  const float loss = s.head(targets, true);
-  s.backward(inputs, sink);
-  return loss;
+  s.trunk_forward(true);
+  s.head(true);
+  s.backward(sink);
+  return s.mean_loss();
 }
 
 float Model::forward(std::span<const float> params, std::span<const std::int32_t> inputs,
                      std::span<const std::int32_t> targets) {
   State& s = *state_;
   s.begin(params, inputs, targets);
-  s.trunk_forward(inputs, false);
-  return s.head(targets, false);
+  s.trunk_forward(false);
+  s.head(false);
+  return s.mean_loss();
 }
 
 void Model::next_token_logits(std::span<const float> params, std::span<const std::int32_t> context_tokens,
@@ -317,19 +350,21 @@ void Model::next_token_logits(std::span<const float> params, std::span<const std
                       context_tokens.size() <= static_cast<std::size_t>(config.context));
   UFAB_KERNELS_ASSERT(logits.size() == static_cast<std::size_t>(config.vocab_size));
   State s(config, 1, static_cast<int>(context_tokens.size()), state_->backend, state_->format, false, false);
-  s.check_tokens(context_tokens);
-  s.set_parameters(params);
-  s.trunk_forward(context_tokens, false);
+  s.begin(params, context_tokens, {});
+  s.trunk_forward(false);
   const float* last_row = s.normal_f + static_cast<std::ptrdiff_t>(s.rows - 1) * s.width;
-  s.backend.matmul_forward(logits.data(), last_row, s.at(s.layout.head), nullptr, 1, s.width,
-                           config.vocab_size, s.format);
+  std::pmr::vector<float> row(logits.size(), &s.backend.shared_memory());
+  s.backend.matmul_forward(row.data(), last_row, s.at(s.layout.head), nullptr, 1, s.width, config.vocab_size,
+                           s.format);
+  s.backend.wait();
+  std::copy(row.begin(), row.end(), logits.begin());
 }
 
 const ModelConfig& Model::config() const {
   return state_->config;
 }
 std::size_t Model::arena_bytes() const {
-  return state_->arena_floats * sizeof(float);
+  return (state_->device_floats + state_->shared_floats) * sizeof(float);
 }
 
 }  // namespace ufab::kernels

@@ -148,13 +148,15 @@ class Model {
 
   // Receives each tensor's gradient exactly once, from the calling thread, in a fixed order (the reverse of
   // the forward pass by layers, positions and token embedding last): whole, or in parts of which `first` is
-  // the element of the tensor that the part starts with, ascending. The span is valid only during the call.
-  // By then the pass reads the tensor's parameters no more: the sink may update them in place.
+  // the element of the tensor that the part starts with, ascending. The span lies in the backend's
+  // device_memory() and is for its operators; it is valid only until the call returns. By then the pass reads
+  // the tensor's parameters no more: the sink may update them in place.
   using GradientSink =
       std::function<void(std::size_t tensor_index, std::size_t first, std::span<const float> gradient)>;
 
   // Mean cross-entropy over batch * seq_len positions; the gradients are those of this mean.
-  // inputs, targets: [batch][seq_len], each in [0, vocab_size) (asserted). params: the whole vector.
+  // inputs, targets: [batch][seq_len], each in [0, vocab_size) (asserted), in any memory of the host. params:
+  // the whole vector, in the backend's memory. Waits for the backend: what the sink called is done too.
   float forward_backward(std::span<const float> params, std::span<const std::int32_t> inputs,
                          std::span<const std::int32_t> targets, const GradientSink& sink);
 

@@ -65,18 +65,23 @@ Arena::Arena(const ModelConfig& config, int batch, int seq, bool for_training, b
   UFAB_KERNELS_ASSERT(!config.validate() && batch >= 1 && seq >= 1 && seq <= config.context);
   logits_rows = keep_logits ? rows : logits_block(rows, config.vocab_size);
   layers.resize(training ? static_cast<std::size_t>(config.layers) : 1);
-  plan(config, seq, nullptr);
+  plan(config, seq, nullptr, nullptr);
 }
 
-void Arena::plan(const ModelConfig& config, int seq, float* base) {
+void Arena::plan(const ModelConfig& config, int seq, float* device, float* host_too) {
   std::size_t used = 0;
+  shared_floats = 0;
   std::fill_n(floats_of, kArenaKinds, std::size_t{0});
-  const auto take = [&](ArenaKind kind, std::size_t floats) {
-    float* at = base == nullptr ? nullptr : base + used;
+  const auto take_from = [&](float* base, std::size_t& position, ArenaKind kind, std::size_t floats) {
+    float* at = base == nullptr ? nullptr : base + position;
     const std::size_t padded = (floats + 15) & ~std::size_t{15};
-    used += padded;
+    position += padded;
     floats_of[kind] += padded;
     return at;
+  };
+  const auto take = [&](ArenaKind kind, std::size_t floats) { return take_from(device, used, kind, floats); };
+  const auto take_shared = [&](ArenaKind kind, std::size_t floats) {
+    return take_from(host_too, shared_floats, kind, floats);
   };
   const auto r = static_cast<std::size_t>(rows), c = static_cast<std::size_t>(width);
   const auto v = static_cast<std::size_t>(config.vocab_size),
@@ -109,10 +114,10 @@ void Arena::plan(const ModelConfig& config, int seq, float* base) {
   final_norm = take_statistics();
   const std::size_t angles =
       gpt2 ? 0 : static_cast<std::size_t>(seq) * static_cast<std::size_t>(config.head_width() / 2);
-  cosine = gpt2 ? nullptr : take(kPositions, angles);
-  sine = gpt2 ? nullptr : take(kPositions, angles);
+  cosine = gpt2 ? nullptr : take_shared(kPositions, angles);
+  sine = gpt2 ? nullptr : take_shared(kPositions, angles);
   normal_f = take(kWorking, r * c);
-  losses = take(kStatistics, r);
+  losses = take_shared(kStatistics, r);
   if (training) dnarrow = take(kWorking, r * c);
   dhead = training && !keep_logits ? take(kWteGradient, v * c) : nullptr;
   // Logits that are not kept live only inside head(), the rest only outside: they share their memory.
@@ -137,7 +142,7 @@ void Arena::plan(const ModelConfig& config, int seq, float* base) {
     twice -= counted;
   }
   used = std::max(used, after_logits);
-  arena_floats = used;
+  device_floats = used;
 }
 
 std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int seq_len, bool recompute) {

@@ -1,4 +1,4 @@
-// The buffers of one micro-batch: which there are, how large, and where they lie in one piece of memory.
+// The buffers of one micro-batch: which there are, how large, and where they lie in two pieces of memory.
 #pragma once
 
 #include <cstddef>
@@ -41,20 +41,22 @@ struct LayerActivations {
 struct Arena {
   int rows, width, qkv_width, mlp_width, logits_rows;
   bool training, keep_logits, recompute;
-  std::size_t arena_floats = 0;
-  std::size_t floats_of[kArenaKinds] = {};  // add up to arena_floats
+  std::size_t device_floats = 0, shared_floats = 0;
+  std::size_t floats_of[kArenaKinds] = {};  // add up to both
 
   // One for evaluation only, or one a layer; with `recompute` these share all buffers but their input.
   std::vector<LayerActivations> layers;
-  float *last, *cosine, *sine;  // `last`: input of the final norm; the table of rotary positions, or null
+  float* last;                    // input of the final norm
+  float *cosine, *sine, *losses;  // in shared memory; the table of rotary positions may be null
   NormStatistics final_norm;
-  float *normal, *normal_f, *narrow, *wide, *logits, *losses;
+  float *normal, *normal_f, *narrow, *wide, *logits;
   float *dresidual, *dnarrow, *dwide, *dweight, *dhead;  // training only; dhead null where logits are kept
   std::size_t dweight_floats = 0;
 
   Arena(const ModelConfig& config, int batch, int seq, bool training, bool recompute);
-  // Lays every buffer out after `base`; with null only the sizes are of use.
-  void plan(const ModelConfig& config, int seq, float* base);
+  // Lays every buffer out after `device`, those that the host uses too after `shared`; with null only the
+  // sizes are of use.
+  void plan(const ModelConfig& config, int seq, float* device, float* shared);
 };
 
 }  // namespace ufab::kernels

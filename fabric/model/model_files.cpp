@@ -97,7 +97,7 @@ class Importer {
   Status index_names();
   Status choose_model(int heads, ModelFile& result);
   Status check_tensors(const kernels::ModelConfig& model);
-  Status read(const kernels::ModelConfig& model, std::vector<float>& params) const;
+  Status read(const kernels::ModelConfig& model, std::pmr::vector<float>& params) const;
   Status check_tied_head(const kernels::ModelConfig& model, std::span<const float> embedding) const;
   Status check_digest(const Digest& parameters) const;
   [[nodiscard]] Digest corpus() const;
@@ -211,7 +211,7 @@ Status Importer::read_transposed(const SafetensorsTensor& tensor, std::span<floa
   return {};
 }
 
-Status Importer::read(const kernels::ModelConfig& model, std::vector<float>& params) const {
+Status Importer::read(const kernels::ModelConfig& model, std::pmr::vector<float>& params) const {
   params.resize(kernels::model_parameter_count(model));
   for (const HuggingFaceTensor& wanted : hugging_face_tensors(model)) {
     const SafetensorsTensor& tensor = *tensors_.at(wanted.name);

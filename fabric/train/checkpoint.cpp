@@ -144,9 +144,9 @@ struct Writers {
 };
 
 // This writer's slice of one vector, written collectively.
-template <typename T>
-bool write_slice(const Writers& writers, const hdf5::File& file, const char* name,
-                 const std::vector<T>& values) {
+template <typename Vector>
+bool write_slice(const Writers& writers, const hdf5::File& file, const char* name, const Vector& values) {
+  using T = typename Vector::value_type;
   const hdf5::Dataset dataset = hdf5::create_dataset(file, name, type_of(T{}).file, values.size());
   if (!dataset.ok()) return false;
   const std::size_t ranks = writers.ranks(), rank = writers.rank();
@@ -165,8 +165,9 @@ bool write_slice(const Writers& writers, const hdf5::File& file, const char* nam
                                                     in_file.id(), transfer.id(), values.data() + begin) >= 0;
 }
 
-template <typename T>
-bool read_vector(const hdf5::File& file, const char* name, std::uint64_t count, std::vector<T>& values) {
+template <typename Vector>
+bool read_vector(const hdf5::File& file, const char* name, std::uint64_t count, Vector& values) {
+  using T = typename Vector::value_type;
   const auto dataset = hdf5::open_dataset(file, name, type_of(T{}).file, count);
   if (!dataset.ok()) return false;
   values.resize(count);
@@ -196,7 +197,7 @@ Status write_contents(const Writers& writers, const std::string& path, const Che
   }
   good = good && hdf5::write_text(file, "parameters_digest", info.digests.parameters.str()) &&
          hdf5::write_text(file, "digest", head.digest().str());
-  const std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
+  const std::pmr::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
     fault_point();
     good = good && write_slice(writers, file, kVectors[i], *vectors[i]);
@@ -341,7 +342,7 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
   checkpoint.info.corpus = head.corpus;
   TrainState& state = checkpoint.state;
   state.step = head.step;
-  std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
+  std::pmr::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
     if (!read_vector(file, kVectors[i], head.parameters, *vectors[i])) return corrupt;
   }

@@ -15,11 +15,12 @@ Result<std::unique_ptr<kernels::Backend>> make_rank_backend(const Group& group, 
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     threads = std::max(1, static_cast<int>(cores) / group.local_ranks());
   }
-  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads));
-  if (!backend) {
-    return Error{ErrorCode::usage,
-                 fmt::format("this processor cannot run the {} kernels", kernels::backend_name(kind))};
+  if (!kernels::backend_available(kind)) {
+    return Error{ErrorCode::usage, fmt::format("--backend {}: {}", kernels::backend_name(kind),
+                                               kernels::why_unavailable(kind))};
   }
+  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads));
+  UFAB_ASSERT(backend != nullptr);
   return backend;
 }
 

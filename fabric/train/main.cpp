@@ -25,8 +25,7 @@ extern "C" void on_stop(int signal) {
 }
 
 struct CommandLine {
-  std::string job, data, out = "ufab-out", format, gang, shares, kernels = "automatic", resume, init, start,
-                         claims;
+  std::string job, data, out = "ufab-out", format, gang, shares, backend = "cpu", resume, init, start, claims;
   std::string progress = "auto";
   std::vector<std::string> settings;
   int threads = 0;
@@ -72,7 +71,7 @@ Result<std::vector<std::uint64_t>> parse_shares(const std::string& text) {
 struct Setup {
   JobDefinition definition;
   Gang gang;
-  kernels::BackendKind backend = kernels::BackendKind::automatic;
+  kernels::BackendKind backend = kernels::BackendKind::cpu;
 };
 
 Result<Setup> read_setup(CommandLine& line) {
@@ -87,11 +86,10 @@ Result<Setup> read_setup(CommandLine& line) {
   } else {
     UFAB_ASSIGN(setup.gang, load_gang(line.gang));
   }
-  const auto backend = kernels::backend_from_name(line.kernels);
+  const auto backend = kernels::backend_from_name(line.backend);
   if (!backend) {
     return Error{ErrorCode::usage,
-                 fmt::format("--kernels {}: automatic, reference, avx2, avx512 or avx512vnni is wanted",
-                             line.kernels)};
+                 fmt::format("--backend {}: {} is wanted", line.backend, kernels::backend_names())};
   }
   setup.backend = *backend;
   return setup;
@@ -192,7 +190,9 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--shares", line.shares, "weights of the ranks, 1:5:2; 'equal' (default) or 'speed'");
   app.add_option("--threads", line.threads, "threads per rank; default: cores / ranks of this machine")
       ->check(CLI::Range(0, kernels::kMaxThreads));
-  app.add_option("--kernels", line.kernels, "automatic, reference, avx2, avx512 or avx512vnni")
+  app.add_option(
+         "--backend", line.backend,
+         kernels::backend_names() + "; all give the same model, cpu is the fastest that this processor has")
       ->capture_default_str();
   app.add_flag(
       "--recompute", line.recompute,

@@ -60,7 +60,7 @@ Result<std::string> sample_text(const SampleOptions& options,
   }
   UFAB_ASSIGN(std::vector<std::int32_t> tokens,
               corpus.tokenizer().encode(options.prompt.empty() ? "\n" : options.prompt));
-  const auto backend = kernels::make_backend(kernels::BackendKind::automatic, std::max(options.threads, 1));
+  const auto backend = kernels::make_backend(kernels::BackendKind::cpu, std::max(options.threads, 1));
   if (!backend) return Error{ErrorCode::usage, fmt::format("{} threads are not possible", options.threads)};
   kernels::Model model(config, 1, 1, *backend);
   std::vector<float> logits(static_cast<std::size_t>(config.vocab_size));

@@ -33,7 +33,7 @@ struct TrainOptions {
   std::vector<std::uint64_t> shares;  // one weight per rank; empty: equal
   bool measure_shares = false;        // weights from a short measurement at the start
   int threads = 0;                    // per rank; 0: cores / ranks on this machine
-  kernels::BackendKind backend = kernels::BackendKind::automatic;
+  kernels::BackendKind backend = kernels::BackendKind::cpu;
   bool recompute = false;  // activations again in the backward pass: less memory, the same bits
   std::uint64_t keep = 0;  // newest checkpoints to keep; 0: all
   ProgressStyle progress = ProgressStyle::automatic;  // of the leader

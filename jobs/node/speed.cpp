@@ -13,9 +13,9 @@ SpeedMeasurement measure_speed(std::uint32_t threads, double seconds) {
   constexpr int batch = 8;
   const kernels::ModelConfig config = kernels::Gpt2Shape{256, 64, 4, 4, 128};
   const auto used = static_cast<int>(std::clamp<std::uint32_t>(threads, 1, kernels::kMaxThreads));
-  const auto backend = kernels::make_backend(kernels::BackendKind::automatic, used);
+  const auto backend = kernels::make_backend(kernels::BackendKind::cpu, used);
   kernels::Model model(config, batch, config.context, *backend);
-  std::vector<float> parameters(kernels::model_parameter_count(config));
+  std::pmr::vector<float> parameters(kernels::model_parameter_count(config), &backend->shared_memory());
   kernels::model_init(config, 1, parameters);
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(batch * config.context));
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * 37 % 256);

@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/tile.h"
-#include "kernels/math.h"
+#include "kernels/order/attention.h"
 #include "kernels/semantics.h"
 
 namespace ufab::kernels::UFAB_KERNELS_ISA {
@@ -61,7 +61,7 @@ UFAB_INLINE void softmax_tile(float* scores, SoftmaxState state, int queries, in
   if (!first) {
     for (int i = queries; i < kTile; ++i) previous[i] = state.maximum[i] = 0.0F;
     for (int i = 0; i < kTile; i += 16) {
-      exp(F16::load(previous + i) - F16::load(state.maximum + i)).store(state.correction + i);
+      attention_correction(F16::load(previous + i), F16::load(state.maximum + i)).store(state.correction + i);
     }
   }
   for (int i = 0; i < queries; ++i) {
@@ -70,7 +70,8 @@ UFAB_INLINE void softmax_tile(float* scores, SoftmaxState state, int queries, in
     const F16 top = F16::broadcast(state.maximum[i]);
     F16 sum = F16::broadcast(0.0F);
     for (int j = 0; j < valid; j += 16) {
-      const F16 p = select_first(smaller(valid - j, 16), exp(F16::load(row + j) - top), F16::broadcast(0.0F));
+      const F16 p = select_first(smaller(valid - j, 16), attention_probability(F16::load(row + j), top),
+                                 F16::broadcast(0.0F));
       p.store(row + j);
       sum = sum + p;
     }
@@ -164,9 +165,9 @@ UFAB_INLINE void softmax_gradient_tile(float* scores, float* products, const flo
     for (int j = 0; j < valid; j += 16) {
       float* score = scores + i * kTile + j;
       float* product = products + i * kTile + j;
-      const F16 p = exp(F16::load(score) * scale_all - total);
+      const F16 p = attention_probability(F16::load(score) * scale_all, total);
       p.store(score);
-      ((p * (F16::load(product) - shift)) * scale_all).store(product);
+      attention_score_gradient(p, F16::load(product), shift, scale_all).store(product);
     }
   }
 }

@@ -269,18 +269,16 @@ class CpuBackend final : public Backend {
     });
   }
 
-  QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
-                              std::uint64_t first_index) override {
+  void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient, std::size_t count,
+                    int exponent, std::uint64_t first_index) override {
     std::vector<QuantizeResult> parts(scratch_.size());
     split_elements(count, 4, [&](std::size_t from, std::size_t n, int worker) {
       merge(parts[static_cast<std::size_t>(worker)],
             table_.quantize_add(sums + from, gradient + from, n, exponent, first_index + from));
     });
-    QuantizeResult total;
-    for (const QuantizeResult& part : parts) merge(total, part);
-    return total;
+    for (const QuantizeResult& part : parts) merge(*result, part);
   }
-  double sum_of_squares(const std::int32_t* sums, std::size_t count) override {
+  void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
     const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
     std::vector<double> totals(blocks);
     pool_.run(static_cast<int>(blocks), [&](int block, int) {
@@ -290,7 +288,7 @@ class CpuBackend final : public Backend {
     });
     double sum = 0;
     for (const double total : totals) sum += total;
-    return sum;
+    *result = sum;
   }
   void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
              const AdamWScalars& scalars) override {

@@ -50,13 +50,12 @@ inline void rmsnorm_backward_input(float* din, const float* dout, const float* i
 inline void rmsnorm_backward_parameters(float* dgamma, const float* dout, const float* in, const float* rstd,
                                         int rows, int stride, int columns) {
   each_vector(columns, [&](int j, int n) {
-    F16 sum = F16::broadcast(0.0F);
-    for (int r = 0; r < rows; ++r) {
+    const F16 total = column_sum<F16>(rows, [&](int r, F16 sum) {
       const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(r) * stride + j;
-      sum = rms_norm_add_gamma_gradient(load_part(dout + at, n), load_part(in + at, n),
-                                        F16::broadcast(rstd[r]), sum);
-    }
-    store_part(sum, dgamma + j, n);
+      return rms_norm_add_gamma_gradient(load_part(dout + at, n), load_part(in + at, n),
+                                         F16::broadcast(rstd[r]), sum);
+    });
+    store_part(total, dgamma + j, n);
   });
 }
 

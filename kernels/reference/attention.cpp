@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/math.h"
+#include "kernels/order/attention.h"
 #include "kernels/reference/lanes.h"
 
 namespace ufab::kernels::reference {
@@ -60,10 +60,10 @@ void attention_forward(float* out, float* logsumexp, const float* qkv, const Att
       maximum = maximum > top ? maximum : top;
       LaneSum<float> tile_sum;
       for (int j = 0; j < keys; ++j) {
-        s[j] = exp(Lane{s[j] - maximum}).v;
+        s[j] = attention_probability(Lane{s[j]}, Lane{maximum}).v;
         tile_sum.add(j, s[j]);
       }
-      const float correction = first == 0 ? 0.0F : exp(Lane{previous - maximum}).v;
+      const float correction = first == 0 ? 0.0F : attention_correction(Lane{previous}, Lane{maximum}).v;
       sum = first == 0 ? tile_sum.total() : __builtin_fmaf(sum, correction, tile_sum.total());
       for (int d = 0; d < head_width; ++d) {
         float& o = sums[static_cast<std::size_t>(d)];
@@ -102,9 +102,9 @@ void attention_backward(float* dqkv, const float* dout, const float* out, const 
     const float delta = delta_sum.total();
     float* dq = dqkv + i * at.row + at.q;
     for (int j = 0; j <= i; ++j) {
-      const float p = exp(Lane{dot(q[i], k[j], head_width) * scale - logsumexp[i]}).v;
+      const float p = attention_probability(Lane{dot(q[i], k[j], head_width) * scale}, Lane{logsumexp[i]}).v;
       const float dp = dot(d_o, v[j], head_width);
-      const float ds = (p * (dp - delta)) * scale;
+      const float ds = attention_score_gradient(Lane{p}, Lane{dp}, Lane{delta}, Lane{scale}).v;
       float* dk = dqkv + j * at.row + at.k;
       float* dv = dqkv + j * at.row + at.v;
       for (int d = 0; d < head_width; ++d) {

@@ -1,11 +1,13 @@
 // The golden cases: every operator of kernels/backend.h over awkward shapes and difficult values, and some
-// training. A case draws its inputs, runs on a backend and adds all results to a checksum.
+// training. A case draws its inputs, runs on a backend and adds all results to a checksum. Its vectors lie in
+// the default memory resource, which is the backend's shared memory.
 //
 // A name is OPERATOR[.FORMAT][.VARIANT].VALUES; names and shapes hold no blanks, and a name with its shape is
 // used once.
 #pragma once
 
 #include <functional>
+#include <memory_resource>
 #include <string>
 #include <vector>
 

@@ -4,7 +4,7 @@
 namespace ufab::kernels {
 namespace {
 
-using Floats = std::vector<float>;
+using Floats = std::pmr::vector<float>;
 
 void add_rms_norm(GoldenCases& cases, int rows, int width, float eps, Values values) {
   const std::string suffix = (eps == 1e-5F ? ".1e-5." : ".1e-6.") + std::string(values_name(values));
@@ -15,6 +15,7 @@ void add_rms_norm(GoldenCases& cases, int rows, int width, float eps, Values val
          const auto gamma = inputs.floats(volume({width}), values);
          Floats out(in.size()), rstd(volume({rows}));
          backend.rmsnorm_forward(out.data(), rstd.data(), in.data(), gamma.data(), eps, rows, width);
+         backend.wait();
          results.numbers(out);
          results.numbers(rstd);
        }});
@@ -29,6 +30,7 @@ void add_rms_norm(GoldenCases& cases, int rows, int width, float eps, Values val
          backend.rmsnorm_backward_input(din.data(), dout.data(), in.data(), gamma.data(), rstd.data(), rows,
                                         width);
          backend.rmsnorm_backward_parameters(dgamma.data(), dout.data(), in.data(), rstd.data(), rows, width);
+         backend.wait();
          results.numbers(din);
          results.numbers(dgamma);
        }});
@@ -42,6 +44,7 @@ void add_swiglu(GoldenCases& cases, int rows, int hidden, Values values) {
          const auto gate_up = inputs.floats(volume({rows, 2, hidden}), values, 10);
          Floats out(volume({rows, hidden}));
          backend.swiglu_forward(out.data(), gate_up.data(), rows, hidden);
+         backend.wait();
          results.numbers(out);
        }});
   for (const bool in_place : {false, true}) {
@@ -52,6 +55,7 @@ void add_swiglu(GoldenCases& cases, int rows, int hidden, Values values) {
                        Floats gradient(gate_up.size());
                        backend.swiglu_backward(in_place ? gate_up.data() : gradient.data(), dout.data(),
                                                gate_up.data(), rows, hidden);
+                       backend.wait();
                        results.numbers(in_place ? gate_up : gradient);
                      }});
   }
@@ -70,9 +74,12 @@ void add_rope(GoldenCases& cases, const HeadsShape& s, double theta, Values valu
                      s.text(), [=](Backend& backend, Inputs& inputs, Checksum& results) {
                        auto qkv = inputs.floats(s.qkv(), values);
                        const RopeTable table = rope_table(s.seq + 2, s.head_width, theta);
+                       const Floats cosine(table.cosine.begin(), table.cosine.end());
+                       const Floats sine(table.sine.begin(), table.sine.end());
                        const auto apply = back ? &Backend::rope_backward : &Backend::rope_forward;
-                       (backend.*apply)(qkv.data(), table.cosine.data(), table.sine.data(), s.batch, s.seq,
-                                        s.heads, s.kv_heads, s.head_width);
+                       (backend.*apply)(qkv.data(), cosine.data(), sine.data(), s.batch, s.seq, s.heads,
+                                        s.kv_heads, s.head_width);
+                       backend.wait();
                        results.numbers(qkv);
                      }});
   }
@@ -89,6 +96,7 @@ void add_grouped_attention(GoldenCases& cases, const HeadsShape& s, Values value
                        backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), s.batch, s.seq,
                                                  s.heads, s.kv_heads, s.head_width);
                        if (!backward) {
+                         backend.wait();
                          results.numbers(out);
                          return results.numbers(logsumexp);
                        }
@@ -97,6 +105,7 @@ void add_grouped_attention(GoldenCases& cases, const HeadsShape& s, Values value
                        backend.attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(),
                                                   qkv.data(), s.batch, s.seq, s.heads, s.kv_heads,
                                                   s.head_width);
+                       backend.wait();
                        results.numbers(dqkv);
                      }});
   }
@@ -119,6 +128,7 @@ void add_embedding(GoldenCases& cases, int rows, int width, int vocab, Values va
          const auto tokens = inputs.tokens(volume({rows}), vocab);
          Floats out(volume({rows, width}));
          backend.embedding_forward(out.data(), wte.data(), nullptr, tokens.data(), 1, rows, width);
+         backend.wait();
          results.numbers(out);
        }});
 }

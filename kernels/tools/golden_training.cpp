@@ -55,7 +55,7 @@ constexpr AdamWConfig kAdamW{
     .lr = 1e-2F, .beta1 = 0.9F, .beta2 = 0.99F, .eps = 1e-8F, .weight_decay = 0.1F, .clip = 1};
 
 struct Batch {
-  std::vector<std::int32_t> inputs, targets;
+  std::pmr::vector<std::int32_t> inputs, targets;
 };
 // Structure to learn: seven times of eight the next token is a function of the last.
 Batch make_batch(Inputs& inputs, const Job& job) {
@@ -99,7 +99,10 @@ class Training {
     while (adjust_exponents(steps_, peaks_, exponents_));
     apply();
   }
-  void add_parameters(Checksum& results) const { results.numbers(params_); }
+  void add_parameters(Checksum& results) {
+    backend_.wait();
+    results.numbers(params_);
+  }
 
  private:
   void add_gradients(const std::vector<Batch>& batches, Checksum& results) {
@@ -134,8 +137,8 @@ class Training {
   Inputs& inputs_;
   std::vector<ParameterTensor> tensors_;
   Model model_;
-  std::vector<float> params_, m_, v_;
-  std::vector<std::int32_t> sums_;
+  std::pmr::vector<float> params_, m_, v_;
+  std::pmr::vector<std::int32_t> sums_;
   std::vector<int> exponents_;
   std::vector<std::uint64_t> peaks_;
   std::uint64_t steps_ = 0;

@@ -52,8 +52,9 @@ class Derivative : public testing::TestWithParam<BackendKind> {
   Random random_{17};
 };
 INSTANTIATE_TEST_SUITE_P(Backends, Derivative,
-                         testing::Values(BackendKind::reference, BackendKind::avx2, BackendKind::avx512),
-                         [](const auto& kind) { return std::string(backend_name(kind.param)); });
+                         testing::Values(BackendKind::reference, BackendKind::cpu_avx2,
+                                         BackendKind::cpu_avx512),
+                         [](const auto& kind) { return test::test_name(kind.param); });
 
 TEST_P(Derivative, OfMatmulWithBias) {
   constexpr int kRows = 5, kIn = 19, kOut = 11;

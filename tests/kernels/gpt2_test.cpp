@@ -61,7 +61,7 @@ TEST(Gpt2, TrainsToTheSameBitsOnEveryBackendAndThreadCount) {
 struct Fixture {
   ModelConfig config;
   int batch = 2, seq;
-  std::unique_ptr<Backend> backend = make_backend(BackendKind::automatic, 2);
+  std::unique_ptr<Backend> backend = make_backend(BackendKind::cpu, 2);
   std::vector<float> params;
   Random random{1};
   Batch data;
@@ -125,7 +125,7 @@ TEST(Gpt2, EvaluationGivesTheTrainingLossBitForBit) {
 }
 
 TEST(Gpt2, TheMemoryThatIsAnnouncedIsWhatTheArenaTakes) {
-  const auto backend = make_backend(BackendKind::automatic, 1);
+  const auto backend = make_backend(BackendKind::cpu, 1);
   // Logits kept; not kept and smaller than the working rows; not kept and larger.
   for (const auto& [vocab, seq] : {std::pair{150, 16}, {11, 64}, {5000, 64}}) {
     const ModelConfig config =
@@ -156,7 +156,7 @@ TEST(Gpt2, PaidWorkFollowsTheUsualFormula) {
 TEST(Gpt2, LaterPositionsDoNotChangeEarlierAttentionEvenWhenTheyAreNotNumbers) {
   // Attention is the only operator in which positions meet.
   constexpr int kSeq = 70, kHeads = 2, kHeadWidth = 8, kRow = kHeads * kHeadWidth;
-  for (const BackendKind kind : {BackendKind::reference, BackendKind::avx2, BackendKind::avx512}) {
+  for (const BackendKind kind : {BackendKind::reference, BackendKind::cpu_avx2, BackendKind::cpu_avx512}) {
     const auto backend = make_backend(kind, 2);
     if (backend == nullptr) continue;
     Random random(6);

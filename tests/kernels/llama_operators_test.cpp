@@ -128,7 +128,7 @@ TEST(LlamaOperators, GroupedAttentionGivesTheBitsOfOrdinaryAttentionOnRepeatedKe
     for (int h = 0; h < kHeads; ++h) add(kHeads + h / 3);
     for (int h = 0; h < kHeads; ++h) add(kHeads + kKvHeads + h / 3);
   }
-  const auto backend = make_backend(BackendKind::automatic, 2);
+  const auto backend = make_backend(BackendKind::cpu, 2);
   const auto attend = [&](const Floats& input, int kv_heads) {
     Floats out(volume({kSeq, kHeads, kWidth})), logsumexp(volume({kHeads, kSeq}));
     backend->attention_forward(out.data(), logsumexp.data(), input.data(), 1, kSeq, kHeads, kv_heads, kWidth);
@@ -142,7 +142,7 @@ TEST(LlamaOperators, ForwardOperatorsMatchTheirDefinitions) {
   Random random(5);
   const Floats in = random.floats(kRows * kWidth, 2), gamma = random.floats(kWidth),
                up = random.floats(kRows * kWidth);
-  const auto backend = make_backend(BackendKind::automatic, 1);
+  const auto backend = make_backend(BackendKind::cpu, 1);
   Floats out(in.size()), rstd(kRows);
   backend->rmsnorm_forward(out.data(), rstd.data(), in.data(), gamma.data(), 1e-5F, kRows, kWidth);
   const Doubles x(in.begin(), in.end()), g(gamma.begin(), gamma.end()), u(up.begin(), up.end());
@@ -179,7 +179,7 @@ TEST(LlamaOperators, RopeMatchesItsDefinitionAndLeavesValuesAlone) {
   Random random(7);
   const Floats before = random.floats(volume({kBatch, kSeq, kRow, kWidth}));
   const RopeTable table = rope_table(kSeq, kWidth, 500000);
-  const auto backend = make_backend(BackendKind::automatic, 1);
+  const auto backend = make_backend(BackendKind::cpu, 1);
   Floats after = before;
   backend->rope_forward(after.data(), table.cosine.data(), table.sine.data(), kBatch, kSeq, kHeads, kKvHeads,
                         kWidth);
@@ -198,7 +198,7 @@ TEST(LlamaOperators, AnEmbeddingWithoutPositionsIsTheTokensRow) {
   Random random(4);
   const Floats wte = random.floats(11 * 7);
   const auto tokens = random.tokens(10, 11);
-  for (const BackendKind kind : {BackendKind::reference, BackendKind::avx2, BackendKind::avx512}) {
+  for (const BackendKind kind : {BackendKind::reference, BackendKind::cpu_avx2, BackendKind::cpu_avx512}) {
     const auto backend = make_backend(kind, 2);
     if (backend == nullptr) continue;
     Floats out(10 * 7);

@@ -82,7 +82,7 @@ const ModelConfig kBoth[] = {
     kGrouped, Gpt2Shape{.vocab_size = 61, .context = 70, .layers = 3, .heads = 3, .width = 24}};
 
 TEST(Recompute, GivesTheSameBitsInEveryFormatOfBothFamilies) {
-  const auto backend = make_backend(BackendKind::automatic, 2);
+  const auto backend = make_backend(BackendKind::cpu, 2);
   for (const ModelConfig& config : kBoth) {
     for (const MatmulFormat format : {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8}) {
       for (const int seq : {66, 7}) {
@@ -96,7 +96,7 @@ TEST(Recompute, GivesTheSameBitsInEveryFormatOfBothFamilies) {
 }
 
 TEST(Recompute, TakesLessMemoryAndWhatIsAnnounced) {
-  const auto backend = make_backend(BackendKind::automatic, 1);
+  const auto backend = make_backend(BackendKind::cpu, 1);
   for (ModelConfig config : kBoth) {
     config.layers = 8;
     std::size_t sum = 0;
@@ -110,7 +110,7 @@ TEST(Recompute, TakesLessMemoryAndWhatIsAnnounced) {
 struct Fixture {
   ModelConfig config;
   int batch = 2, seq;
-  std::unique_ptr<Backend> backend = make_backend(BackendKind::automatic, 2);
+  std::unique_ptr<Backend> backend = make_backend(BackendKind::cpu, 2);
   std::vector<float> params;
   Random random{1};
   Batch data;

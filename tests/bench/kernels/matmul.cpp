@@ -32,7 +32,7 @@ constexpr int kRowMajor = 101, kNoTranspose = 111, kTranspose = 112;
 
 OpenBlas load_openblas() {
   OpenBlas blas;
-  if (kernels::backend_available(BackendKind::avx512)) setenv("OPENBLAS_CORETYPE", "SKYLAKEX", 1);
+  if (kernels::backend_available(BackendKind::cpu_avx512)) setenv("OPENBLAS_CORETYPE", "SKYLAKEX", 1);
   setenv("OPENBLAS_THREAD_TIMEOUT", "20", 1);
   void* library = dlopen("libopenblas.so.0", RTLD_NOW);
   if (library == nullptr) return blas;
@@ -137,7 +137,7 @@ int run() {
   const OpenBlas blas = load_openblas();
   if (blas.sgemm == nullptr) std::fprintf(stderr, "bench kernels: OpenBLAS is not installed; no ratios\n");
   for (const int threads : {1, 2}) {
-    const auto backend = kernels::make_backend(BackendKind::automatic, threads);
+    const auto backend = kernels::make_backend(BackendKind::cpu, threads);
     if (blas.set_num_threads != nullptr) blas.set_num_threads(threads);
     for (const FormatAim& wanted : kFormats) {
       Mean mean;

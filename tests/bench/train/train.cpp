@@ -38,7 +38,7 @@ constexpr int kThreads = 2;
 class Run {
  public:
   Run(const ModelConfig& config, MatmulFormat format, int threads, int batch, int seq)
-      : backend_(make_backend(BackendKind::automatic, threads)),
+      : backend_(make_backend(BackendKind::cpu, threads)),
         tensors_(model_parameters(config)),
         model_(config, batch, seq, *backend_, format),
         exponents_(tensors_.size(), kFirstExponent) {

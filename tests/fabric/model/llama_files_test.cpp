@@ -79,7 +79,7 @@ double loss_of_file(const Tensors& tensors, bool tied) {
 }
 
 double loss_of_checkpoint(const Checkpoint& checkpoint) {
-  const auto backend = kernels::make_backend(kernels::BackendKind::automatic, 1);
+  const auto backend = kernels::make_backend(kernels::BackendKind::cpu, 1);
   kernels::Model model(checkpoint.info.model, kBatch, kLength, *backend);
   return static_cast<double>(model.forward(checkpoint.state.params, tokens(0), tokens(3)));
 }

@@ -87,7 +87,7 @@ double loss_of_file(const Tensors& tensors) {
 }
 
 double loss_of_checkpoint(const Checkpoint& checkpoint) {
-  const auto backend = kernels::make_backend(kernels::BackendKind::automatic, 1);
+  const auto backend = kernels::make_backend(kernels::BackendKind::cpu, 1);
   kernels::Model model(checkpoint.info.model, kBatch, kLength, *backend);
   return static_cast<double>(model.forward(checkpoint.state.params, tokens(0), tokens(3)));
 }
@@ -164,8 +164,8 @@ TEST_F(ModelFilesTest, TheWeightsComeBackToTheSameDigestAndStartAtStepZero) {
   EXPECT_TRUE(loaded->info.definition.is_zero());
   EXPECT_EQ(loaded->state.step, 0U);
   EXPECT_EQ(loaded->state.params, saved.state.params);
-  EXPECT_EQ(loaded->state.m, std::vector<float>(saved.state.params.size()));
-  EXPECT_EQ(loaded->state.v, std::vector<float>(saved.state.params.size()));
+  EXPECT_EQ(loaded->state.m, std::pmr::vector<float>(saved.state.params.size()));
+  EXPECT_EQ(loaded->state.v, std::pmr::vector<float>(saved.state.params.size()));
   EXPECT_EQ(loaded->state.exponents, std::vector<int>(28, kernels::kFirstExponent));
 }
 
@@ -281,7 +281,7 @@ TEST_F(ModelFilesTest, HalvesAndBrainFloatsAreImported) {
     write_independently(folder_ / "in/model.safetensors", tensors);
     ASSERT_TRUE(import_model(folder_ / "in/model.safetensors", init_, 2).ok());
     const auto loaded = load_checkpoint(init_);
-    EXPECT_EQ(loaded->state.params, std::vector<float>(loaded->state.params.size(), 1.0F));
+    EXPECT_EQ(loaded->state.params, std::pmr::vector<float>(loaded->state.params.size(), 1.0F));
   }
 }
 

@@ -46,12 +46,12 @@ TEST(ExactnessTest, OneToFiveRanksWithAnySharesAndThreadsReachTheSameDigest) {
 TEST(ExactnessTest, EveryKernelBackendReachesTheSameDigest) {
   const TestJob job;
   const std::string expected = reference_digest(job);
-  for (const auto kind : {kernels::BackendKind::reference, kernels::BackendKind::avx2,
-                          kernels::BackendKind::avx512, kernels::BackendKind::avx512vnni}) {
+  for (const auto kind : {kernels::BackendKind::reference, kernels::BackendKind::cpu_avx2,
+                          kernels::BackendKind::cpu_avx512, kernels::BackendKind::cpu_avx512vnni}) {
     if (!kernels::backend_available(kind)) continue;
     const std::string name = kernels::backend_name(kind);
     const Outcome outcome =
-        job.run(name, {1, {"--threads", "1", "--kernels", name}, {}, UFAB_TRAIN_PROGRAM, {}, {}});
+        job.run(name, {1, {"--threads", "1", "--backend", name}, {}, UFAB_TRAIN_PROGRAM, {}, {}});
     EXPECT_EQ(final_digest(outcome), expected) << name << ": " << outcome.errors;
   }
 }
@@ -69,14 +69,14 @@ TEST(ExactnessTest, IntegerFormatsReachOneDigestEachOnAnyRanksThreadsAndKernels)
       EXPECT_EQ(outcome.status, 0) << outcome.errors;
       return final_digest(outcome);
     };
-    const std::string expected = digest("reference", 1, {"--threads", "1", "--kernels", "reference"});
+    const std::string expected = digest("reference", 1, {"--threads", "1", "--backend", "reference"});
     EXPECT_TRUE(digests.insert(expected).second) << format << " computes what another format does";
     EXPECT_EQ(digest("best", 1, {"--threads", "2"}), expected);
     EXPECT_EQ(digest("ranks", 3, {"--threads", "1", "--shares", "1:5:2"}), expected);
-    for (const auto kind : {kernels::BackendKind::avx2, kernels::BackendKind::avx512}) {
+    for (const auto kind : {kernels::BackendKind::cpu_avx2, kernels::BackendKind::cpu_avx512}) {
       if (!kernels::backend_available(kind)) continue;
       EXPECT_EQ(digest(kernels::backend_name(kind), 1,
-                       {"--threads", "1", "--kernels", kernels::backend_name(kind)}),
+                       {"--threads", "1", "--backend", kernels::backend_name(kind)}),
                 expected);
     }
   }
@@ -102,7 +102,7 @@ TEST(ExactnessTest, ALlamaReachesOneDigestOnAnyRanksKernelsFormatAndProvidersCom
     };
     const std::string expected = digest("one", launch(1, {"--threads", "1"}));
     EXPECT_TRUE(digests.insert(expected).second) << format;
-    EXPECT_EQ(digest("reference", launch(1, {"--threads", "1", "--kernels", "reference"})), expected);
+    EXPECT_EQ(digest("reference", launch(1, {"--threads", "1", "--backend", "reference"})), expected);
     EXPECT_EQ(digest("again", launch(1, {"--threads", "2", "--recompute"})), expected);
     EXPECT_EQ(digest("ranks", launch(3, {"--threads", "1", "--shares", "1:5:2", "--recompute"})), expected);
     const auto outcomes =
