@@ -8,7 +8,7 @@ namespace ufab::kernels::gpu {
 std::string why_no_host_executor() {
   return "this build has no host executor for the GPU's kernels (it needs Boost.Context)";
 }
-std::unique_ptr<Backend> make_host_executor_backend(int) {
+std::unique_ptr<Backend> make_host_executor_backend(int, host_executor::ThreadOrder, IntegerUnit) {
   assert_failed("no host executor", __FILE__, __LINE__);
 }
 #endif

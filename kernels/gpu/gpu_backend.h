@@ -6,8 +6,13 @@
 #include <string>
 
 #include "kernels/backend.h"
+#include "kernels/gpu/host_executor.h"
 
 namespace ufab::kernels::gpu {
+
+// What multiplies the integer formats: units for whole matrices where the device has them, or four products an
+// instruction (tests want both).
+enum class IntegerUnit { best, dot4 };
 
 // Empty when the backend can be made here, or why not in one line.
 [[nodiscard]] std::string why_no_host_executor();
@@ -16,7 +21,9 @@ namespace ufab::kernels::gpu {
 
 // Of what can be made (asserted). `threads` runs the host executor's blocks; a device has its own, and its
 // backend only returns the number.
-[[nodiscard]] std::unique_ptr<Backend> make_host_executor_backend(int threads);
+[[nodiscard]] std::unique_ptr<Backend> make_host_executor_backend(
+    int threads, host_executor::ThreadOrder order = host_executor::ThreadOrder::ascending,
+    IntegerUnit unit = IntegerUnit::best);
 [[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(int threads);
 [[nodiscard]] std::unique_ptr<Backend> make_hip_backend(int threads);
 

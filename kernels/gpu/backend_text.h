@@ -1,0 +1,336 @@
+// The GPU backend over a Device: which kernels each operator starts, with how many blocks. Compiled once for
+// each target (kernels/gpu/portability.h).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory_resource>
+
+#include "kernels/assert.h"
+#include "kernels/backend.h"
+#include "kernels/gpu/attention.h"
+#include "kernels/gpu/elements.h"
+#include "kernels/gpu/gpu_backend.h"
+#include "kernels/gpu/integer_matmul.h"
+#include "kernels/gpu/matmul.h"
+#include "kernels/gpu/optimizer.h"
+#include "kernels/gpu/rows.h"
+
+namespace ufab::kernels::UFAB_GPU_NAMESPACE {
+
+template <class Device>
+class DeviceMemory final : public std::pmr::memory_resource {
+ public:
+  DeviceMemory(Device& device, bool shared) : device_(device), shared_(shared) {}
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    return device_.allocate(bytes, alignment, shared_);
+  }
+  void do_deallocate(void* p, std::size_t, std::size_t alignment) override {
+    device_.wait();
+    device_.release(p, alignment, shared_);
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+  Device& device_;
+  bool shared_;
+};
+
+// Device memory for what kernels leave each other; grows to the largest need and stays.
+template <class Device>
+class Scratch {
+ public:
+  explicit Scratch(std::pmr::memory_resource& memory) : memory_(memory) {}
+  ~Scratch() { release(); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  void* at_least(std::size_t bytes) {
+    if (bytes > bytes_) {
+      release();
+      bytes_ = 0;
+      data_ = memory_.allocate(bytes, kAlignment);
+      bytes_ = bytes;
+    }
+    return data_;
+  }
+
+ private:
+  static constexpr std::size_t kAlignment = 64;
+  void release() {
+    if (data_ != nullptr) memory_.deallocate(data_, bytes_, kAlignment);
+    data_ = nullptr;
+  }
+  std::pmr::memory_resource& memory_;
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+template <class Device>
+class GpuBackend final : public Backend {
+ public:
+  template <class... DeviceArguments>
+  explicit GpuBackend(gpu::IntegerUnit unit, DeviceArguments... arguments)
+      : device_(arguments...),
+        shared_memory_(device_, true),
+        device_memory_(device_, false),
+        unit_(kHasMma ? unit : gpu::IntegerUnit::dot4),
+        packed_a_(device_memory_),
+        packed_b_(device_memory_),
+        partial_(device_memory_) {}
+  ~GpuBackend() override { device_.wait(); }
+
+  BackendKind kind() const override { return Device::kKind; }
+  int threads() const override { return device_.threads(); }
+  std::pmr::memory_resource& shared_memory() override { return shared_memory_; }
+  std::pmr::memory_resource& device_memory() override { return device_memory_; }
+  void wait() override { device_.wait(); }
+  // Of the operand with fewer rows; the other one's, which the caller does not name, is a weight's at most.
+  std::size_t scratch_bytes(int, MatmulFormat format, int operand_rows) const override {
+    if (format == MatmulFormat::f32) return 0;
+    return packed_bytes(operand_rows, kIntegerBlock, planes_of(format));
+  }
+
+  void zero(float* values, std::size_t count) override { each_element(zero_kernel, count, values, count); }
+
+  void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
+                      int in_width, int out_width, MatmulFormat format) override {
+    matmul(format, {out, out_width, in, in_width, 1, weight, in_width, 1, bias, rows, out_width, in_width,
+                    false});
+  }
+  void matmul_backward_input(float* din, const float* dout, const float* weight, int rows, int in_width,
+                             int out_width, MatmulFormat format) override {
+    matmul(format, {din, in_width, dout, out_width, 1, weight, 1, in_width, nullptr, rows, in_width, out_width,
+                    false});
+  }
+  void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
+                              int out_width, int dout_stride, bool accumulate, MatmulFormat format) override {
+    matmul(format, {dweight, in_width, dout, 1, dout_stride, in, 1, in_width, nullptr, out_width, in_width,
+                    rows, accumulate});
+  }
+  void bias_backward(float* dbias, const float* dout, int rows, int width) override {
+    sum_columns(column_sum_kernel, dbias, rows, width, dout);
+  }
+
+  void layernorm_forward(float* out, float* mean, float* rstd, const float* in, const float* gamma,
+                         const float* beta, int rows, int width) override {
+    each_row(layernorm_forward_kernel, rows, out, mean, rstd, in, gamma, beta, rows, width);
+  }
+  void layernorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                                const float* mean, const float* rstd, int rows, int width) override {
+    each_row(layernorm_backward_input_kernel, rows, din, dout, in, gamma, mean, rstd, rows, width);
+  }
+  void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
+                                     const float* mean, const float* rstd, int rows, int width) override {
+    sum_columns(layernorm_gamma_kernel, dgamma, rows, width, dout, in, mean, rstd);
+    sum_columns(column_sum_kernel, dbeta, rows, width, dout);
+  }
+  void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps, int rows,
+                       int width) override {
+    each_row(rmsnorm_forward_kernel, rows, out, rstd, in, gamma, eps, rows, width);
+  }
+  void rmsnorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                              const float* rstd, int rows, int width) override {
+    each_row(rmsnorm_backward_input_kernel, rows, din, dout, in, gamma, rstd, rows, width);
+  }
+  void rmsnorm_backward_parameters(float* dgamma, const float* dout, const float* in, const float* rstd,
+                                   int rows, int width) override {
+    sum_columns(rmsnorm_gamma_kernel, dgamma, rows, width, dout, in, rstd);
+  }
+
+  void gelu_forward(float* out, const float* in, std::size_t count) override {
+    each_element(gelu_forward_kernel, count, out, in, count);
+  }
+  void gelu_backward(float* din, const float* dout, const float* in, std::size_t count) override {
+    each_element(gelu_backward_kernel, count, din, dout, in, count);
+  }
+  void residual_forward(float* out, const float* a, const float* b, std::size_t count) override {
+    each_element(residual_kernel, count, out, a, b, count);
+  }
+  void swiglu_forward(float* out, const float* gate_up, int rows, int hidden) override {
+    const std::size_t count = product(rows, hidden);
+    each_element(swiglu_forward_kernel, count, out, gate_up, count, static_cast<std::size_t>(hidden));
+  }
+  void swiglu_backward(float* dgate_up, const float* dout, const float* gate_up, int rows,
+                       int hidden) override {
+    const std::size_t count = product(rows, hidden);
+    each_element(swiglu_backward_kernel, count, dgate_up, dout, gate_up, count,
+                 static_cast<std::size_t>(hidden));
+  }
+
+  void rope_forward(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                    int kv_heads, int head_width) override {
+    rope(qkv, cosine, sine, batch * seq, seq, heads, kv_heads, head_width, false);
+  }
+  void rope_backward(float* dqkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                     int kv_heads, int head_width) override {
+    rope(dqkv, cosine, sine, batch * seq, seq, heads, kv_heads, head_width, true);
+  }
+  void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
+                         int kv_heads, int head_width) override {
+    const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
+    device_.launch(attention_forward_kernel, attention_blocks(shape, heads), kAttentionThreads, out,
+                   logsumexp, qkv, shape);
+  }
+  void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
+                          const float* qkv, int batch, int seq, int heads, int kv_heads,
+                          int head_width) override {
+    const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
+    const int rows = batch * seq * heads;
+    auto* const delta = static_cast<float*>(partial_.at_least(product(rows, sizeof(float))));
+    each_row(attention_delta_kernel, rows, delta, dout, out, shape);
+    device_.launch(attention_query_gradient_kernel, attention_blocks(shape, heads), kAttentionThreads, dqkv,
+                   dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+    device_.launch(attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kAttentionThreads, dqkv,
+                   dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+  }
+
+  void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
+                         int batch, int seq, int width) override {
+    const std::size_t count = product(batch * seq, width);
+    each_element(embedding_forward_kernel, count, out, wte, wpe, tokens, count, seq, width);
+  }
+  void embedding_backward_tokens(float* dwte, const float* dout, const std::int32_t* tokens, int rows,
+                                 int width, int first_token, int token_count) override {
+    device_.launch(embedding_backward_tokens_kernel, static_cast<std::size_t>(rows), kElementThreads, dwte,
+                   dout, tokens, rows, width, first_token, token_count);
+  }
+  void embedding_backward_positions(float* dwpe, const float* dout, int batch, int seq, int width) override {
+    const std::size_t count = product(seq, width);
+    each_element(embedding_backward_positions_kernel, count, dwpe, dout, count, batch);
+  }
+
+  void softmax_cross_entropy(float* losses, float* logits, const std::int32_t* targets, int rows, int vocab,
+                             int count, bool gradient) override {
+    device_.launch(softmax_cross_entropy_kernel, static_cast<std::size_t>(rows), kSoftmaxThreads, losses,
+                   logits, targets, vocab, 1.0F / static_cast<float>(count), gradient ? 1 : 0);
+  }
+
+  void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient, std::size_t count,
+                    int exponent, std::uint64_t first_index) override {
+    each_element(quantize_add_kernel, count, result, sums, gradient, count, std::ldexp(1.0F, exponent),
+                 first_index);
+  }
+  void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
+    const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
+    auto* const of_block = static_cast<double*>(partial_.at_least(blocks * sizeof(double)));
+    each_row(sum_of_squares_kernel, static_cast<int>(blocks), of_block, sums, count,
+             static_cast<int>(blocks));
+    device_.launch(sum_of_blocks_kernel, 1, 32, result, static_cast<const double*>(of_block),
+                   static_cast<int>(blocks));
+  }
+  void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
+             const AdamWScalars& scalars) override {
+    each_element(adamw_kernel, count, params, m, v, sums, count, scalars);
+  }
+
+ private:
+  static std::size_t product(int a, std::size_t b) { return static_cast<std::size_t>(a) * b; }
+  static std::size_t product(int a, int b) { return product(a, static_cast<std::size_t>(b)); }
+  static int parts_of(int count, int size) { return (count + size - 1) / size; }
+  static int planes_of(MatmulFormat format) { return bits_of(format) == 8 ? 1 : 2; }
+
+  // A thread an element, up to what keeps a device busy; then each thread takes several.
+  template <class Kernel, class... Arguments>
+  void each_element(Kernel kernel, std::size_t count, Arguments... arguments) {
+    const std::size_t wanted = (count + kElementThreads - 1) / kElementThreads;
+    const auto most = static_cast<std::size_t>(device_.processors()) * 32;
+    device_.launch(kernel, std::clamp<std::size_t>(wanted, 1, most), kElementThreads, arguments...);
+  }
+  template <class Kernel, class... Arguments>
+  void each_row(Kernel kernel, int rows, Arguments... arguments) {
+    device_.launch(kernel, static_cast<std::size_t>(parts_of(rows, kRowsPerBlock)), kRowThreads,
+                   arguments...);
+  }
+  template <class Kernel, class... Arguments>
+  void sum_columns(Kernel kernel, float* sums, int rows, int width, Arguments... arguments) {
+    const int parts = parts_of(rows, kRowBlock), across = parts_of(width, kRowThreads);
+    float* const partial =
+        parts == 1 ? sums : static_cast<float*>(partial_.at_least(product(parts, width) * sizeof(float)));
+    device_.launch(kernel, product(parts, across), kRowThreads, partial, arguments..., rows, width);
+    if (parts == 1) return;
+    device_.launch(column_total_kernel, static_cast<std::size_t>(across), kRowThreads, sums,
+                   static_cast<const float*>(partial), parts, width);
+  }
+
+  void rope(float* qkv, const float* cosine, const float* sine, int rows, int seq, int heads, int kv_heads,
+            int head_width, bool back) {
+    const int turned = heads + kv_heads, half = head_width / 2;
+    const std::size_t count = product(rows, product(turned, half));
+    each_element(rope_kernel, count, qkv, cosine, sine, count, seq, heads + 2 * kv_heads, turned, half,
+                 back ? 1 : 0);
+  }
+  static std::size_t attention_blocks(const AttentionShape& s, int heads) {
+    return product(parts_of(s.seq, kTileRows), product(s.batch, product(heads, parts_of(s.head_width, kDims))));
+  }
+
+  void matmul(MatmulFormat format, const MatmulArguments& m) {
+    if (format == MatmulFormat::int8) return integer_matmul<1>(m);
+    if (format == MatmulFormat::int12) return integer_matmul<2>(m);
+    const bool a_first = m.a_depth == 1, b_first = m.b_depth == 1;
+    const bool large = product(parts_of(m.rows, 128), parts_of(m.columns, 128)) >=
+                       static_cast<std::size_t>(device_.processors());
+    const auto run = [&](auto kernel, int span) {
+      device_.launch(kernel, product(parts_of(m.rows, span), parts_of(m.columns, span)), kMatmulThreads, m);
+    };
+    if (large) {
+      run(a_first ? (b_first ? matmul_kernel<8, true, true> : matmul_kernel<8, true, false>)
+                  : (b_first ? matmul_kernel<8, false, true> : matmul_kernel<8, false, false>),
+          128);
+    } else {
+      run(a_first ? (b_first ? matmul_kernel<4, true, true> : matmul_kernel<4, true, false>)
+                  : (b_first ? matmul_kernel<4, false, true> : matmul_kernel<4, false, false>),
+          64);
+    }
+  }
+
+  static std::size_t packed_bytes(int rows, int depth, int planes) {
+    const std::size_t blocks = product(rows, parts_of(depth, kIntegerBlock));
+    return blocks * (static_cast<std::size_t>(planes) * kIntegerBlock + sizeof(float));
+  }
+  template <int planes>
+  PackedOperand pack(Scratch<Device>& memory, const float* base, std::ptrdiff_t row_stride,
+                     std::ptrdiff_t depth_stride, int rows, int depth) {
+    const int blocks = parts_of(depth, kIntegerBlock);
+    auto* const words = static_cast<std::uint32_t*>(memory.at_least(packed_bytes(rows, depth, planes)));
+    const std::size_t word_count = product(planes * kBlockWords, product(rows, blocks));
+    const PackedOperand operand{words, reinterpret_cast<float*>(words + word_count), rows, blocks};
+    if (depth_stride == 1) {
+      const std::size_t groups = product(rows, blocks);
+      device_.launch(pack_rows_kernel<planes>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads, operand,
+                     base, row_stride, depth);
+    } else {
+      device_.launch(pack_columns_kernel<planes>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
+                     base, depth_stride, depth);
+    }
+    return operand;
+  }
+  template <int planes>
+  void integer_matmul(const MatmulArguments& m) {
+    const IntegerArguments arguments{m.c,
+                                     m.c_row,
+                                     pack<planes>(packed_a_, m.a, m.a_row, m.a_depth, m.rows, m.depth),
+                                     pack<planes>(packed_b_, m.b, m.b_row, m.b_depth, m.columns, m.depth),
+                                     m.bias,
+                                     m.accumulate};
+    if constexpr (kHasMma) {
+      if (unit_ == gpu::IntegerUnit::best) {
+        constexpr int kDown = planes == 1 ? 4 : 2, kAcross = 2;
+        device_.launch(integer_matmul_mma_kernel<planes, kDown, kAcross>,
+                       product(parts_of(m.rows, 32 * kDown), parts_of(m.columns, 32 * kAcross)),
+                       32 * kDown * kAcross, arguments);
+        return;
+      }
+    }
+    device_.launch(integer_matmul_dot4_kernel<planes>,
+                   product(parts_of(m.rows, kDot4Tile), parts_of(m.columns, kDot4Tile)), kDot4Threads,
+                   arguments);
+  }
+
+  Device device_;
+  DeviceMemory<Device> shared_memory_, device_memory_;
+  gpu::IntegerUnit unit_;
+  Scratch<Device> packed_a_, packed_b_;  // the operands of an integer product
+  Scratch<Device> partial_;              // partial sums and the like, within one operator
+};
+
+}  // namespace ufab::kernels::UFAB_GPU_NAMESPACE

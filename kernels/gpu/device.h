@@ -1,0 +1,99 @@
+// A CUDA or HIP device: its memory and one stream, in which the kernels run one after another.
+//
+// Shared memory is managed memory: the driver moves its pages to whoever uses them. A call that fails ends the
+// process with one line: whatever the kernels have written by then is not to be used.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "kernels/backend.h"
+#include "kernels/gpu/portability.h"
+
+#if defined(UFAB_GPU_CUDA)
+#define UFAB_GPU(name) cuda##name
+#else
+#define UFAB_GPU(name) hip##name
+#endif
+
+namespace ufab::kernels::UFAB_GPU_NAMESPACE {
+
+inline void check(UFAB_GPU(Error_t) error, const char* what) {
+  if (error == UFAB_GPU(Success)) return;
+  std::fprintf(stderr, "ufab: the GPU failed at %s: %s\n", what, UFAB_GPU(GetErrorString)(error));
+  std::_Exit(EXIT_FAILURE);
+}
+
+class Device {
+ public:
+#if defined(UFAB_GPU_CUDA)
+  static constexpr BackendKind kKind = BackendKind::cuda;
+  static constexpr const char* kName = "CUDA";
+#else
+  static constexpr BackendKind kKind = BackendKind::hip;
+  static constexpr const char* kName = "HIP";
+#endif
+
+  // Empty when the first device can be used, or why not in one line.
+  static std::string why_not() {
+    int count = 0;
+    const auto error = UFAB_GPU(GetDeviceCount)(&count);
+    if (error != UFAB_GPU(Success)) {
+      return std::string(kName).append(": no device: ").append(UFAB_GPU(GetErrorString)(error));
+    }
+    if (count == 0) return std::string(kName).append(": no device");
+    int value = 0;
+    if (UFAB_GPU(DeviceGetAttribute)(&value, kManaged, 0) != UFAB_GPU(Success) || value == 0) {
+      return std::string(kName).append(": the device shares no memory with the processor while kernels run "
+                                       "(concurrent managed access)");
+    }
+    return {};
+  }
+
+  explicit Device(int threads) : threads_(threads) {
+    check(UFAB_GPU(SetDevice)(0), "choosing the device");
+    check(UFAB_GPU(StreamCreate)(&stream_), "making a stream");
+    check(UFAB_GPU(DeviceGetAttribute)(&processors_, kProcessors, 0), "asking for the processors");
+  }
+  ~Device() { static_cast<void>(UFAB_GPU(StreamDestroy)(stream_)); }
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  [[nodiscard]] int threads() const { return threads_; }
+  [[nodiscard]] int processors() const { return processors_; }
+
+  void* allocate(std::size_t bytes, std::size_t, bool shared) {
+    void* p = nullptr;
+    const auto error = shared ? UFAB_GPU(MallocManaged)(&p, bytes == 0 ? 1 : bytes)
+                              : UFAB_GPU(Malloc)(&p, bytes == 0 ? 1 : bytes);
+    if (error == UFAB_GPU(ErrorMemoryAllocation)) {
+      static_cast<void>(UFAB_GPU(GetLastError)());
+      throw std::bad_alloc();
+    }
+    check(error, "allocating memory");
+    return p;
+  }
+  void release(void* p, std::size_t, bool) { check(UFAB_GPU(Free)(p), "releasing memory"); }
+  void wait() { check(UFAB_GPU(StreamSynchronize)(stream_), "waiting for the kernels"); }
+
+  template <class... Parameters, class... Arguments>
+  void launch(void (*kernel)(Parameters...), std::size_t blocks, int threads, Arguments... arguments) {
+    kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), 0, stream_>>>(arguments...);
+    check(UFAB_GPU(GetLastError)(), "starting a kernel");
+  }
+
+ private:
+#if defined(UFAB_GPU_CUDA)
+  static constexpr auto kManaged = cudaDevAttrConcurrentManagedAccess;
+  static constexpr auto kProcessors = cudaDevAttrMultiProcessorCount;
+#else
+  static constexpr auto kManaged = hipDeviceAttributeManagedMemory;
+  static constexpr auto kProcessors = hipDeviceAttributeMultiprocessorCount;
+#endif
+  int threads_, processors_ = 1;
+  UFAB_GPU(Stream_t) stream_ = nullptr;
+};
+
+}  // namespace ufab::kernels::UFAB_GPU_NAMESPACE

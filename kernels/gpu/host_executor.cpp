@@ -1,0 +1,282 @@
+#include "kernels/gpu/host_executor.h"
+
+#include <algorithm>
+#include <boost/context/fiber.hpp>
+#include <boost/context/fixedsize_stack.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "kernels/assert.h"
+#include "kernels/thread_pool.h"
+
+namespace ufab::kernels::host_executor {
+namespace {
+
+constexpr std::size_t kStackBytes = std::size_t{256} << 10;  // sanitizers need most of it; untouched pages cost nothing
+constexpr int kMaxBlockThreads = 1024, kMinGroup = 16;
+
+struct AlignedFree {
+  void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{64}); }
+};
+using AlignedBytes = std::unique_ptr<std::byte, AlignedFree>;
+AlignedBytes aligned_bytes(std::size_t count) {
+  return AlignedBytes(static_cast<std::byte*>(::operator new (count, std::align_val_t{64})));
+}
+
+// Where threads wait for one another. `passed` counts the times that all had come.
+struct Meeting {
+  int arrived = 0;
+  std::uint64_t passed = 0;
+};
+
+struct SharedArray {
+  const void* key;
+  std::size_t bytes;
+  AlignedBytes memory;
+};
+
+}  // namespace
+
+// What one worker needs to run blocks, one after another.
+class Executor::Block {
+ public:
+  explicit Block(ThreadOrder order) : order_(order) {}
+
+  void run(unsigned block, unsigned grid, int threads, const std::function<void()>& body);
+
+  // Of the thread that runs.
+  [[nodiscard]] int thread() const { return running_->thread; }
+  [[nodiscard]] unsigned block() const { return block_; }
+  [[nodiscard]] unsigned grid() const { return grid_; }
+  void* shared_array(const void* key, std::size_t bytes);
+  void barrier() { wait_for(all_, threads_, "block_barrier()"); }
+  const std::byte* meet(int width, const void* left, std::size_t bytes);
+
+ private:
+  // A stack with a thread on it. It outlives its thread and takes others.
+  struct Fibre {
+    boost::context::fiber inside, outside;
+    int thread = -1;
+    bool finished = false;
+    const Meeting* waits_for = nullptr;
+    std::uint64_t wanted = 0;  // of waits_for->passed
+    const char* where = "";
+  };
+
+  void resume(Fibre& fibre);
+  void start(int thread, const std::function<void()>& body);
+  void go_on();
+  void wait_for(Meeting& meeting, int expected, const char* where);
+  [[noreturn]] void report_deadlock() const;
+
+  const ThreadOrder order_;
+  unsigned block_ = 0, grid_ = 0;
+  int threads_ = 0;
+  const std::function<void()>* body_ = nullptr;
+  std::vector<std::unique_ptr<Fibre>> fibres_;
+  std::vector<Fibre*> idle_, waiting_;
+  Fibre* running_ = nullptr;
+  Meeting all_;
+  std::vector<Meeting> groups_;        // of kMinGroup neighbours; wider groups use their first one's
+  AlignedBytes left_[2];               // what threads leave at a meeting, in turns
+  std::vector<SharedArray> shared_;
+};
+
+namespace {
+
+thread_local Executor::Block* current = nullptr;
+
+}  // namespace
+
+Executor::Executor(ThreadPool& pool, ThreadOrder order)
+    : pool_(pool),
+      order_(order),
+      blocks_(std::make_unique<std::unique_ptr<Block>[]>(static_cast<std::size_t>(pool.threads()))) {}
+Executor::~Executor() = default;
+
+void Executor::run(unsigned blocks, int threads, const std::function<void()>& body) {
+  UFAB_KERNELS_ASSERT(threads >= 32 && threads <= kMaxBlockThreads && threads % 32 == 0);
+  UFAB_KERNELS_ASSERT(blocks >= 1 && blocks <= 0x7FFFFFFFU);
+  pool_.run(static_cast<int>(blocks), [&](int block, int worker) {
+    std::unique_ptr<Block>& runner = blocks_[static_cast<std::size_t>(worker)];
+    if (!runner) runner = std::make_unique<Block>(order_);
+    runner->run(static_cast<unsigned>(block), blocks, threads, body);
+  });
+}
+
+void Executor::Block::run(unsigned block, unsigned grid, int threads, const std::function<void()>& body) {
+  block_ = block;
+  grid_ = grid;
+  threads_ = threads;
+  all_ = {};
+  groups_.assign(static_cast<std::size_t>(threads / kMinGroup), Meeting{});
+  for (AlignedBytes& side : left_) {
+    if (!side) side = aligned_bytes(std::size_t{kMaxBlockThreads} * kExchangeBytes);
+  }
+  for (const SharedArray& array : shared_) std::memset(array.memory.get(), 0xCB, array.bytes);
+  current = this;
+  for (int i = 0; i < threads; ++i) {
+    const int thread = order_ == ThreadOrder::ascending    ? i
+                       : order_ == ThreadOrder::descending ? threads - 1 - i
+                                                           : i % 2 * (threads / 2) + i / 2;
+    start(thread, body);
+  }
+  while (!waiting_.empty()) go_on();
+  current = nullptr;
+}
+
+void Executor::Block::start(int thread, const std::function<void()>& body) {
+  body_ = &body;
+  if (idle_.empty()) {
+    fibres_.push_back(std::make_unique<Fibre>());
+    Fibre* fibre = fibres_.back().get();
+    fibre->inside = boost::context::fiber(
+        std::allocator_arg, boost::context::fixedsize_stack(kStackBytes),
+        [this, fibre](boost::context::fiber&& back) {
+          fibre->outside = std::move(back);
+          while (true) {
+            (*body_)();
+            fibre->finished = true;
+            fibre->outside = std::move(fibre->outside).resume();
+          }
+          return std::move(fibre->outside);
+        });
+    idle_.push_back(fibre);
+  }
+  Fibre* fibre = idle_.back();
+  idle_.pop_back();
+  fibre->thread = thread;
+  fibre->finished = false;
+  resume(*fibre);
+  (fibre->finished ? idle_ : waiting_).push_back(fibre);
+}
+
+void Executor::Block::resume(Fibre& fibre) {
+  running_ = &fibre;
+  fibre.inside = std::move(fibre.inside).resume();
+}
+
+// One turn of all that wait and may go on.
+void Executor::Block::go_on() {
+  bool some = false;
+  const std::vector<Fibre*> turn = std::exchange(waiting_, {});
+  for (Fibre* fibre : turn) {
+    if (fibre->waits_for->passed < fibre->wanted) {
+      waiting_.push_back(fibre);
+      continue;
+    }
+    some = true;
+    resume(*fibre);
+    (fibre->finished ? idle_ : waiting_).push_back(fibre);
+  }
+  if (!some) report_deadlock();
+}
+
+void Executor::Block::wait_for(Meeting& meeting, int expected, const char* where) {
+  if (++meeting.arrived == expected) {
+    meeting.arrived = 0;
+    ++meeting.passed;
+    return;
+  }
+  Fibre& self = *running_;
+  self.waits_for = &meeting;
+  self.wanted = meeting.passed + 1;
+  self.where = where;
+  self.outside = std::move(self.outside).resume();
+}
+
+void Executor::Block::report_deadlock() const {
+  const Fibre& first = *waiting_.front();
+  std::fprintf(stderr,
+               "host executor: block %u: %zu of %d threads wait for ever, the first of them thread %d in %s: "
+               "the others never come\n",
+               block_, waiting_.size(), threads_, first.thread, first.where);
+  std::abort();
+}
+
+void* Executor::Block::shared_array(const void* key, std::size_t bytes) {
+  for (const SharedArray& array : shared_) {
+    if (array.key == key) return array.memory.get();
+  }
+  shared_.push_back({key, bytes, aligned_bytes(bytes)});
+  std::memset(shared_.back().memory.get(), 0xCB, bytes);
+  return shared_.back().memory.get();
+}
+
+// Two sides in turns: nobody can leave something for the next meeting but one before all have read this
+// one's, since all must have come to the next.
+const std::byte* Executor::Block::meet(int width, const void* left, std::size_t bytes) {
+  UFAB_KERNELS_ASSERT(bytes <= kExchangeBytes);
+  const int first = running_->thread / width * width;
+  Meeting& meeting = groups_[static_cast<std::size_t>(first / kMinGroup)];
+  std::byte* side = left_[meeting.passed % 2].get();
+  std::memcpy(side + static_cast<std::size_t>(running_->thread) * kExchangeBytes, left, bytes);
+  wait_for(meeting, width, "an exchange");
+  return side + static_cast<std::size_t>(first) * kExchangeBytes;
+}
+
+int thread_index() {
+  return current->thread();
+}
+unsigned block_index() {
+  return current->block();
+}
+unsigned grid_blocks() {
+  return current->grid();
+}
+void block_barrier() {
+  current->barrier();
+}
+void* shared_array(const void* key, std::size_t bytes) {
+  return current->shared_array(key, bytes);
+}
+const std::byte* meet(int width, const void* left, std::size_t bytes) {
+  return current->meet(width, left, bytes);
+}
+
+namespace {
+
+std::int32_t byte_of(std::uint32_t word, int index) {
+  return static_cast<std::int8_t>(static_cast<std::uint8_t>(word >> (8 * index)));
+}
+
+}  // namespace
+
+std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
+  for (int i = 0; i < 4; ++i) c += byte_of(a, i) * byte_of(b, i);
+  return c;
+}
+
+// Fragments of thread t = 4 g + q: a[0], a[1] are rows g and g + 8 at columns 4q .. 4q + 3, a[2], a[3] the
+// same at columns 16 + 4q ..; b[0], b[1] are column g at rows 4q .. and 16 + 4q ..; c[0], c[1] are row g at
+// columns 2q and 2q + 1, c[2], c[3] row g + 8.
+void mma_s8(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  struct Fragments {
+    std::uint32_t a[4], b[2];
+  };
+  Fragments mine{};
+  std::copy(std::begin(a), std::end(a), mine.a);
+  std::copy(std::begin(b), std::end(b), mine.b);
+  const std::byte* all = meet(32, &mine, sizeof mine);
+  const auto of = [&](int lane) {
+    Fragments fragments;
+    std::memcpy(&fragments, all + static_cast<std::size_t>(lane) * kExchangeBytes, sizeof fragments);
+    return fragments;
+  };
+  const int lane = thread_index() % 32, g = lane / 4, q = lane % 4;
+  for (int part = 0; part < 4; ++part) {
+    const Fragments row = of(4 * g + part);
+    for (int side = 0; side < 2; ++side) {
+      const Fragments column = of(4 * (2 * q + side) + part);
+      for (int half = 0; half < 2; ++half) {
+        c[side] = dot4(row.a[2 * half], column.b[half], c[side]);
+        c[2 + side] = dot4(row.a[2 * half + 1], column.b[half], c[2 + side]);
+      }
+    }
+  }
+}
+
+}  // namespace ufab::kernels::host_executor

@@ -1,0 +1,155 @@
+// The few words in which the GPU's kernels are written, for three targets. Exactly one of UFAB_GPU_CUDA,
+// UFAB_GPU_HIP and UFAB_GPU_HOST is defined where this is included.
+//
+//   UFAB_KERNEL(threads) void f(...)   a kernel, launched with that many threads a block
+//   UFAB_DEVICE T f(...)               what kernels call
+//   UFAB_SHARED(T, name, count)        an array that a block's threads share, not initialised
+//   UFAB_UNROLL                        before a loop whose counter indexes registers
+//   thread_index(), block_index(), grid_blocks()
+//   block_barrier()                    every thread of the block, the same times
+//   exchange_xor<width>(x, mask)       x of the thread whose index differs by `mask` (< width) inside its
+//                                      group of width = 16 or 32 neighbours; all of the group, the same times
+//   dot4(a, b, c)                      c + the products of four signed bytes
+//   mma_s8(c, a, b)                    a product of 16 x 32 by 32 x 8 bytes over 32 threads, where there is one
+//   atomic_or, atomic_max, atomic_add  on integers, of the whole grid
+// Blocks and grids have one dimension. A warp is 32 threads or 64: nothing may depend on which.
+//
+// Of the host's side there is a Device (kernels/gpu/device.h, kernels/gpu/host_device_executor.h).
+#pragma once
+
+#include <cstdint>
+
+#if defined(UFAB_GPU_CUDA)
+#include <cuda_runtime.h>
+#define UFAB_GPU_NAMESPACE gpu_cuda
+#elif defined(UFAB_GPU_HIP)
+#include <hip/hip_runtime.h>
+#define UFAB_GPU_NAMESPACE gpu_hip
+#elif defined(UFAB_GPU_HOST)
+#include "kernels/gpu/host_executor.h"
+#define UFAB_GPU_NAMESPACE gpu_host
+#else
+#error "kernels/gpu/portability.h: no target"
+#endif
+
+#if defined(UFAB_GPU_HOST)
+
+#define UFAB_UNROLL
+#define UFAB_KERNEL(threads) inline
+#define UFAB_DEVICE inline
+// One object of this name per place in the text: its address is the array's key.
+#define UFAB_SHARED(T, name, count)       \
+  static const char name##_key = 0;       \
+  T* const name = static_cast<T*>(        \
+      ::ufab::kernels::host_executor::shared_array(&name##_key, sizeof(T) * static_cast<std::size_t>(count)))
+
+namespace ufab::kernels::UFAB_GPU_NAMESPACE {
+
+UFAB_DEVICE int thread_index() {
+  return host_executor::thread_index();
+}
+UFAB_DEVICE unsigned block_index() {
+  return host_executor::block_index();
+}
+UFAB_DEVICE unsigned grid_blocks() {
+  return host_executor::grid_blocks();
+}
+UFAB_DEVICE void block_barrier() {
+  host_executor::block_barrier();
+}
+template <int width, class T>
+UFAB_DEVICE T exchange_xor(T x, int mask) {
+  static_assert(width == 16 || width == 32);
+  return host_executor::exchange<width>(x, mask);
+}
+UFAB_DEVICE void atomic_or(std::uint32_t* at, std::uint32_t bits) {
+  __atomic_fetch_or(at, bits, __ATOMIC_RELAXED);
+}
+UFAB_DEVICE void atomic_add(std::uint64_t* at, std::uint64_t x) {
+  __atomic_fetch_add(at, x, __ATOMIC_RELAXED);
+}
+UFAB_DEVICE void atomic_max(std::uint64_t* at, std::uint64_t x) {
+  std::uint64_t seen = __atomic_load_n(at, __ATOMIC_RELAXED);
+  while (seen < x && !__atomic_compare_exchange_n(at, &seen, x, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
+  return host_executor::dot4(a, b, c);
+}
+UFAB_DEVICE void mma_s8(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  host_executor::mma_s8(c, a, b);
+}
+inline constexpr bool kHasMma = true;
+
+}  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
+
+#else
+
+#define UFAB_UNROLL _Pragma("unroll")
+#define UFAB_KERNEL(threads) __global__ __launch_bounds__(threads) static
+#define UFAB_DEVICE __device__ __forceinline__
+#define UFAB_SHARED(T, name, count) __shared__ T name[count]
+
+namespace ufab::kernels::UFAB_GPU_NAMESPACE {
+
+UFAB_DEVICE int thread_index() {
+  return static_cast<int>(threadIdx.x);
+}
+UFAB_DEVICE unsigned block_index() {
+  return blockIdx.x;
+}
+UFAB_DEVICE unsigned grid_blocks() {
+  return gridDim.x;
+}
+UFAB_DEVICE void block_barrier() {
+  __syncthreads();
+}
+template <int width, class T>
+UFAB_DEVICE T exchange_xor(T x, int mask) {
+  static_assert(width == 16 || width == 32);
+#if defined(UFAB_GPU_CUDA)
+  return __shfl_xor_sync(0xFFFFFFFFU, x, mask, width);
+#else
+  return __shfl_xor(x, mask, width);
+#endif
+}
+UFAB_DEVICE void atomic_or(std::uint32_t* at, std::uint32_t bits) {
+  atomicOr(at, bits);
+}
+UFAB_DEVICE void atomic_add(std::uint64_t* at, std::uint64_t x) {
+  atomicAdd(reinterpret_cast<unsigned long long*>(at), static_cast<unsigned long long>(x));
+}
+UFAB_DEVICE void atomic_max(std::uint64_t* at, std::uint64_t x) {
+  atomicMax(reinterpret_cast<unsigned long long*>(at), static_cast<unsigned long long>(x));
+}
+
+#if defined(UFAB_GPU_CUDA)
+UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
+  return __dp4a(static_cast<int>(a), static_cast<int>(b), c);
+}
+// PTX ISA, mma.m16n8k32: tensor cores of compute capability 8.0 and later.
+UFAB_DEVICE void mma_s8(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};\n"
+      : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+inline constexpr bool kHasMma = true;
+#else
+UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
+#if defined(__gfx906__) || defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx1030__)
+  return __builtin_amdgcn_sdot4(static_cast<int>(a), static_cast<int>(b), c, false);
+#else
+  for (int i = 0; i < 4; ++i) {
+    c += static_cast<int>(static_cast<signed char>(a >> (8 * i))) *
+         static_cast<int>(static_cast<signed char>(b >> (8 * i)));
+  }
+  return c;
+#endif
+}
+inline constexpr bool kHasMma = false;
+#endif
+
+}  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
+
+#endif
