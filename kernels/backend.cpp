@@ -1,6 +1,5 @@
 #include "kernels/backend.h"
 
-#include <algorithm>
 #include <iterator>
 
 #include "kernels/gpu/gpu_backend.h"
@@ -34,10 +33,6 @@ BackendKind best_cpu_kind() {
 }
 
 }  // namespace
-
-void Backend::zero(float* values, std::size_t count) {
-  std::fill_n(values, count, 0.0F);
-}
 
 bool backend_available(BackendKind kind) {
   switch (kind) {

@@ -11,6 +11,7 @@
 // and wait() has nothing to do; a GPU's device memory is never touched by the host.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -65,7 +66,7 @@ class Backend {
   // Returns when every operator called so far is done. A device that fails ends the process with one line: no
   // result may be used.
   virtual void wait() {}
-  virtual void zero(float* values, std::size_t count);
+  virtual void zero(float* values, std::size_t count) { std::fill_n(values, count, 0.0F); }
 
   [[nodiscard]] virtual BackendKind kind() const = 0;
   [[nodiscard]] virtual int threads() const = 0;

@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/host_device.h"
 
 namespace ufab::kernels {
 
@@ -38,7 +39,7 @@ constexpr int bits_of(MatmulFormat format) {
 struct IntegerScale {
   float scale, inverse;
 };
-inline IntegerScale integer_scale(std::uint32_t largest_bits, int bits) {
+[[gnu::always_inline]] inline UFAB_HOST_DEVICE IntegerScale integer_scale(std::uint32_t largest_bits, int bits) {
   const std::uint32_t exponent = largest_bits >> 23;  // biased
   if (exponent == 255) return {std::bit_cast<float>(0x7FC00000U), 0.0F};
   if (exponent < kIntegerTiny) return {0.0F, 0.0F};

@@ -73,7 +73,7 @@ class GpuBackend final : public Backend {
       : device_(arguments...),
         shared_memory_(device_, true),
         device_memory_(device_, false),
-        unit_(kHasMma ? unit : gpu::IntegerUnit::dot4),
+        unit_(unit),
         packed_a_(device_memory_),
         packed_b_(device_memory_),
         partial_(device_memory_) {}
@@ -312,15 +312,15 @@ class GpuBackend final : public Backend {
                                      pack<planes>(packed_b_, m.b, m.b_row, m.b_depth, m.columns, m.depth),
                                      m.bias,
                                      m.accumulate};
-    if constexpr (kHasMma) {
-      if (unit_ == gpu::IntegerUnit::best) {
-        constexpr int kDown = planes == 1 ? 4 : 2, kAcross = 2;
-        device_.launch(integer_matmul_mma_kernel<planes, kDown, kAcross>,
-                       product(parts_of(m.rows, 32 * kDown), parts_of(m.columns, 32 * kAcross)),
-                       32 * kDown * kAcross, arguments);
-        return;
-      }
+#if defined(UFAB_GPU_HAS_TILES)
+    if (unit_ == gpu::IntegerUnit::best) {
+      constexpr int kDown = planes == 1 ? 4 : 2, kAcross = 2;
+      device_.launch(integer_matmul_mma_kernel<planes, kDown, kAcross>,
+                     product(parts_of(m.rows, 32 * kDown), parts_of(m.columns, 32 * kAcross)),
+                     32 * kDown * kAcross, arguments);
+      return;
     }
+#endif
     device_.launch(integer_matmul_dot4_kernel<planes>,
                    product(parts_of(m.rows, kDot4Tile), parts_of(m.columns, kDot4Tile)), kDot4Threads,
                    arguments);
@@ -328,7 +328,7 @@ class GpuBackend final : public Backend {
 
   Device device_;
   DeviceMemory<Device> shared_memory_, device_memory_;
-  gpu::IntegerUnit unit_;
+  [[maybe_unused]] gpu::IntegerUnit unit_;
   Scratch<Device> packed_a_, packed_b_;  // the operands of an integer product
   Scratch<Device> partial_;              // partial sums and the like, within one operator
 };

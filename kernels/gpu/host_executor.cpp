@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <boost/context/fiber.hpp>
-#include <boost/context/fixedsize_stack.hpp>
+#include <boost/context/stack_context.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -25,6 +25,23 @@ using AlignedBytes = std::unique_ptr<std::byte, AlignedFree>;
 AlignedBytes aligned_bytes(std::size_t count) {
   return AlignedBytes(static_cast<std::byte*>(::operator new (count, std::align_val_t{64})));
 }
+
+// Stacks whose tops lie at different distances from a page's begin: a block's threads use the same few lines of
+// their stacks in turn, which would otherwise all fall into the same sets of the caches.
+struct ShiftedStack {
+  std::size_t index;
+
+  [[nodiscard]] std::size_t shift() const { return index % 61 * 192; }
+  [[nodiscard]] boost::context::stack_context allocate() const {
+    boost::context::stack_context stack;
+    stack.size = kStackBytes - shift();
+    stack.sp = aligned_bytes(kStackBytes).release() + stack.size;
+    return stack;
+  }
+  void deallocate(boost::context::stack_context& stack) const {
+    AlignedFree()(static_cast<std::byte*>(stack.sp) - stack.size);
+  }
+};
 
 // Where threads wait for one another. `passed` counts the times that all had come.
 struct Meeting {
@@ -53,7 +70,9 @@ class Executor::Block {
   [[nodiscard]] unsigned grid() const { return grid_; }
   void* shared_array(const void* key, std::size_t bytes);
   void barrier() { wait_for(all_, threads_, "block_barrier()"); }
-  const std::byte* meet(int width, const void* left, std::size_t bytes);
+  // last(everybody's) is called by the thread that comes last, before the others go on.
+  template <class Last>
+  const std::byte* meet(int width, const void* left, std::size_t bytes, const Last& last);
 
  private:
   // A stack with a thread on it. It outlives its thread and takes others.
@@ -77,7 +96,7 @@ class Executor::Block {
   int threads_ = 0;
   const std::function<void()>* body_ = nullptr;
   std::vector<std::unique_ptr<Fibre>> fibres_;
-  std::vector<Fibre*> idle_, waiting_;
+  std::vector<Fibre*> idle_, waiting_, turn_;
   Fibre* running_ = nullptr;
   Meeting all_;
   std::vector<Meeting> groups_;        // of kMinGroup neighbours; wider groups use their first one's
@@ -134,7 +153,7 @@ void Executor::Block::start(int thread, const std::function<void()>& body) {
     fibres_.push_back(std::make_unique<Fibre>());
     Fibre* fibre = fibres_.back().get();
     fibre->inside = boost::context::fiber(
-        std::allocator_arg, boost::context::fixedsize_stack(kStackBytes),
+        std::allocator_arg, ShiftedStack{fibres_.size()},
         [this, fibre](boost::context::fiber&& back) {
           fibre->outside = std::move(back);
           while (true) {
@@ -162,8 +181,9 @@ void Executor::Block::resume(Fibre& fibre) {
 // One turn of all that wait and may go on.
 void Executor::Block::go_on() {
   bool some = false;
-  const std::vector<Fibre*> turn = std::exchange(waiting_, {});
-  for (Fibre* fibre : turn) {
+  turn_.swap(waiting_);
+  waiting_.clear();
+  for (Fibre* fibre : turn_) {
     if (fibre->waits_for->passed < fibre->wanted) {
       waiting_.push_back(fibre);
       continue;
@@ -208,14 +228,17 @@ void* Executor::Block::shared_array(const void* key, std::size_t bytes) {
 
 // Two sides in turns: nobody can leave something for the next meeting but one before all have read this
 // one's, since all must have come to the next.
-const std::byte* Executor::Block::meet(int width, const void* left, std::size_t bytes) {
+template <class Last>
+const std::byte* Executor::Block::meet(int width, const void* left, std::size_t bytes, const Last& last) {
   UFAB_KERNELS_ASSERT(bytes <= kExchangeBytes);
   const int first = running_->thread / width * width;
   Meeting& meeting = groups_[static_cast<std::size_t>(first / kMinGroup)];
   std::byte* side = left_[meeting.passed % 2].get();
   std::memcpy(side + static_cast<std::size_t>(running_->thread) * kExchangeBytes, left, bytes);
+  const std::byte* all = side + static_cast<std::size_t>(first) * kExchangeBytes;
+  if (meeting.arrived + 1 == width) last(all);
   wait_for(meeting, width, "an exchange");
-  return side + static_cast<std::size_t>(first) * kExchangeBytes;
+  return all;
 }
 
 int thread_index() {
@@ -234,13 +257,53 @@ void* shared_array(const void* key, std::size_t bytes) {
   return current->shared_array(key, bytes);
 }
 const std::byte* meet(int width, const void* left, std::size_t bytes) {
-  return current->meet(width, left, bytes);
+  return current->meet(width, left, bytes, [](const std::byte*) {});
 }
 
 namespace {
 
 std::int32_t byte_of(std::uint32_t word, int index) {
   return static_cast<std::int8_t>(static_cast<std::uint8_t>(word >> (8 * index)));
+}
+
+// What one thread brings to a tile of products, and where it wants its part of the result.
+struct Fragments {
+  const std::uint32_t *a, *b;
+  std::int32_t* c;
+};
+static_assert(sizeof(Fragments) <= kExchangeBytes);
+
+// Thread t = 4 g + q has, of a 16 x 32 matrix a: a[0], a[1], rows g and g + 8 at columns 4q .. 4q + 3; a[2],
+// a[3], the same at columns 16 + 4q ..; of b: b[0], b[1], column g at rows 4q .. and 16 + 4q ..; of the result:
+// c[0], c[1], row g at columns 2q and 2q + 1; c[2], c[3], row g + 8.
+void multiply_fragments(const Fragments (&of)[32], int rows, int columns) {
+  std::int16_t a[16][32], b[4][8][32];
+  UFAB_KERNELS_ASSERT(columns <= 4);
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int j = 0; j < columns; ++j) {
+      for (int k = 0; k < 8; ++k) {
+        b[j][lane / 4][k / 4 * 16 + lane % 4 * 4 + k % 4] =
+            static_cast<std::int16_t>(byte_of(of[lane].b[2 * j + k / 4], k % 4));
+      }
+    }
+  }
+  for (int i = 0; i < rows; ++i) {
+    for (int lane = 0; lane < 32; ++lane) {
+      for (int k = 0; k < 16; ++k) {
+        a[lane / 4 + k / 4 % 2 * 8][k / 8 * 16 + lane % 4 * 4 + k % 4] =
+            static_cast<std::int16_t>(byte_of(of[lane].a[4 * i + k / 4], k % 4));
+      }
+    }
+    for (int lane = 0; lane < 32; ++lane) {
+      for (int je = 0; je < 4 * columns; ++je) {
+        const std::int16_t* row = a[lane / 4 + je % 4 / 2 * 8];
+        const std::int16_t* column = b[je / 4][lane % 4 * 2 + je % 2];
+        std::int32_t sum = 0;
+        for (int k = 0; k < 32; ++k) sum += row[k] * column[k];
+        of[lane].c[4 * columns * i + je] += sum;
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -250,33 +313,15 @@ std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
   return c;
 }
 
-// Fragments of thread t = 4 g + q: a[0], a[1] are rows g and g + 8 at columns 4q .. 4q + 3, a[2], a[3] the
-// same at columns 16 + 4q ..; b[0], b[1] are column g at rows 4q .. and 16 + 4q ..; c[0], c[1] are row g at
-// columns 2q and 2q + 1, c[2], c[3] row g + 8.
-void mma_s8(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  struct Fragments {
-    std::uint32_t a[4], b[2];
-  };
-  Fragments mine{};
-  std::copy(std::begin(a), std::end(a), mine.a);
-  std::copy(std::begin(b), std::end(b), mine.b);
-  const std::byte* all = meet(32, &mine, sizeof mine);
-  const auto of = [&](int lane) {
-    Fragments fragments;
-    std::memcpy(&fragments, all + static_cast<std::size_t>(lane) * kExchangeBytes, sizeof fragments);
-    return fragments;
-  };
-  const int lane = thread_index() % 32, g = lane / 4, q = lane % 4;
-  for (int part = 0; part < 4; ++part) {
-    const Fragments row = of(4 * g + part);
-    for (int side = 0; side < 2; ++side) {
-      const Fragments column = of(4 * (2 * q + side) + part);
-      for (int half = 0; half < 2; ++half) {
-        c[side] = dot4(row.a[2 * half], column.b[half], c[side]);
-        c[2 + side] = dot4(row.a[2 * half + 1], column.b[half], c[2 + side]);
-      }
+void multiply_tile(std::int32_t* c, const std::uint32_t* a, const std::uint32_t* b, int rows, int columns) {
+  const Fragments mine{a, b, c};
+  current->meet(32, &mine, sizeof mine, [=](const std::byte* all) {
+    Fragments of[32];
+    for (std::size_t lane = 0; lane < 32; ++lane) {
+      std::memcpy(&of[lane], all + lane * kExchangeBytes, sizeof(Fragments));
     }
-  }
+    multiply_fragments(of, rows, columns);
+  });
 }
 
 }  // namespace ufab::kernels::host_executor

@@ -144,6 +144,7 @@ struct PackedTile {
   }
 };
 
+#if defined(UFAB_GPU_HAS_TILES)
 // Warps of 32 threads, each a tile of 32 x 32 outputs in 2 x 4 fragments.
 template <int planes, int warps_down, int warps_across>
 UFAB_KERNEL(32 * warps_down* warps_across)
@@ -161,7 +162,7 @@ void integer_matmul_mma_kernel(IntegerArguments m) {
   const int warp = thread_index() / 32, lane = thread_index() % 32, g = lane / 4, q = lane % 4;
   const int warp_row = warp / warps_across * 32, warp_column = warp % warps_across * 32;
 
-  // Output e of fragment (i, j): see mma_s8's fragments.
+  // Output e of fragment (i, j): see the fragments of multiply_tile.
   const auto row_of = [&](int i, int e) { return warp_row + 16 * i + g + e / 2 * 8; };
   const auto column_of = [&](int j, int e) { return warp_column + 8 * j + 2 * q + e % 2; };
   float result[2][4][4];
@@ -202,11 +203,7 @@ void integer_matmul_mma_kernel(IntegerArguments m) {
             b[j][r] = words_b[column * TileB::kPitch + word + q + r * 4];
           }
         }
-        UFAB_UNROLL
-        for (int i = 0; i < 2; ++i) {
-          UFAB_UNROLL
-          for (int j = 0; j < 4; ++j) mma_s8(sum[i][j], a[i], b[j]);
-        }
+        multiply_tile(sum, a, b);
       }
     };
     const auto shift = [&] {
@@ -252,6 +249,8 @@ void integer_matmul_mma_kernel(IntegerArguments m) {
     }
   }
 }
+
+#endif  // UFAB_GPU_HAS_TILES
 
 // 16 x 16 threads, each 4 x 4 outputs, sixteen apart.
 inline constexpr int kDot4Threads = 256, kDot4Tile = 64;

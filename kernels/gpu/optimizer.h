@@ -34,12 +34,15 @@ void quantize_add_kernel(QuantizeResult* result, std::int32_t* sums, const float
   fingerprints[thread] = fingerprint;
   peaks[thread] = peak;
   flags[thread] = non_finite;
-  for (int half = kElementThreads / 2; half > 0; half /= 2) {
+  // Sixteen threads of sixteen, then one of the sixteen.
+  for (int step = 16; step > 0; step -= 15) {
     block_barrier();
-    if (thread < half) {
-      fingerprints[thread] += fingerprints[thread + half];
-      peaks[thread] = peaks[thread] > peaks[thread + half] ? peaks[thread] : peaks[thread + half];
-      flags[thread] |= flags[thread + half];
+    const int from = step == 16 ? thread + 16 : 1, end = step == 16 ? kElementThreads : 16;
+    if (thread >= step) continue;
+    for (int i = from; i < end; i += step) {
+      fingerprints[thread] += fingerprints[i];
+      peaks[thread] = peaks[thread] > peaks[i] ? peaks[thread] : peaks[i];
+      flags[thread] |= flags[i];
     }
   }
   if (thread == 0) {

@@ -10,7 +10,9 @@
 //   exchange_xor<width>(x, mask)       x of the thread whose index differs by `mask` (< width) inside its
 //                                      group of width = 16 or 32 neighbours; all of the group, the same times
 //   dot4(a, b, c)                      c + the products of four signed bytes
-//   mma_s8(c, a, b)                    a product of 16 x 32 by 32 x 8 bytes over 32 threads, where there is one
+//   multiply_tile(c, a, b)             c[i][j] += a[i] * b[j], 16 x 32 by 32 x 8 bytes each, over 32 threads,
+//                                      where UFAB_GPU_HAS_TILES says that there are
+//                                      units for it
 //   atomic_or, atomic_max, atomic_add  on integers, of the whole grid
 // Blocks and grids have one dimension. A warp is 32 threads or 64: nothing may depend on which.
 //
@@ -76,10 +78,12 @@ UFAB_DEVICE void atomic_max(std::uint64_t* at, std::uint64_t x) {
 UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
   return host_executor::dot4(a, b, c);
 }
-UFAB_DEVICE void mma_s8(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  host_executor::mma_s8(c, a, b);
+template <int rows, int columns>
+UFAB_DEVICE void multiply_tile(std::int32_t (&c)[rows][columns][4], const std::uint32_t (&a)[rows][4],
+                               const std::uint32_t (&b)[columns][2]) {
+  host_executor::multiply_tile(c[0][0], a[0], b[0], rows, columns);
 }
-inline constexpr bool kHasMma = true;
+#define UFAB_GPU_HAS_TILES
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
 
@@ -128,13 +132,21 @@ UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) 
   return __dp4a(static_cast<int>(a), static_cast<int>(b), c);
 }
 // PTX ISA, mma.m16n8k32: tensor cores of compute capability 8.0 and later.
-UFAB_DEVICE void mma_s8(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-      "{%0, %1, %2, %3};\n"
-      : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+template <int rows, int columns>
+UFAB_DEVICE void multiply_tile(std::int32_t (&c)[rows][columns][4], const std::uint32_t (&a)[rows][4],
+                               const std::uint32_t (&b)[columns][2]) {
+  UFAB_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    UFAB_UNROLL
+    for (int j = 0; j < columns; ++j) {
+      asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+          "{%0, %1, %2, %3};\n"
+          : "+r"(c[i][j][0]), "+r"(c[i][j][1]), "+r"(c[i][j][2]), "+r"(c[i][j][3])
+          : "r"(a[i][0]), "r"(a[i][1]), "r"(a[i][2]), "r"(a[i][3]), "r"(b[j][0]), "r"(b[j][1]));
+    }
+  }
 }
-inline constexpr bool kHasMma = true;
+#define UFAB_GPU_HAS_TILES
 #else
 UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
 #if defined(__gfx906__) || defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx1030__)
@@ -147,7 +159,6 @@ UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) 
   return c;
 #endif
 }
-inline constexpr bool kHasMma = false;
 #endif
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE

@@ -1,0 +1,3 @@
+#define UFAB_GPU_CUDA
+
+#include "kernels/gpu/plugin_text.h"

@@ -1,0 +1,3 @@
+#define UFAB_GPU_HIP
+
+#include "kernels/gpu/plugin_text.h"
