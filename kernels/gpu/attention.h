@@ -1,10 +1,10 @@
 // Causal self-attention in tiles of 64 queries by 64 keys (kAttentionKeyTile), with grouped queries.
 //
-// A block of 16 x 16 threads takes a tile of queries (forward, dq) or of keys (dk and dv) of one head and goes
-// over the tiles that it meets, ascending. In a tile of scores thread (ty, tx) has queries 4 ty .. 4 ty + 3 and
-// keys tx, tx + 16, tx + 32, tx + 48: the sixteen threads of a query are its lanes. Sums over keys or queries
-// are made for kDims components of the head at a time; a wider head takes several blocks, each with the scores
-// for itself.
+// A block of 16 x 16 threads takes a tile of queries (forward, dq) or of keys (dk and dv) of one head and
+// goes over the tiles that it meets, ascending. In a tile of scores thread (ty, tx) has queries 4 ty .. 4 ty
+// + 3 and keys tx, tx + 16, tx + 32, tx + 48: the sixteen threads of a query are its lanes. Sums over keys or
+// queries are made for kDims components of the head at a time; a wider head takes several blocks, each with
+// the scores for itself.
 #pragma once
 
 #include "kernels/gpu/lanes.h"
@@ -13,9 +13,9 @@
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
 
 inline constexpr int kAttentionThreads = 256, kTileSide = 16, kTileEach = 4;
-inline constexpr int kTileRows = kAttentionKeyTile;     // queries or keys of a tile
-inline constexpr int kTilePitch = kTileRows + 4;            // of a component's row of a tile
-inline constexpr int kComponents = 16;                  // of the head that a step of the scores takes
+inline constexpr int kTileRows = kAttentionKeyTile;  // queries or keys of a tile
+inline constexpr int kTilePitch = kTileRows + 4;     // of a component's row of a tile
+inline constexpr int kComponents = 16;               // of the head that a step of the scores takes
 inline constexpr int kDims = 128, kDimsEach = kDims / kTileSide;
 inline constexpr int kPiece = 16;  // keys or queries that a step of the sums takes
 static_assert(kTileRows == kTileSide * kTileEach);
@@ -106,8 +106,9 @@ UFAB_DEVICE void dot_tile(Scores& scores, float* shared_a, float* shared_b, cons
 
 using Sums = float[kTileEach][kDimsEach];
 
-// sums[r][e] goes on over a tile's rows t ascending: weight(4 ty + r, t) * rows[first_row + t][first_dim + tx +
-// 16 e], for t from begin(4 ty + r) to before end(4 ty + r). weights: shared, written by all threads before.
+// sums[r][e] goes on over a tile's rows t ascending: weight(4 ty + r, t) * rows[first_row + t][first_dim + tx
+// + 16 e], for t from begin(4 ty + r) to before end(4 ty + r). weights: shared, written by all threads
+// before.
 template <class Weight, class Begin, class End>
 UFAB_DEVICE void add_weighted(Sums& sums, float* piece, const HeadRows& rows, int first_row, int seq,
                               int first_dim, int head_width, const Weight& weight, const Begin& begin,
@@ -157,10 +158,10 @@ UFAB_DEVICE AttentionBlock attention_block(const AttentionShape& s, int heads) {
 
 UFAB_KERNEL(kAttentionThreads)
 void attention_forward_kernel(float* out, float* logsumexp, const float* qkv, AttentionShape s) {
-  UFAB_SHARED(float, shared_q, kComponents * kTilePitch);
-  UFAB_SHARED(float, shared_k, kComponents * kTilePitch);
-  UFAB_SHARED(float, weights, kTileRows * kWeightPitch);
-  UFAB_SHARED(float, piece, kPiece * kDims);
+  UFAB_SHARED(float, shared_q, kComponents* kTilePitch);
+  UFAB_SHARED(float, shared_k, kComponents* kTilePitch);
+  UFAB_SHARED(float, weights, kTileRows* kWeightPitch);
+  UFAB_SHARED(float, piece, kPiece* kDims);
   const AttentionBlock at = attention_block(s, s.heads);
   const int kv_head = at.head / (s.heads / s.kv_heads), first_query = at.tile * kTileRows;
   const HeadRows q = query_rows(s, qkv, at.item, at.head), k = key_rows(s, qkv, at.item, kv_head),
@@ -288,10 +289,10 @@ UFAB_DEVICE void store_sums(float* rows, std::ptrdiff_t stride, const Sums& sums
 UFAB_KERNEL(kAttentionThreads)
 void attention_query_gradient_kernel(float* dqkv, const float* dout, const float* logsumexp,
                                      const float* delta, const float* qkv, AttentionShape s) {
-  UFAB_SHARED(float, shared_a, kComponents * kTilePitch);
-  UFAB_SHARED(float, shared_b, kComponents * kTilePitch);
-  UFAB_SHARED(float, weights, kTileRows * kWeightPitch);
-  UFAB_SHARED(float, piece, kPiece * kDims);
+  UFAB_SHARED(float, shared_a, kComponents* kTilePitch);
+  UFAB_SHARED(float, shared_b, kComponents* kTilePitch);
+  UFAB_SHARED(float, weights, kTileRows* kWeightPitch);
+  UFAB_SHARED(float, piece, kPiece* kDims);
   const AttentionBlock at = attention_block(s, s.heads);
   const int kv_head = at.head / (s.heads / s.kv_heads), first_query = at.tile * kTileRows;
   const HeadRows q = query_rows(s, qkv, at.item, at.head), k = key_rows(s, qkv, at.item, kv_head),
@@ -317,10 +318,10 @@ void attention_query_gradient_kernel(float* dqkv, const float* dout, const float
 UFAB_KERNEL(kAttentionThreads)
 void attention_key_gradient_kernel(float* dqkv, const float* dout, const float* logsumexp, const float* delta,
                                    const float* qkv, AttentionShape s) {
-  UFAB_SHARED(float, shared_a, kComponents * kTilePitch);
-  UFAB_SHARED(float, shared_b, kComponents * kTilePitch);
-  UFAB_SHARED(float, weights, kTileRows * kWeightPitch);
-  UFAB_SHARED(float, piece, kPiece * kDims);
+  UFAB_SHARED(float, shared_a, kComponents* kTilePitch);
+  UFAB_SHARED(float, shared_b, kComponents* kTilePitch);
+  UFAB_SHARED(float, weights, kTileRows* kWeightPitch);
+  UFAB_SHARED(float, piece, kPiece* kDims);
   const AttentionBlock at = attention_block(s, s.kv_heads);
   const int first_key = at.tile * kTileRows, group = s.heads / s.kv_heads;
   const HeadRows k = key_rows(s, qkv, at.item, at.head), v = value_rows(s, qkv, at.item, at.head);

@@ -94,13 +94,13 @@ class GpuBackend final : public Backend {
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
                       int in_width, int out_width, MatmulFormat format) override {
-    matmul(format, {out, out_width, in, in_width, 1, weight, in_width, 1, bias, rows, out_width, in_width,
-                    false});
+    matmul(format,
+           {out, out_width, in, in_width, 1, weight, in_width, 1, bias, rows, out_width, in_width, false});
   }
   void matmul_backward_input(float* din, const float* dout, const float* weight, int rows, int in_width,
                              int out_width, MatmulFormat format) override {
-    matmul(format, {din, in_width, dout, out_width, 1, weight, 1, in_width, nullptr, rows, in_width, out_width,
-                    false});
+    matmul(format, {din, in_width, dout, out_width, 1, weight, 1, in_width, nullptr, rows, in_width,
+                    out_width, false});
   }
   void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
                               int out_width, int dout_stride, bool accumulate, MatmulFormat format) override {
@@ -213,8 +213,10 @@ class GpuBackend final : public Backend {
   void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
     const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
     auto* const of_block = static_cast<double*>(partial_.at_least(blocks * sizeof(double)));
-    each_row(sum_of_squares_kernel, static_cast<int>(blocks), of_block, sums, count,
-             static_cast<int>(blocks));
+    if (blocks > 0) {
+      each_row(sum_of_squares_kernel, static_cast<int>(blocks), of_block, sums, count,
+               static_cast<int>(blocks));
+    }
     device_.launch(sum_of_blocks_kernel, 1, 32, result, static_cast<const double*>(of_block),
                    static_cast<int>(blocks));
   }
@@ -260,7 +262,8 @@ class GpuBackend final : public Backend {
                  back ? 1 : 0);
   }
   static std::size_t attention_blocks(const AttentionShape& s, int heads) {
-    return product(parts_of(s.seq, kTileRows), product(s.batch, product(heads, parts_of(s.head_width, kDims))));
+    return product(parts_of(s.seq, kTileRows),
+                   product(s.batch, product(heads, parts_of(s.head_width, kDims))));
   }
 
   void matmul(MatmulFormat format, const MatmulArguments& m) {
@@ -296,8 +299,8 @@ class GpuBackend final : public Backend {
     const PackedOperand operand{words, reinterpret_cast<float*>(words + word_count), rows, blocks};
     if (depth_stride == 1) {
       const std::size_t groups = product(rows, blocks);
-      device_.launch(pack_rows_kernel<planes>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads, operand,
-                     base, row_stride, depth);
+      device_.launch(pack_rows_kernel<planes>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads,
+                     operand, base, row_stride, depth);
     } else {
       device_.launch(pack_columns_kernel<planes>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
                      base, depth_stride, depth);

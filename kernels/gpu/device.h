@@ -1,7 +1,7 @@
 // A CUDA or HIP device: its memory and one stream, in which the kernels run one after another.
 //
-// Shared memory is managed memory: the driver moves its pages to whoever uses them. A call that fails ends the
-// process with one line: whatever the kernels have written by then is not to be used.
+// Shared memory is managed memory: the driver moves its pages to whoever uses them. A call that fails ends
+// the process with one line: whatever the kernels have written by then is not to be used.
 #pragma once
 
 #include <cstdio>
@@ -46,8 +46,9 @@ class Device {
     if (count == 0) return std::string(kName).append(": no device");
     int value = 0;
     if (UFAB_GPU(DeviceGetAttribute)(&value, kManaged, 0) != UFAB_GPU(Success) || value == 0) {
-      return std::string(kName).append(": the device shares no memory with the processor while kernels run "
-                                       "(concurrent managed access)");
+      return std::string(kName).append(
+          ": the device shares no memory with the processor while kernels run "
+          "(concurrent managed access)");
     }
     return {};
   }
@@ -57,12 +58,18 @@ class Device {
     check(UFAB_GPU(StreamCreate)(&stream_), "making a stream");
     check(UFAB_GPU(DeviceGetAttribute)(&processors_, kProcessors, 0), "asking for the processors");
   }
-  ~Device() { static_cast<void>(UFAB_GPU(StreamDestroy)(stream_)); }
+  ~Device() {
+    static_cast<void>(UFAB_GPU(StreamDestroy)(stream_));
+  }
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  [[nodiscard]] int threads() const { return threads_; }
-  [[nodiscard]] int processors() const { return processors_; }
+  [[nodiscard]] int threads() const {
+    return threads_;
+  }
+  [[nodiscard]] int processors() const {
+    return processors_;
+  }
 
   void* allocate(std::size_t bytes, std::size_t, bool shared) {
     void* p = nullptr;
@@ -75,8 +82,12 @@ class Device {
     check(error, "allocating memory");
     return p;
   }
-  void release(void* p, std::size_t, bool) { check(UFAB_GPU(Free)(p), "releasing memory"); }
-  void wait() { check(UFAB_GPU(StreamSynchronize)(stream_), "waiting for the kernels"); }
+  void release(void* p, std::size_t, bool) {
+    check(UFAB_GPU(Free)(p), "releasing memory");
+  }
+  void wait() {
+    check(UFAB_GPU(StreamSynchronize)(stream_), "waiting for the kernels");
+  }
 
   template <class... Parameters, class... Arguments>
   void launch(void (*kernel)(Parameters...), std::size_t blocks, int threads, Arguments... arguments) {

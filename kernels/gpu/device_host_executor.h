@@ -1,5 +1,5 @@
-// The host executor in the place of a device: its memory is ordinary memory, of which it knows every piece, so
-// that a caller who hands an operator some other memory is found without a GPU.
+// The host executor in the place of a device: its memory is ordinary memory, of which it knows every piece,
+// so that a caller who hands an operator some other memory is found without a GPU.
 #pragma once
 
 #include <map>
@@ -69,7 +69,8 @@ class Device {
  private:
   template <class T>
   static void check(const T& argument) {
-    if constexpr (std::is_pointer_v<T>) UFAB_KERNELS_ASSERT(argument == nullptr || Pieces::all().holds(argument));
+    if constexpr (std::is_pointer_v<T>)
+      UFAB_KERNELS_ASSERT(argument == nullptr || Pieces::all().holds(argument));
   }
 
   ThreadPool pool_;

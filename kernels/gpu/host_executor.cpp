@@ -15,7 +15,8 @@
 namespace ufab::kernels::host_executor {
 namespace {
 
-constexpr std::size_t kStackBytes = std::size_t{256} << 10;  // sanitizers need most of it; untouched pages cost nothing
+constexpr std::size_t kStackBytes = std::size_t{256}
+                                    << 10;  // sanitizers need most of it; untouched pages cost nothing
 constexpr int kMaxBlockThreads = 1024, kMinGroup = 16;
 
 struct AlignedFree {
@@ -26,8 +27,8 @@ AlignedBytes aligned_bytes(std::size_t count) {
   return AlignedBytes(static_cast<std::byte*>(::operator new (count, std::align_val_t{64})));
 }
 
-// Stacks whose tops lie at different distances from a page's begin: a block's threads use the same few lines of
-// their stacks in turn, which would otherwise all fall into the same sets of the caches.
+// Stacks whose tops lie at different distances from a page's begin: a block's threads use the same few lines
+// of their stacks in turn, which would otherwise all fall into the same sets of the caches.
 struct ShiftedStack {
   std::size_t index;
 
@@ -99,8 +100,13 @@ class Executor::Block {
   std::vector<Fibre*> idle_, waiting_, turn_;
   Fibre* running_ = nullptr;
   Meeting all_;
-  std::vector<Meeting> groups_;        // of kMinGroup neighbours; wider groups use their first one's
-  AlignedBytes left_[2];               // what threads leave at a meeting, in turns
+  // Groups of one width. What their threads leave goes to two sides in turns: nobody can leave something for
+  // the next meeting but one before all have read this one's, since all must have come to the next.
+  struct Groups {
+    std::vector<Meeting> meetings;
+    AlignedBytes sides[2];
+  };
+  Groups groups_[2];  // of 16, of 32
   std::vector<SharedArray> shared_;
 };
 
@@ -131,9 +137,11 @@ void Executor::Block::run(unsigned block, unsigned grid, int threads, const std:
   grid_ = grid;
   threads_ = threads;
   all_ = {};
-  groups_.assign(static_cast<std::size_t>(threads / kMinGroup), Meeting{});
-  for (AlignedBytes& side : left_) {
-    if (!side) side = aligned_bytes(std::size_t{kMaxBlockThreads} * kExchangeBytes);
+  for (Groups& groups : groups_) {
+    groups.meetings.assign(static_cast<std::size_t>(threads / kMinGroup), Meeting{});
+    for (AlignedBytes& side : groups.sides) {
+      if (!side) side = aligned_bytes(std::size_t{kMaxBlockThreads} * kExchangeBytes);
+    }
   }
   for (const SharedArray& array : shared_) std::memset(array.memory.get(), 0xCB, array.bytes);
   current = this;
@@ -152,17 +160,16 @@ void Executor::Block::start(int thread, const std::function<void()>& body) {
   if (idle_.empty()) {
     fibres_.push_back(std::make_unique<Fibre>());
     Fibre* fibre = fibres_.back().get();
-    fibre->inside = boost::context::fiber(
-        std::allocator_arg, ShiftedStack{fibres_.size()},
-        [this, fibre](boost::context::fiber&& back) {
-          fibre->outside = std::move(back);
-          while (true) {
-            (*body_)();
-            fibre->finished = true;
-            fibre->outside = std::move(fibre->outside).resume();
-          }
-          return std::move(fibre->outside);
-        });
+    fibre->inside = boost::context::fiber(std::allocator_arg, ShiftedStack{fibres_.size()},
+                                          [this, fibre](boost::context::fiber&& back) {
+                                            fibre->outside = std::move(back);
+                                            while (true) {
+                                              (*body_)();
+                                              fibre->finished = true;
+                                              fibre->outside = std::move(fibre->outside).resume();
+                                            }
+                                            return std::move(fibre->outside);
+                                          });
     idle_.push_back(fibre);
   }
   Fibre* fibre = idle_.back();
@@ -226,14 +233,13 @@ void* Executor::Block::shared_array(const void* key, std::size_t bytes) {
   return shared_.back().memory.get();
 }
 
-// Two sides in turns: nobody can leave something for the next meeting but one before all have read this
-// one's, since all must have come to the next.
 template <class Last>
 const std::byte* Executor::Block::meet(int width, const void* left, std::size_t bytes, const Last& last) {
-  UFAB_KERNELS_ASSERT(bytes <= kExchangeBytes);
+  UFAB_KERNELS_ASSERT(bytes <= kExchangeBytes && (width == 16 || width == 32));
   const int first = running_->thread / width * width;
-  Meeting& meeting = groups_[static_cast<std::size_t>(first / kMinGroup)];
-  std::byte* side = left_[meeting.passed % 2].get();
+  Groups& groups = groups_[width == 32];
+  Meeting& meeting = groups.meetings[static_cast<std::size_t>(first / width)];
+  std::byte* side = groups.sides[meeting.passed % 2].get();
   std::memcpy(side + static_cast<std::size_t>(running_->thread) * kExchangeBytes, left, bytes);
   const std::byte* all = side + static_cast<std::size_t>(first) * kExchangeBytes;
   if (meeting.arrived + 1 == width) last(all);
@@ -274,8 +280,8 @@ struct Fragments {
 static_assert(sizeof(Fragments) <= kExchangeBytes);
 
 // Thread t = 4 g + q has, of a 16 x 32 matrix a: a[0], a[1], rows g and g + 8 at columns 4q .. 4q + 3; a[2],
-// a[3], the same at columns 16 + 4q ..; of b: b[0], b[1], column g at rows 4q .. and 16 + 4q ..; of the result:
-// c[0], c[1], row g at columns 2q and 2q + 1; c[2], c[3], row g + 8.
+// a[3], the same at columns 16 + 4q ..; of b: b[0], b[1], column g at rows 4q .. and 16 + 4q ..; of the
+// result: c[0], c[1], row g at columns 2q and 2q + 1; c[2], c[3], row g + 8.
 void multiply_fragments(const Fragments (&of)[32], int rows, int columns) {
   std::int16_t a[16][32], b[4][8][32];
   UFAB_KERNELS_ASSERT(columns <= 4);

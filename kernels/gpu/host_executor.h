@@ -66,8 +66,8 @@ template <int width, class T>
 }
 
 [[nodiscard]] std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c);
-// c [rows][columns][4] += a [rows][4] times b [columns][2]: products of 16 x 32 by 32 x 8 bytes in fragments, as
-// the PTX ISA lays those of mma.m16n8k32 out over the 32 threads of a warp. columns <= 4 (asserted).
+// c [rows][columns][4] += a [rows][4] times b [columns][2]: products of 16 x 32 by 32 x 8 bytes in fragments,
+// as the PTX ISA lays those of mma.m16n8k32 out over the 32 threads of a warp. columns <= 4 (asserted).
 void multiply_tile(std::int32_t* c, const std::uint32_t* a, const std::uint32_t* b, int rows, int columns);
 
 }  // namespace ufab::kernels::host_executor

@@ -3,8 +3,8 @@
 // First each operand is quantised into packed bytes: a row's blocks of 128 one after another, zeros past the
 // end, in one plane (8 bits) or two (12 bits: q = 64 * high + low with -32 <= low < 32, both in a byte), with
 // the scales beside them. Then a block of threads makes a tile of outputs, 128 of the contraction at a time:
-// the exact integer sum, its scales, one fused multiply-add. Of two planes the sum is made in one accumulator,
-// sum = (hh * 64 + (hl + lh)) * 64 + ll; it stays below 2^30 all the way.
+// the exact integer sum, its scales, one fused multiply-add. Of two planes the sum is made in one
+// accumulator, sum = (hh * 64 + (hl + lh)) * 64 + ll; it stays below 2^30 all the way.
 //
 // Two kernels: integer_matmul_mma_kernel on units that multiply 16 x 32 by 32 x 8 bytes (NVIDIA's tensor
 // cores), and integer_matmul_dot4_kernel on four products an instruction (any other).
@@ -60,8 +60,7 @@ inline constexpr int kPackThreads = 256, kPackGroups = kPackThreads / 32;
 template <int planes>
 UFAB_KERNEL(kPackThreads)
 void pack_rows_kernel(PackedOperand to, const float* base, std::ptrdiff_t row_stride, int depth) {
-  const std::ptrdiff_t index =
-      static_cast<std::ptrdiff_t>(block_index()) * kPackGroups + thread_index() / 32;
+  const std::ptrdiff_t index = static_cast<std::ptrdiff_t>(block_index()) * kPackGroups + thread_index() / 32;
   const bool active = index < offset(to.rows, to.blocks);
   const auto row = static_cast<int>(active ? index / to.blocks : 0);
   const auto block = static_cast<int>(active ? index % to.blocks : 0);
@@ -85,7 +84,7 @@ template <int planes>
 UFAB_KERNEL(kPackThreads)
 void pack_columns_kernel(PackedOperand to, const float* base, std::ptrdiff_t depth_stride, int depth) {
   constexpr int kPitch = 33;
-  UFAB_SHARED(float, turned, kIntegerBlock * kPitch);
+  UFAB_SHARED(float, turned, kIntegerBlock* kPitch);
   const int strips = (to.rows + 31) / 32, index = static_cast<int>(block_index());
   const int block = index / strips, first_row = index % strips * 32;
   const int lane = thread_index() % 32, group = thread_index() / 32;
@@ -132,7 +131,8 @@ struct PackedTile {
   static UFAB_DEVICE void load(std::uint32_t* words, float* scales, const PackedOperand& from, int first_row,
                                int block) {
     for (int i = thread_index(); i < planes * tile_rows * kBlockWords; i += threads) {
-      const int word = i % kBlockWords, row = i / kBlockWords % tile_rows, plane = i / kBlockWords / tile_rows;
+      const int word = i % kBlockWords, row = i / kBlockWords % tile_rows,
+                plane = i / kBlockWords / tile_rows;
       const bool inside = first_row + row < from.rows;
       words[(plane * tile_rows + row) * kPitch + word] =
           inside ? from.words[packed_at(from, plane, first_row + row, block) + word] : 0U;
@@ -147,7 +147,7 @@ struct PackedTile {
 #if defined(UFAB_GPU_HAS_TILES)
 // Warps of 32 threads, each a tile of 32 x 32 outputs in 2 x 4 fragments.
 template <int planes, int warps_down, int warps_across>
-UFAB_KERNEL(32 * warps_down* warps_across)
+UFAB_KERNEL(32 * warps_down * warps_across)
 void integer_matmul_mma_kernel(IntegerArguments m) {
   constexpr int kThreads = 32 * warps_down * warps_across;
   constexpr int kRows = 32 * warps_down, kColumns = 32 * warps_across;

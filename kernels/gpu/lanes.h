@@ -8,7 +8,7 @@
 
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
 
-inline constexpr int kRowThreads = 128;                    // of a block whose groups take a row each
+inline constexpr int kRowThreads = 128;                     // of a block whose groups take a row each
 inline constexpr int kRowsPerBlock = kRowThreads / kLanes;  // hence
 
 // A group's row and the thread's lane in it. Of a row past the end, `end` is 0: nothing to read or write.
@@ -35,8 +35,8 @@ UFAB_DEVICE T lane_total(T sum) {
   return sum;
 }
 
-// The largest of all lanes, which starts from -inf and passes over NaN. Which of two zeros it is does not show
-// in any result that is made of it: it is only subtracted and added to a logarithm that is not -0.
+// The largest of all lanes, which starts from -inf and passes over NaN. Which of two zeros it is does not
+// show in any result that is made of it: it is only subtracted and added to a logarithm that is not -0.
 UFAB_DEVICE float lane_maximum(float largest) {
   for (int distance = kLanes / 2; distance > 0; distance /= 2) {
     const float other = exchange_xor<kLanes>(largest, distance);

@@ -1,16 +1,16 @@
 // Binary32 matrix products, each output one chain of fused multiply-adds over the whole contraction.
 //
 // A block of 16 x 16 threads makes a tile of outputs, each thread kTile x kTile of them in registers; the
-// operands come through shared memory in steps of kDepth, the next step's loads on their way while this one is
-// multiplied.
+// operands come through shared memory in steps of kDepth, the next step's loads on their way while this one
+// is multiplied.
 #pragma once
 
 #include "kernels/gpu/lanes.h"
 
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
 
-// c(i, j) = chain over k of a(i, k) * b(j, k), from bias[j], +0, or the value that is there. One stride of each
-// operand is 1.
+// c(i, j) = chain over k of a(i, k) * b(j, k), from bias[j], +0, or the value that is there. One stride of
+// each operand is 1.
 struct MatmulArguments {
   float* c;
   std::ptrdiff_t c_row;
@@ -25,8 +25,8 @@ struct MatmulArguments {
 
 inline constexpr int kMatmulThreads = 256, kMatmulSide = 16, kDepth = 16;
 
-// One operand's part of a step: kRows rows of kDepth elements, kept [element][row] so that a thread's rows are
-// neighbours.
+// One operand's part of a step: kRows rows of kDepth elements, kept [element][row] so that a thread's rows
+// are neighbours.
 template <int kRows, bool kDepthFirst>
 struct MatmulLoader {
   static constexpr int kEach = kRows * kDepth / kMatmulThreads, kPitch = kRows + 4;
@@ -59,8 +59,8 @@ struct MatmulLoader {
   }
 };
 
-// Where the i-th of a thread's kTile rows or columns lies in the tile: fours of neighbours, a quarter or a half
-// of the tile apart, so that the threads of a warp read neighbouring fours.
+// Where the i-th of a thread's kTile rows or columns lies in the tile: fours of neighbours, a quarter or a
+// half of the tile apart, so that the threads of a warp read neighbouring fours.
 template <int kTile>
 UFAB_DEVICE int in_tile(int thread, int i) {
   return i / 4 * (4 * kMatmulSide) + 4 * thread + i % 4;
@@ -72,23 +72,23 @@ void matmul_kernel(MatmulArguments m) {
   constexpr int kSpan = kTile * kMatmulSide;
   using LoaderA = MatmulLoader<kSpan, kADepthFirst>;
   using LoaderB = MatmulLoader<kSpan, kBDepthFirst>;
-  UFAB_SHARED(float, shared_a, kDepth * LoaderA::kPitch);
-  UFAB_SHARED(float, shared_b, kDepth * LoaderB::kPitch);
+  UFAB_SHARED(float, shared_a, kDepth* LoaderA::kPitch);
+  UFAB_SHARED(float, shared_b, kDepth* LoaderB::kPitch);
   const int across = (m.columns + kSpan - 1) / kSpan, block = static_cast<int>(block_index());
   const int first_row = block / across * kSpan, first_column = block % across * kSpan;
   const int ty = thread_index() / kMatmulSide, tx = thread_index() % kMatmulSide;
 
   float sums[kTile][kTile];
-    UFAB_UNROLL
+  UFAB_UNROLL
   for (int i = 0; i < kTile; ++i) {
     UFAB_UNROLL
     for (int j = 0; j < kTile; ++j) {
       const int row = first_row + in_tile<kTile>(ty, i), column = first_column + in_tile<kTile>(tx, j);
       const bool inside = row < m.rows && column < m.columns;
-      sums[i][j] = !inside              ? 0.0F
-                   : m.accumulate       ? m.c[row * m.c_row + column]
+      sums[i][j] = !inside             ? 0.0F
+                   : m.accumulate      ? m.c[row * m.c_row + column]
                    : m.bias != nullptr ? m.bias[column]
-                                        : 0.0F;
+                                       : 0.0F;
     }
   }
 
@@ -107,27 +107,27 @@ void matmul_kernel(MatmulArguments m) {
     }
     const auto step = [&](int k) {
       float a[kTile], b[kTile];
-    UFAB_UNROLL
+      UFAB_UNROLL
       for (int i = 0; i < kTile; ++i) {
         a[i] = shared_a[k * LoaderA::kPitch + in_tile<kTile>(ty, i)];
         b[i] = shared_b[k * LoaderB::kPitch + in_tile<kTile>(tx, i)];
       }
-    UFAB_UNROLL
+      UFAB_UNROLL
       for (int i = 0; i < kTile; ++i) {
-    UFAB_UNROLL
+        UFAB_UNROLL
         for (int j = 0; j < kTile; ++j) sums[i][j] = fma_once(a[i], b[j], sums[i][j]);
       }
     };
     // Nothing is multiplied past the end: even 0 * 0 would turn a sum of -0 into +0.
     if (m.depth - first_k >= kDepth) {
-    UFAB_UNROLL
+      UFAB_UNROLL
       for (int k = 0; k < kDepth; ++k) step(k);
     } else {
       for (int k = 0; k < m.depth - first_k; ++k) step(k);
     }
   }
 
-    UFAB_UNROLL
+  UFAB_UNROLL
   for (int i = 0; i < kTile; ++i) {
     UFAB_UNROLL
     for (int j = 0; j < kTile; ++j) {

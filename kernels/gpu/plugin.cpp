@@ -30,7 +30,8 @@ class Plugin {
       why_not_ = ask();
       return;
     }
-    why_not_ = std::string("this build has no ").append(name).append(": it was not found when it was configured");
+    why_not_ =
+        std::string("this build has no ").append(name).append(": it was not found when it was configured");
   }
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
   [[nodiscard]] std::unique_ptr<Backend> make(int threads) const {

@@ -1,8 +1,8 @@
 // The CUDA and HIP backends are plug-ins, loaded when somebody asks for them: a program that does not, starts
 // without their libraries, and one build serves machines with and without.
 //
-// A plug-in is a shared object beside the program (or in ../bin of its folder), of this very build: it exports
-// the two functions below and shares kernels/backend.h with whoever loads it.
+// A plug-in is a shared object beside the program (or in ../bin of its folder), of this very build: it
+// exports the two functions below and shares kernels/backend.h with whoever loads it.
 #pragma once
 
 #include "kernels/backend.h"

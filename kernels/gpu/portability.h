@@ -40,10 +40,10 @@
 #define UFAB_KERNEL(threads) inline
 #define UFAB_DEVICE inline
 // One object of this name per place in the text: its address is the array's key.
-#define UFAB_SHARED(T, name, count)       \
-  static const char name##_key = 0;       \
-  T* const name = static_cast<T*>(        \
-      ::ufab::kernels::host_executor::shared_array(&name##_key, sizeof(T) * static_cast<std::size_t>(count)))
+#define UFAB_SHARED(T, name, count)                                             \
+  static const char name##_key = 0;                                             \
+  T* const name = static_cast<T*>(::ufab::kernels::host_executor::shared_array( \
+      &name##_key, sizeof(T) * static_cast<std::size_t>(count)))
 
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
 

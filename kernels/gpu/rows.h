@@ -83,7 +83,8 @@ void rmsnorm_backward_input_kernel(float* din, const float* dout, const float* i
   }
 }
 
-// ---- column sums: one block of kRowBlock rows and kRowThreads columns a block; then, where there is more than
+// ---- column sums: one block of kRowBlock rows and kRowThreads columns a block; then, where there is more
+// than
 //      one block of rows, column_total_kernel adds them. partial: [row blocks][width] ----
 
 struct ColumnBlock {
@@ -138,7 +139,8 @@ void column_total_kernel(float* sums, const float* partial, int parts, int width
   sums[column] = total;
 }
 
-// ---- softmax cross-entropy: a block a row. All threads make the exponentials of a tile, the first sixteen add
+// ---- softmax cross-entropy: a block a row. All threads make the exponentials of a tile, the first sixteen
+// add
 //      them in the order of the lanes while the others are at the next tile ----
 
 inline constexpr int kSoftmaxThreads = 512, kSoftmaxTile = 4 * kSoftmaxThreads;

@@ -15,13 +15,13 @@ using test::Random;
 using test::volume;
 
 // Runs `operation` with the reference and with every variant; each returns its outputs in one vector.
-using Operation = std::function<std::vector<float>(Backend&)>;
+using Operation = std::function<std::pmr::vector<float>(Backend&)>;
 void expect_same_bits(const std::string& what, const Operation& operation) {
   const auto reference = make_backend(BackendKind::reference, 1);
-  const std::vector<float> expected = operation(*reference);
-  for (const test::Variant& variant : test::optimised_variants()) {
+  const std::pmr::vector<float> expected = operation(*reference);
+  for (const test::Variant& variant : test::operator_variants()) {
     const auto backend = make_backend(variant.kind, variant.threads);
-    const std::vector<float> got = operation(*backend);
+    const std::pmr::vector<float> got = operation(*backend);
     const std::ptrdiff_t at = test::first_difference(expected, got);
     ASSERT_EQ(at, -1) << what << " on " << test::variant_name(variant) << ": "
                       << expected[static_cast<std::size_t>(at)] << " and "
@@ -29,7 +29,7 @@ void expect_same_bits(const std::string& what, const Operation& operation) {
   }
 }
 
-void append(std::vector<float>& to, const std::vector<float>& from) {
+void append(std::pmr::vector<float>& to, const std::pmr::vector<float>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
@@ -45,11 +45,11 @@ constexpr MatmulShape kMatmulShapes[] = {{1, 1, 1},      {1, 17, 31},    {2, 3, 
 void check_matmul(bool difficult, MatmulFormat format) {
   for (const auto& [rows, in_width, out_width] : kMatmulShapes) {
     Random random(volume({rows, in_width, out_width}));
-    std::vector<float> in = random.floats(volume({rows, in_width})),
-                       weight = random.floats(volume({out_width, in_width}));
-    std::vector<float> bias = random.floats(volume({out_width})),
-                       dout = random.floats(volume({rows, out_width}));
-    const std::vector<float> start = random.floats(weight.size());
+    std::pmr::vector<float> in = random.floats(volume({rows, in_width})),
+                            weight = random.floats(volume({out_width, in_width}));
+    std::pmr::vector<float> bias = random.floats(volume({out_width})),
+                            dout = random.floats(volume({rows, out_width}));
+    const std::pmr::vector<float> start = random.floats(weight.size());
     if (difficult) {
       for (auto* values : {&in, &weight, &bias, &dout}) test::make_difficult(*values, random);
     }
@@ -57,7 +57,7 @@ void check_matmul(bool difficult, MatmulFormat format) {
         std::to_string(rows) + "x" + std::to_string(in_width) + "x" + std::to_string(out_width);
     expect_same_bits(format_name(format) + (" matmul " + shape),
                      [&, rows = rows, in_width = in_width, out_width = out_width](Backend& backend) {
-                       std::vector<float> all(dout.size()), part(dout.size());
+                       std::pmr::vector<float> all(dout.size()), part(dout.size());
                        backend.matmul_forward(all.data(), in.data(), weight.data(), bias.data(), rows,
                                               in_width, out_width, format);
                        backend.matmul_forward(part.data(), in.data(), weight.data(), nullptr, rows, in_width,
@@ -99,34 +99,34 @@ void check_rows(bool difficult) {
   for (const auto& [rows, width] :
        {std::pair{1, 1}, {3, 2}, {5, 15}, {4, 16}, {7, 17}, {33, 48}, {2, 768}, {301, 211}}) {
     Random random(volume({rows, width}));
-    std::vector<float> in = random.floats(volume({rows, width}), 3), dout = random.floats(in.size());
-    std::vector<float> gamma = random.floats(volume({width})), beta = random.floats(volume({width}));
-    const std::vector<float> residual = random.floats(in.size());
+    std::pmr::vector<float> in = random.floats(volume({rows, width}), 3), dout = random.floats(in.size());
+    std::pmr::vector<float> gamma = random.floats(volume({width})), beta = random.floats(volume({width}));
+    const std::pmr::vector<float> residual = random.floats(in.size());
     if (difficult) {
       for (auto* values : {&in, &dout, &gamma, &beta}) test::make_difficult(*values, random);
     }
-    expect_same_bits("layer norm and elements " + std::to_string(rows) + "x" + std::to_string(width),
-                     [&, rows = rows, width = width](Backend& backend) {
-                       const std::size_t count = in.size();
-                       std::vector<float> out(count), mean(volume({rows})), rstd(volume({rows})), all;
-                       backend.layernorm_forward(out.data(), mean.data(), rstd.data(), in.data(),
-                                                 gamma.data(), beta.data(), rows, width);
-                       for (const auto* values : {&out, &mean, &rstd}) append(all, *values);
-                       std::vector<float> din = residual, dgamma(volume({width})), dbeta(volume({width}));
-                       backend.layernorm_backward_input(din.data(), dout.data(), in.data(), gamma.data(),
-                                                        mean.data(), rstd.data(), rows, width);
-                       backend.layernorm_backward_parameters(dgamma.data(), dbeta.data(), dout.data(),
-                                                             in.data(), mean.data(), rstd.data(), rows,
-                                                             width);
-                       for (const auto* values : {&din, &dgamma, &dbeta}) append(all, *values);
-                       backend.gelu_forward(out.data(), in.data(), count);
-                       append(all, out);
-                       backend.gelu_backward(out.data(), dout.data(), in.data(), count);
-                       append(all, out);
-                       backend.residual_forward(out.data(), in.data(), dout.data(), count);
-                       append(all, out);
-                       return all;
-                     });
+    expect_same_bits(
+        "layer norm and elements " + std::to_string(rows) + "x" + std::to_string(width),
+        [&, rows = rows, width = width](Backend& backend) {
+          const std::size_t count = in.size();
+          std::pmr::vector<float> out(count), mean(volume({rows})), rstd(volume({rows})), all;
+          backend.layernorm_forward(out.data(), mean.data(), rstd.data(), in.data(), gamma.data(),
+                                    beta.data(), rows, width);
+          for (const auto* values : {&out, &mean, &rstd}) append(all, *values);
+          std::pmr::vector<float> din = residual, dgamma(volume({width})), dbeta(volume({width}));
+          backend.layernorm_backward_input(din.data(), dout.data(), in.data(), gamma.data(), mean.data(),
+                                           rstd.data(), rows, width);
+          backend.layernorm_backward_parameters(dgamma.data(), dbeta.data(), dout.data(), in.data(),
+                                                mean.data(), rstd.data(), rows, width);
+          for (const auto* values : {&din, &dgamma, &dbeta}) append(all, *values);
+          backend.gelu_forward(out.data(), in.data(), count);
+          append(all, out);
+          backend.gelu_backward(out.data(), dout.data(), in.data(), count);
+          append(all, out);
+          backend.residual_forward(out.data(), in.data(), dout.data(), count);
+          append(all, out);
+          return all;
+        });
     if (testing::Test::HasFatalFailure()) return;
   }
 }
@@ -151,7 +151,7 @@ void check_attention(bool difficult) {
                                                       {1, 71, 1, 80}}) {
     Random random(volume({batch, seq, heads, head_width}));
     const std::size_t count = volume({batch, seq, heads, head_width});
-    std::vector<float> qkv = random.floats(3 * count, 2), dout = random.floats(count);
+    std::pmr::vector<float> qkv = random.floats(3 * count, 2), dout = random.floats(count);
     if (difficult) {
       test::make_difficult(qkv, random);
       test::make_difficult(dout, random);
@@ -159,7 +159,7 @@ void check_attention(bool difficult) {
     expect_same_bits(
         "attention over " + std::to_string(seq) + " of width " + std::to_string(head_width),
         [&, b = batch, t = seq, h = heads, d = head_width](Backend& backend) {
-          std::vector<float> out(count), logsumexp(volume({b, h, t})), dqkv(3 * count, 7.0F), all;
+          std::pmr::vector<float> out(count), logsumexp(volume({b, h, t})), dqkv(3 * count, 7.0F), all;
           backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), b, t, h, h, d);
           backend.attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(), qkv.data(), b, t,
                                      h, h, d);
@@ -179,12 +179,12 @@ TEST(Backend, AttentionIsBitIdenticalOnDifficultValues) {
 TEST(Backend, EmbeddingsAreBitIdentical) {
   for (const auto& [batch, seq, width, vocab] : {std::array{1, 1, 1, 1}, {3, 5, 17, 11}, {4, 64, 210, 50}}) {
     Random random(static_cast<std::uint64_t>(width));
-    const std::vector<float> wte = random.floats(volume({vocab, width})),
-                             wpe = random.floats(volume({seq, width}));
-    const std::vector<float> dout = random.floats(volume({batch, seq, width}));
+    const std::pmr::vector<float> wte = random.floats(volume({vocab, width})),
+                                  wpe = random.floats(volume({seq, width}));
+    const std::pmr::vector<float> dout = random.floats(volume({batch, seq, width}));
     const auto tokens = random.tokens(volume({batch, seq}), vocab);
     expect_same_bits("embedding", [&, b = batch, t = seq, c = width, v = vocab](Backend& backend) {
-      std::vector<float> out(dout.size()), dwte = wte, dwpe(wpe.size(), 9.0F);
+      std::pmr::vector<float> out(dout.size()), dwte = wte, dwpe(wpe.size(), 9.0F);
       backend.embedding_forward(out.data(), wte.data(), wpe.data(), tokens.data(), b, t, c);
       backend.embedding_backward_tokens(dwte.data(), dout.data(), tokens.data(), b * t, c, 0, v);
       backend.embedding_backward_tokens(dwte.data(), dout.data(), tokens.data(), b * t, c, v / 3, v - v / 2);
@@ -200,15 +200,15 @@ TEST(Backend, SoftmaxCrossEntropyIsBitIdentical) {
   for (const bool difficult : {false, true}) {
     for (const auto& [rows, vocab] : {std::pair{1, 1}, {2, 2}, {5, 15}, {3, 16}, {4, 257}, {70, 1009}}) {
       Random random(volume({rows, vocab}));
-      std::vector<float> logits = random.floats(volume({rows, vocab}), 20);
+      std::pmr::vector<float> logits = random.floats(volume({rows, vocab}), 20);
       if (difficult) test::make_difficult(logits, random);
       const auto targets = random.tokens(volume({rows}), vocab);
       expect_same_bits("cross entropy", [&, rows = rows, vocab = vocab](Backend& backend) {
-        std::vector<float> values = logits, losses(volume({rows})), only_losses(volume({rows}));
+        std::pmr::vector<float> values = logits, losses(volume({rows})), only_losses(volume({rows}));
         backend.softmax_cross_entropy(losses.data(), values.data(), targets.data(), rows, vocab, 3 * rows,
                                       true);
         append(values, losses);
-        std::vector<float> scratch = logits;
+        std::pmr::vector<float> scratch = logits;
         backend.softmax_cross_entropy(only_losses.data(), scratch.data(), targets.data(), rows, vocab,
                                       3 * rows, false);
         append(values, only_losses);
@@ -221,16 +221,16 @@ TEST(Backend, SoftmaxCrossEntropyIsBitIdentical) {
 TEST(Backend, AdamWAndTheNormAreBitIdentical) {
   for (const std::size_t count : {std::size_t{1}, std::size_t{15}, std::size_t{33}, std::size_t{140001}}) {
     Random random(count);
-    std::vector<std::int32_t> sums(count);
+    std::pmr::vector<std::int32_t> sums(count);
     for (std::int32_t& sum : sums) {
       sum = static_cast<std::int32_t>(random.word()) >> random.below(32);  // all magnitudes, both signs
     }
     const std::vector<ParameterTensor> tensors = {{"a", {}, 0, count / 3, true},
                                                   {"b", {}, count / 3, count - count / 3, false}};
     const std::vector<int> exponents = {40, -9};
-    const std::vector<float> params = random.floats(count), m = random.floats(count, 0.1F);
+    const std::pmr::vector<float> params = random.floats(count), m = random.floats(count, 0.1F);
     expect_same_bits("adamw", [&](Backend& backend) {
-      std::vector<float> p = params, first = m, second(count, 0.01F), all;
+      std::pmr::vector<float> p = params, first = m, second(count, 0.01F), all;
       const AdamWConfig config{.lr = 1e-3F, .clip = 0};
       adamw_step(backend, config, 7, 40, 3, 0.7F, true, sums, p, first, second);
       for (const auto* values : {&p, &first, &second}) append(all, *values);

@@ -13,7 +13,7 @@ namespace {
 using test::Random;
 using test::volume;
 using Doubles = std::vector<double>;
-using Floats = std::vector<float>;
+using Floats = std::pmr::vector<float>;
 
 Doubles widen(const Floats& values) {
   return {values.begin(), values.end()};

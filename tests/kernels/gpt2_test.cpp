@@ -46,7 +46,7 @@ void check_backends(const ModelConfig& config, int kBatch, int kSeq) {
     }
     return trainer.params;
   };
-  const std::vector<float> expected = train(BackendKind::reference, 1);
+  const std::pmr::vector<float> expected = train(BackendKind::reference, 1);
   for (const test::Variant& variant : test::optimised_variants()) {
     EXPECT_EQ(test::first_difference(expected, train(variant.kind, variant.threads)), -1)
         << test::variant_name(variant);
@@ -62,7 +62,7 @@ struct Fixture {
   ModelConfig config;
   int batch = 2, seq;
   std::unique_ptr<Backend> backend = make_backend(BackendKind::cpu, 2);
-  std::vector<float> params;
+  std::pmr::vector<float> params;
   Random random{1};
   Batch data;
   Model model;
@@ -101,7 +101,7 @@ TEST(Gpt2, HandsEveryTensorsGradientToTheSinkExactlyOnceInReverseOrder) {
 TEST(Gpt2, ASinkMayOverwriteItsTensorsParametersWithoutChangingLaterGradients) {
   for (const bool parts : {false, true}) {
     Fixture f(parts ? 16 : 20, parts ? 150 : 37);
-    std::vector<float> untouched, overwritten;
+    std::pmr::vector<float> untouched, overwritten;
     f.model.forward_backward(f.params, f.data.inputs, f.data.targets,
                              [&](std::size_t, std::size_t, std::span<const float> g) {
                                untouched.insert(untouched.end(), g.begin(), g.end());
@@ -160,19 +160,19 @@ TEST(Gpt2, LaterPositionsDoNotChangeEarlierAttentionEvenWhenTheyAreNotNumbers) {
     const auto backend = make_backend(kind, 2);
     if (backend == nullptr) continue;
     Random random(6);
-    const std::vector<float> qkv = random.floats(std::size_t{kSeq} * 3 * kRow);
-    const auto attend = [&](const std::vector<float>& input) {
-      std::vector<float> out(std::size_t{kSeq} * kRow), logsumexp(std::size_t{kSeq} * kHeads);
+    const std::pmr::vector<float> qkv = random.floats(std::size_t{kSeq} * 3 * kRow);
+    const auto attend = [&](const std::pmr::vector<float>& input) {
+      std::pmr::vector<float> out(std::size_t{kSeq} * kRow), logsumexp(std::size_t{kSeq} * kHeads);
       backend->attention_forward(out.data(), logsumexp.data(), input.data(), 1, kSeq, kHeads, kHeads,
                                  kHeadWidth);
       return out;
     };
-    const std::vector<float> expected = attend(qkv);
+    const std::pmr::vector<float> expected = attend(qkv);
     for (const std::size_t length : {1U, 7U, 8U, 63U, 64U, 65U, 69U}) {
-      std::vector<float> changed = qkv;
+      std::pmr::vector<float> changed = qkv;
       for (std::size_t i = length * 3 * kRow; i < changed.size(); ++i)
         changed[i] = i % 3 == 0 ? NAN : INFINITY;
-      const std::vector<float> out = attend(changed);
+      const std::pmr::vector<float> out = attend(changed);
       EXPECT_EQ(test::first_difference(std::span(expected).first(length * kRow),
                                        std::span(out).first(length * kRow)),
                 -1)
@@ -183,8 +183,8 @@ TEST(Gpt2, LaterPositionsDoNotChangeEarlierAttentionEvenWhenTheyAreNotNumbers) {
 
 TEST(Gpt2, TheLossOfASequenceIsThatOfEachTokenPredictedFromItsPrefixAlone) {
   Fixture f;
-  const std::vector<std::int32_t> tokens(f.data.inputs.begin(), f.data.inputs.begin() + f.seq);
-  std::vector<float> logits(static_cast<std::size_t>(f.config.vocab_size));
+  const std::pmr::vector<std::int32_t> tokens(f.data.inputs.begin(), f.data.inputs.begin() + f.seq);
+  std::pmr::vector<float> logits(static_cast<std::size_t>(f.config.vocab_size));
   double sum = 0;
   for (std::size_t n = 1; n <= tokens.size(); ++n) {
     f.model.next_token_logits(f.params, std::span(tokens).first(n), logits);
@@ -200,7 +200,7 @@ TEST(Gpt2, TheLossOfASequenceIsThatOfEachTokenPredictedFromItsPrefixAlone) {
 TEST(Gpt2, InitialValuesHaveTheStatedDistributionAndDependOnTheSeed) {
   const ModelConfig config =
       Gpt2Shape{.vocab_size = 500, .context = 64, .layers = 8, .heads = 4, .width = 64};
-  std::vector<float> params(model_parameter_count(config)), other(params.size());
+  std::pmr::vector<float> params(model_parameter_count(config)), other(params.size());
   model_init(config, 1, params);
   model_init(config, 2, other);
   EXPECT_NE(params, other);

@@ -19,7 +19,7 @@ using test::Random;
 std::vector<std::unique_ptr<Backend>> all_backends() {
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(make_backend(BackendKind::reference, 1));
-  for (const test::Variant& variant : test::optimised_variants()) {
+  for (const test::Variant& variant : test::operator_variants()) {
     backends.push_back(make_backend(variant.kind, variant.threads));
   }
   return backends;
@@ -29,12 +29,12 @@ RC_GTEST_PROP(Gradient, SumsDoNotDependOnTheOrderOfContributions, (std::uint64_t
   constexpr std::size_t kContributions = 8, kSize = 37;
   const auto backend = make_backend(BackendKind::cpu, 1);
   Random random(seed);
-  std::vector<std::vector<float>> gradients;
+  std::vector<std::pmr::vector<float>> gradients;
   for (std::size_t i = 0; i < kContributions; ++i) gradients.push_back(random.floats(kSize, 1e-2F));
   std::vector<std::size_t> order(kContributions);
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto sum_in = [&](const std::vector<std::size_t>& indices) {
-    std::vector<std::int32_t> sums(kSize);
+    std::pmr::vector<std::int32_t> sums(kSize);
     for (const std::size_t i : indices) {
       const auto result = quantize_add(*backend, gradients[i], 33, 0, sums);
       RC_ASSERT(result.peak < kPeakLimit / kContributions && !result.non_finite);
@@ -66,12 +66,12 @@ TEST(Gradient, EveryBackendGivesTheSameSumsFlagPeakAndFingerprint) {
     for (const bool difficult : {false, true}) {
       for (const int exponent : {kExponentMin, -20, 0, 24, 29, 30, 31, kExponentMax}) {
         Random random(count);
-        std::vector<float> gradient = random.floats(count);
+        std::pmr::vector<float> gradient = random.floats(count);
         if (difficult) test::make_difficult(gradient, random);
-        std::vector<std::int32_t> expected_sums;
+        std::pmr::vector<std::int32_t> expected_sums;
         QuantizeResult expected;
         for (const auto& backend : all_backends()) {
-          std::vector<std::int32_t> sums(count, 5);
+          std::pmr::vector<std::int32_t> sums(count, 5);
           const auto result = quantize_add(*backend, gradient, exponent, 12345, sums);
           if (backend->kind() == BackendKind::reference) {
             expected_sums = sums;
@@ -88,11 +88,11 @@ TEST(Gradient, EveryBackendGivesTheSameSumsFlagPeakAndFingerprint) {
 }
 
 TEST(Gradient, RoundsToNearestTiesToEven) {
-  const std::vector<float> gradient = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 0.75F, -0.25F, 8388609.0F};
+  const std::pmr::vector<float> gradient = {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 0.75F, -0.25F, 8388609.0F};
   for (const auto& backend : all_backends()) {
-    std::vector<std::int32_t> sums(gradient.size());
+    std::pmr::vector<std::int32_t> sums(gradient.size());
     EXPECT_EQ(quantize_add(*backend, gradient, 0, 0, sums).peak, 8388609U);
-    EXPECT_EQ(sums, (std::vector<std::int32_t>{0, 2, 2, 0, -2, 1, 0, 8388609}));
+    EXPECT_EQ(sums, (std::pmr::vector<std::int32_t>{0, 2, 2, 0, -2, 1, 0, 8388609}));
   }
 }
 
@@ -100,8 +100,8 @@ TEST(Gradient, AnElementIsAddedExactlyBelowTwoToTheThirty) {
   for (const auto& backend : all_backends()) {
     for (const float sign : {1.0F, -1.0F}) {
       const auto add = [&](float value) {
-        std::vector<std::int32_t> sums(20, 7);
-        std::vector<float> gradient(20);
+        std::pmr::vector<std::int32_t> sums(20, 7);
+        std::pmr::vector<float> gradient(20);
         gradient[3] = 0x1p-9F;
         gradient[17] = sign * value * 0x1p-10F;
         const auto result = quantize_add(*backend, gradient, 10, 0, sums);
@@ -122,9 +122,9 @@ TEST(Gradient, NonFiniteValuesAreFlaggedAndNotAdded) {
   for (const auto& backend : all_backends()) {
     for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
                             std::numeric_limits<float>::quiet_NaN()}) {
-      std::vector<float> gradient(19, 1.0F);
+      std::pmr::vector<float> gradient(19, 1.0F);
       gradient[18] = bad;
-      std::vector<std::int32_t> sums(19, 100);
+      std::pmr::vector<std::int32_t> sums(19, 100);
       const auto result = quantize_add(*backend, gradient, 4, 0, sums);
       EXPECT_TRUE(result.non_finite);
       EXPECT_EQ(result.peak, kPeakLimit);
@@ -138,13 +138,13 @@ RC_GTEST_PROP(Gradient, NoPartialSumWrapsWhileThePeaksAddUpBelowTheLimit, (std::
   const auto backend = make_backend(BackendKind::cpu, 1);
   Random random(seed);
   constexpr std::size_t kSize = 21;
-  std::vector<std::int32_t> sums(kSize);
+  std::pmr::vector<std::int32_t> sums(kSize);
   std::vector<std::int64_t> wide(kSize);
   std::uint64_t peak = 0;
   for (int contribution = 0; contribution < 12; ++contribution) {
-    std::vector<float> gradient = random.floats(kSize, 0x1p20F);
+    std::pmr::vector<float> gradient = random.floats(kSize, 0x1p20F);
     if (random.below(2) == 0) std::fill(gradient.begin(), gradient.end(), 0x1p19F);  // all one way
-    std::vector<std::int32_t> alone(kSize);
+    std::pmr::vector<std::int32_t> alone(kSize);
     peak += quantize_add(*backend, gradient, 9, 0, alone).peak;
     (void)quantize_add(*backend, gradient, 9, 0, sums);
     for (std::size_t i = 0; i < kSize; ++i) wide[i] += alone[i];
@@ -185,9 +185,9 @@ TEST(Gradient, AStepIsDoneAgainAfterAnOverflowAndTheFirstOneUntilItsScaleFits) {
 TEST(Gradient, FingerprintsOfPartsAddUpAndTellPositionsApart) {
   const auto backend = make_backend(BackendKind::cpu, 1);
   Random random(4);
-  std::vector<float> gradient = random.floats(100);
+  std::pmr::vector<float> gradient = random.floats(100);
   const auto fingerprint = [&](std::span<const float> part, std::uint64_t first) {
-    std::vector<std::int32_t> sums(part.size());
+    std::pmr::vector<std::int32_t> sums(part.size());
     return quantize_add(*backend, part, 27, first, sums).fingerprint;
   };
   const std::span<const float> whole(gradient);

@@ -19,7 +19,7 @@ using test::volume;
 struct Product {
   int rows, depth, columns;
   MatmulFormat format;
-  std::vector<float> in, weight, bias;
+  std::pmr::vector<float> in, weight, bias;
 
   Product(int rows_, int depth_, int columns_, MatmulFormat format_, std::uint64_t seed)
       : rows(rows_), depth(depth_), columns(columns_), format(format_) {
@@ -30,8 +30,8 @@ struct Product {
     // Rows of very different sizes, as activations are.
     for (std::size_t i = 0; i < in.size(); ++i) in[i] = std::ldexp(in[i], random.below(12) - 8);
   }
-  [[nodiscard]] std::vector<float> on(Backend& backend) const {
-    std::vector<float> out(volume({rows, columns}));
+  [[nodiscard]] std::pmr::vector<float> on(Backend& backend) const {
+    std::pmr::vector<float> out(volume({rows, columns}));
     backend.matmul_forward(out.data(), in.data(), weight.data(), bias.data(), rows, depth, columns, format);
     return out;
   }
@@ -39,8 +39,8 @@ struct Product {
 
 void expect_reference_bits(const Product& product) {
   const auto reference = make_backend(BackendKind::reference, 1);
-  const std::vector<float> expected = product.on(*reference);
-  for (const test::Variant& variant : test::optimised_variants()) {
+  const std::pmr::vector<float> expected = product.on(*reference);
+  for (const test::Variant& variant : test::operator_variants()) {
     const auto backend = make_backend(variant.kind, variant.threads);
     ASSERT_EQ(test::first_difference(expected, product.on(*backend)), -1)
         << format_name(product.format) << " on " << test::variant_name(variant);
@@ -94,7 +94,7 @@ double error_bound(const Product& p, int row, int column) {
 RC_GTEST_PROP(Integer, AProductIsWithinWhatTheFormatAllows, (std::uint64_t seed)) {
   const Product p(any_extent(9), any_extent(400), any_extent(20), any_format(), seed);
   const auto backend = make_backend(BackendKind::cpu, 1);
-  const std::vector<float> got = p.on(*backend);
+  const std::pmr::vector<float> got = p.on(*backend);
   for (int i = 0; i < p.rows; ++i) {
     for (int j = 0; j < p.columns; ++j) {
       double exact = double{p.bias[static_cast<std::size_t>(j)]};
@@ -113,12 +113,12 @@ TEST(Integer, IntegersThatFitAreMultipliedExactly) {
   // Every operand is a multiple of its scale, so nothing is rounded: 8 bits hold -127 .. 127.
   constexpr int kRows = 5, kDepth = 200, kColumns = 37;
   Random random(9);
-  std::vector<float> in(volume({kRows, kDepth})), weight(volume({kColumns, kDepth}));
+  std::pmr::vector<float> in(volume({kRows, kDepth})), weight(volume({kColumns, kDepth}));
   for (float& x : in) x = static_cast<float>(random.below(255) - 127);
   for (float& x : weight) x = static_cast<float>(random.below(255) - 127) * 0x1p-20F;
   for (const MatmulFormat format : {MatmulFormat::int12, MatmulFormat::int8}) {
     const auto backend = make_backend(BackendKind::cpu, 2);
-    std::vector<float> out(volume({kRows, kColumns}));
+    std::pmr::vector<float> out(volume({kRows, kColumns}));
     backend->matmul_forward(out.data(), in.data(), weight.data(), nullptr, kRows, kDepth, kColumns, format);
     for (int i = 0; i < kRows; ++i) {
       for (int j = 0; j < kColumns; ++j) {
@@ -136,7 +136,7 @@ TEST(Integer, IntegersThatFitAreMultipliedExactly) {
 TEST(Integer, AnInfinityOrNaNMakesItsRowNaNAndATinyBlockBecomesZero) {
   for (const auto kind : {BackendKind::reference, BackendKind::cpu}) {
     const auto backend = make_backend(kind, 1);
-    std::vector<float> in(3 * 130, 1.0F), weight(2 * 130, 1.0F), out(6);
+    std::pmr::vector<float> in(3 * 130, 1.0F), weight(2 * 130, 1.0F), out(6);
     in[7] = std::numeric_limits<float>::infinity();
     std::fill(in.begin() + 130, in.begin() + 258, 0x1p-101F);  // row 1: its first block
     backend->matmul_forward(out.data(), in.data(), weight.data(), nullptr, 3, 130, 2, MatmulFormat::int12);

@@ -15,13 +15,13 @@ namespace {
 using test::Random;
 using test::volume;
 using Doubles = std::vector<double>;
-using Floats = std::vector<float>;
+using Floats = std::pmr::vector<float>;
 
 using Operation = std::function<Floats(Backend&)>;
 void expect_same_bits(const std::string& what, const Operation& operation) {
   const auto reference = make_backend(BackendKind::reference, 1);
   const Floats expected = operation(*reference);
-  for (const test::Variant& variant : test::optimised_variants()) {
+  for (const test::Variant& variant : test::operator_variants()) {
     const auto backend = make_backend(variant.kind, variant.threads);
     ASSERT_EQ(test::first_difference(expected, operation(*backend)), -1)
         << what << " on " << test::variant_name(variant);

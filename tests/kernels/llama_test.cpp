@@ -48,8 +48,8 @@ TEST(Llama, FollowsItWithATiedHeadAndFewRows) {
                         20);
 }
 
-std::vector<float> train(const ModelConfig& config, int batch, int seq, Backend& backend, MatmulFormat format,
-                         bool recompute) {
+std::pmr::vector<float> train(const ModelConfig& config, int batch, int seq, Backend& backend,
+                              MatmulFormat format, bool recompute) {
   Trainer trainer(config, batch, seq, backend, format, recompute);
   Random random(8);
   for (int step = 0; step < 3; ++step) {
@@ -111,7 +111,7 @@ struct Fixture {
   ModelConfig config;
   int batch = 2, seq;
   std::unique_ptr<Backend> backend = make_backend(BackendKind::cpu, 2);
-  std::vector<float> params;
+  std::pmr::vector<float> params;
   Random random{1};
   Batch data;
   Model model;
@@ -156,7 +156,7 @@ TEST(Llama, ASinkMayOverwriteItsTensorsParametersWithoutChangingLaterGradients) 
     for (const bool parts : {false, true}) {
       for (const bool recompute : {false, true}) {
         Fixture f(tied, parts ? 16 : 20, parts ? 150 : 37, recompute);
-        std::vector<float> untouched, overwritten;
+        std::pmr::vector<float> untouched, overwritten;
         f.model.forward_backward(f.params, f.data.inputs, f.data.targets,
                                  [&](std::size_t, std::size_t, std::span<const float> g) {
                                    untouched.insert(untouched.end(), g.begin(), g.end());
@@ -180,8 +180,8 @@ TEST(Llama, EvaluationGivesTheTrainingLossBitForBitAndPrefixesAgreeWithIt) {
                                                  [](std::size_t, std::size_t, std::span<const float>) {});
   EXPECT_EQ(trained, f.model.forward(f.params, f.data.inputs, f.data.targets));
 
-  const std::vector<std::int32_t> tokens(f.data.inputs.begin(), f.data.inputs.begin() + f.seq);
-  std::vector<float> logits(static_cast<std::size_t>(f.config.vocab_size));
+  const std::pmr::vector<std::int32_t> tokens(f.data.inputs.begin(), f.data.inputs.begin() + f.seq);
+  std::pmr::vector<float> logits(static_cast<std::size_t>(f.config.vocab_size));
   double sum = 0;
   for (std::size_t n = 1; n <= tokens.size(); ++n) {
     f.model.next_token_logits(f.params, std::span(tokens).first(n), logits);

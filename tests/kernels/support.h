@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,13 +33,13 @@ class Random {
   std::int32_t below(std::int32_t bound) {
     return static_cast<std::int32_t>(word() % static_cast<std::uint32_t>(bound));
   }
-  std::vector<float> floats(std::size_t count, float scale = 1.0F) {
-    std::vector<float> values(count);
+  std::pmr::vector<float> floats(std::size_t count, float scale = 1.0F) {
+    std::pmr::vector<float> values(count);
     for (float& value : values) value = scale * uniform();
     return values;
   }
-  std::vector<std::int32_t> tokens(std::size_t count, std::int32_t vocab) {
-    std::vector<std::int32_t> values(count);
+  std::pmr::vector<std::int32_t> tokens(std::size_t count, std::int32_t vocab) {
+    std::pmr::vector<std::int32_t> values(count);
     for (std::int32_t& value : values) value = below(vocab);
     return values;
   }
@@ -56,7 +57,7 @@ inline std::size_t volume(std::initializer_list<int> extents) {
 }
 
 // Sprinkles the values on which careless kernels differ: both zeros, denormals, extremes, infinities, NaN.
-inline void make_difficult(std::vector<float>& values, Random& random) {
+inline void make_difficult(std::pmr::vector<float>& values, Random& random) {
   using Limits = std::numeric_limits<float>;
   const float special[] = {
       0.0F,          -0.0F,          Limits::denorm_min(), -3 * Limits::denorm_min(), Limits::min(),
@@ -93,6 +94,14 @@ struct Variant {
 inline std::string variant_name(const Variant& variant) {
   return test_name(variant.kind) + "_" + std::to_string(variant.threads);
 }
+// The tests' std::pmr vectors lie in memory of the host executor, which refuses to work on any other; it is
+// ordinary memory, and all backends of the processor take it too.
+inline const bool kVectorsInSharedMemory = [] {
+  static const auto backend = make_backend(BackendKind::gpu_host, 1);
+  if (backend) std::pmr::set_default_resource(&backend->shared_memory());
+  return true;
+}();
+
 // The optimised backends that this processor runs, each on 1, 2 and 3 threads.
 inline std::vector<Variant> optimised_variants() {
   std::vector<Variant> variants;
@@ -101,6 +110,12 @@ inline std::vector<Variant> optimised_variants() {
     for (int threads = 1; backend_available(kind) && threads <= 3; ++threads)
       variants.push_back({kind, threads});
   }
+  return variants;
+}
+// And the GPU's kernels in the host executor, which is too slow for tests that train.
+inline std::vector<Variant> operator_variants() {
+  std::vector<Variant> variants = optimised_variants();
+  if (backend_available(BackendKind::gpu_host)) variants.push_back({BackendKind::gpu_host, 2});
   return variants;
 }
 

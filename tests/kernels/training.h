@@ -20,7 +20,7 @@
 namespace ufab::kernels::test {
 
 struct Batch {
-  std::vector<std::int32_t> inputs, targets;
+  std::pmr::vector<std::int32_t> inputs, targets;
 };
 // Text with structure to learn: seven times of eight the next token is a function of the last.
 inline Batch make_batch(Random& random, int batch, int seq, int vocab) {
@@ -71,7 +71,7 @@ class Trainer {
     }
     return loss / count;
   }
-  std::vector<float> params;
+  std::pmr::vector<float> params;
 
  private:
   double add_gradients(std::span<const Batch> micro_batches, std::vector<std::uint64_t>& peaks) {
@@ -92,14 +92,14 @@ class Trainer {
     return loss;
   }
   template <class T>
-  std::span<T> part(std::vector<T>& whole, std::size_t tensor) {
+  std::span<T> part(std::pmr::vector<T>& whole, std::size_t tensor) {
     return std::span(whole).subspan(tensors_[tensor].offset, tensors_[tensor].count);
   }
   Backend& backend_;
   std::vector<ParameterTensor> tensors_;
   Model model_;
-  std::vector<float> m_, v_;
-  std::vector<std::int32_t> sums_;
+  std::pmr::vector<float> m_, v_;
+  std::pmr::vector<std::int32_t> sums_;
   std::vector<int> exponents_;
   std::uint64_t steps_ = 0;
 };
@@ -111,7 +111,7 @@ class Float64Trainer {
   // loss(params, inputs, targets) of float64::Var: the mean loss of a micro-batch.
   Float64Trainer(const ModelConfig& config, Loss loss)
       : loss_(std::move(loss)), tensors_(model_parameters(config)), params_(model_parameter_count(config)) {
-    std::vector<float> initial(params_.size());
+    std::pmr::vector<float> initial(params_.size());
     model_init(config, 5, initial);
     params_.assign(initial.begin(), initial.end());
     m_.resize(params_.size());

@@ -1,0 +1,217 @@
+// The GPU's kernels in the host executor: what a GPU would not tell. Their bits at random shapes are compared
+// in the other tests, as one more backend; here are the orders of threads, the other integer kernel, and the
+// executor's own strictness.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "kernels/gpu/gpu_backend.h"
+#include "kernels/thread_pool.h"
+#include "tests/kernels/support.h"
+
+namespace ufab::kernels {
+namespace {
+
+using host_executor::ThreadOrder;
+using test::Random;
+using test::volume;
+using Floats = std::pmr::vector<float>;
+
+// Every kernel with a barrier or an exchange, on one thread of the pool.
+Floats run_all(Backend& backend, MatmulFormat format) {
+  constexpr int kRows = 131, kWidth = 97, kHeads = 6, kKvHeads = 3, kHeadWidth = 5, kVocab = 2300;
+  Random random(5);
+  Floats all;
+  const auto keep = [&](const Floats& values) { all.insert(all.end(), values.begin(), values.end()); };
+  const Floats in = random.floats(volume({kRows, kWidth})), dout = random.floats(in.size());
+  const Floats gamma = random.floats(kWidth), beta = random.floats(kWidth);
+  Floats out(in.size()), mean(kRows), rstd(kRows), dgamma(kWidth), dbeta(kWidth);
+  backend.layernorm_forward(out.data(), mean.data(), rstd.data(), in.data(), gamma.data(), beta.data(), kRows,
+                            kWidth);
+  keep(out);
+  backend.layernorm_backward_input(out.data(), dout.data(), in.data(), gamma.data(), mean.data(), rstd.data(),
+                                   kRows, kWidth);
+  keep(out);
+  backend.layernorm_backward_parameters(dgamma.data(), dbeta.data(), dout.data(), in.data(), mean.data(),
+                                        rstd.data(), kRows, kWidth);
+  keep(dgamma);
+  keep(dbeta);
+  backend.rmsnorm_forward(out.data(), rstd.data(), in.data(), gamma.data(), 1e-5F, kRows, kWidth);
+  backend.rmsnorm_backward_input(out.data(), dout.data(), in.data(), gamma.data(), rstd.data(), kRows,
+                                 kWidth);
+  keep(out);
+
+  constexpr int kOut = 150;
+  const Floats weight = random.floats(volume({kOut, kWidth})), dwide = random.floats(volume({kRows, kOut}));
+  Floats wide(dwide.size()), dweight(weight.size());
+  backend.matmul_forward(wide.data(), in.data(), weight.data(), nullptr, kRows, kWidth, kOut, format);
+  keep(wide);
+  backend.matmul_backward_input(out.data(), dwide.data(), weight.data(), kRows, kWidth, kOut, format);
+  keep(out);
+  backend.matmul_backward_weight(dweight.data(), in.data(), dwide.data(), kRows, kWidth, kOut, kOut, false,
+                                 format);
+  keep(dweight);
+
+  const Floats qkv = random.floats(volume({kRows, kHeads + 2 * kKvHeads, kHeadWidth}));
+  Floats heads(volume({kRows, kHeads, kHeadWidth})), logsumexp(volume({kRows, kHeads})), dqkv(qkv.size());
+  backend.attention_forward(heads.data(), logsumexp.data(), qkv.data(), 1, kRows, kHeads, kKvHeads,
+                            kHeadWidth);
+  keep(heads);
+  keep(logsumexp);
+  const Floats dheads = random.floats(heads.size());
+  backend.attention_backward(dqkv.data(), dheads.data(), heads.data(), logsumexp.data(), qkv.data(), 1, kRows,
+                             kHeads, kKvHeads, kHeadWidth);
+  keep(dqkv);
+
+  Floats logits = random.floats(volume({3, kVocab})), losses(3);
+  const auto targets = random.tokens(3, kVocab);
+  backend.softmax_cross_entropy(losses.data(), logits.data(), targets.data(), 3, kVocab, 3, true);
+  keep(logits);
+  keep(losses);
+  const auto tokens = random.tokens(kRows, 7);
+  Floats dwte = random.floats(volume({7, kWidth}));
+  backend.embedding_backward_tokens(dwte.data(), in.data(), tokens.data(), kRows, kWidth, 1, 5);
+  keep(dwte);
+
+  std::pmr::vector<std::int32_t> sums(in.size());
+  std::pmr::vector<QuantizeResult> result(1);
+  std::pmr::vector<double> squares(1);
+  backend.quantize_add(result.data(), sums.data(), in.data(), in.size(), 20, 77);
+  backend.sum_of_squares(squares.data(), sums.data(), sums.size());
+  // Their bits, as floats that are never NaN.
+  for (const std::uint64_t word :
+       {result[0].peak, result[0].fingerprint, std::bit_cast<std::uint64_t>(squares[0])}) {
+    for (int shift = 0; shift < 64; shift += 16) all.push_back(static_cast<float>(word >> shift & 0xFFFFU));
+  }
+  return all;
+}
+
+class GpuHost : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!backend_available(BackendKind::gpu_host)) GTEST_SKIP() << why_unavailable(BackendKind::gpu_host);
+  }
+};
+
+TEST_F(GpuHost, NoResultDependsOnTheOrderOfThreadsOrOnTheIntegerUnit) {
+  for (const MatmulFormat format : {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8}) {
+    const auto reference = make_backend(BackendKind::reference, 1);
+    const Floats expected = run_all(*reference, format);
+    for (const ThreadOrder order :
+         {ThreadOrder::ascending, ThreadOrder::descending, ThreadOrder::interleaved}) {
+      for (const gpu::IntegerUnit unit : {gpu::IntegerUnit::best, gpu::IntegerUnit::dot4}) {
+        const auto backend = gpu::make_host_executor_backend(1, order, unit);
+        EXPECT_EQ(test::first_difference(expected, run_all(*backend, format)), -1)
+            << format_name(format) << ", order " << static_cast<int>(order) << ", unit "
+            << static_cast<int>(unit);
+      }
+    }
+  }
+}
+
+TEST_F(GpuHost, MemoryOfSomebodyElseIsRefused) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto backend = make_backend(BackendKind::gpu_host, 1);
+  Floats mine(8);
+  std::vector<float> other(8);
+  backend->zero(mine.data(), 8);
+  EXPECT_DEATH(backend->zero(other.data(), 8), "assertion failed");
+}
+
+class ExecutorTest : public testing::Test {
+ protected:
+  ThreadPool pool_{1};
+  host_executor::Executor executor_{pool_};
+};
+
+TEST_F(ExecutorTest, EveryThreadOfEveryBlockRunsOnce) {
+  std::vector<int> runs(3 * 64);
+  executor_.run(3, 64, [&] {
+    const auto index =
+        host_executor::block_index() * 64 + static_cast<unsigned>(host_executor::thread_index());
+    ++runs[index];
+    host_executor::block_barrier();
+    runs[index] += 10 * static_cast<int>(host_executor::grid_blocks());
+  });
+  EXPECT_EQ(runs, std::vector<int>(3 * 64, 31));
+}
+
+TEST_F(ExecutorTest, SharedArraysAreOneABlockAndStartAsGarbage) {
+  static const char key = 0;
+  bool garbage = true, same = true;
+  executor_.run(2, 32, [&] {
+    auto* shared = static_cast<std::uint8_t*>(host_executor::shared_array(&key, 32));
+    const int thread = host_executor::thread_index();
+    garbage = garbage && shared[thread] == 0xCB;
+    host_executor::block_barrier();
+    shared[thread] = static_cast<std::uint8_t>(thread);
+    host_executor::block_barrier();
+    same = same && shared[31 - thread] == 31 - thread;
+  });
+  EXPECT_TRUE(garbage);
+  EXPECT_TRUE(same);
+}
+
+TEST_F(ExecutorTest, ExchangesFollowOneAnotherInAnyGroup) {
+  bool right = true;
+  executor_.run(1, 64, [&] {
+    const int thread = host_executor::thread_index();
+    for (int round = 0; round < 5; ++round) {
+      for (int mask = 1; mask < 16; mask *= 2) {
+        right =
+            right && host_executor::exchange<16>(100 * round + thread, mask) == 100 * round + (thread ^ mask);
+      }
+      right = right && host_executor::exchange<32>(thread, 31) == (thread ^ 31);
+    }
+  });
+  EXPECT_TRUE(right);
+}
+
+TEST_F(ExecutorTest, ABarrierThatSomeNeverReachEndsTheProcessWithItsPlace) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(executor_.run(1, 32,
+                             [] {
+                               if (host_executor::thread_index() != 7) host_executor::block_barrier();
+                             }),
+               "block 0: 31 of 32 threads wait for ever, the first of them thread 0 in block_barrier");
+}
+
+// The products of 16 x 32 by 32 x 8 bytes against plain sums, every byte at its place in the PTX ISA's
+// layout.
+TEST_F(ExecutorTest, FragmentsAreLaidOutAsThePtxIsaSays) {
+  Random random(3);
+  std::int8_t a[16][32], b[32][8];
+  std::int32_t expected[16][8] = {}, got[16][8] = {};
+  for (auto& row : a) {
+    for (auto& x : row) x = static_cast<std::int8_t>(random.below(256) - 128);
+  }
+  for (auto& row : b) {
+    for (auto& x : row) x = static_cast<std::int8_t>(random.below(256) - 128);
+  }
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < 8; ++j) {
+      for (int k = 0; k < 32; ++k) expected[i][j] += a[i][k] * b[k][j];
+    }
+  }
+  executor_.run(1, 32, [&] {
+    // "Matrix Fragments for mma.m16n8k32", 8-bit integers: element i of a is in row groupID, or groupID + 8
+    // for 4 <= i < 8 and i >= 12, and column threadID_in_group * 4 + i % 4, + 16 for i >= 8.
+    const int lane = host_executor::thread_index(), group = lane >> 2, in_group = lane % 4;
+    std::int8_t mine_a[16], mine_b[8];
+    for (int i = 0; i < 16; ++i) {
+      const int row = i < 4 || (i >= 8 && i < 12) ? group : group + 8;
+      mine_a[i] = a[row][in_group * 4 + (i & 3) + (i < 8 ? 0 : 16)];
+    }
+    for (int i = 0; i < 8; ++i) mine_b[i] = b[in_group * 4 + (i & 3) + (i < 4 ? 0 : 16)][group];
+    std::uint32_t words_a[4], words_b[2];
+    std::memcpy(words_a, mine_a, sizeof words_a);
+    std::memcpy(words_b, mine_b, sizeof words_b);
+    std::int32_t c[4] = {};
+    host_executor::multiply_tile(c, words_a, words_b, 1, 1);
+    for (int i = 0; i < 4; ++i) got[i < 2 ? group : group + 8][in_group * 2 + (i & 1)] = c[i];
+  });
+  EXPECT_EQ(std::memcmp(expected, got, sizeof got), 0);
+}
+
+}  // namespace
+}  // namespace ufab::kernels
