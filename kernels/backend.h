@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <memory_resource>
 #include <optional>
@@ -50,6 +51,9 @@ struct AdamWScalars {
   float inverse_correction1, inverse_correction2, lr, eps, weight_decay;
 };
 
+// Of a processor's backends: what its caches and memory bear well.
+inline constexpr std::size_t kLogitsBytes = std::size_t{32} << 20;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -66,7 +70,12 @@ class Backend {
   // Returns when every operator called so far is done. A device that fails ends the process with one line: no
   // result may be used.
   virtual void wait() {}
-  virtual void zero(float* values, std::size_t count) { std::fill_n(values, count, 0.0F); }
+  // Zeros, of any number type, in `bytes` bytes.
+  virtual void zero(void* memory, std::size_t bytes) { std::memset(memory, 0, bytes); }
+  virtual void copy(float* to, const float* from, std::size_t count) { std::copy_n(from, count, to); }
+
+  // What a model's head may take for logits at a time. It never shows in the bits (kernels/model_arena.cpp).
+  [[nodiscard]] virtual std::size_t logits_bytes() const { return kLogitsBytes; }
 
   [[nodiscard]] virtual BackendKind kind() const = 0;
   [[nodiscard]] virtual int threads() const = 0;

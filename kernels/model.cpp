@@ -43,7 +43,7 @@ struct Model::State : Arena {
 
   State(const ModelConfig& model, int batch_size, int seq_len, Backend& operators, MatmulFormat products,
         bool for_training, bool recomputes)
-      : Arena(model, batch_size, seq_len, for_training, recomputes),
+      : Arena(model, batch_size, seq_len, for_training, recomputes, operators.logits_bytes()),
         config(model),
         batch(batch_size),
         seq(seq_len),
@@ -216,7 +216,7 @@ struct Model::State : Arena {
       if (config.tied) {
         head_rows_gradient(part, first, count);
       } else {
-        backend.zero(part, static_cast<std::size_t>(count) * static_cast<std::size_t>(width));
+        backend.zero(part, static_cast<std::size_t>(count) * static_cast<std::size_t>(width) * sizeof(float));
       }
       add_token_gradient(part, first, count);
     });
@@ -227,7 +227,7 @@ struct Model::State : Arena {
     const std::size_t used = static_cast<std::size_t>(seq) * static_cast<std::size_t>(width);
     backend.embedding_backward_positions(dweight, dresidual, batch, seq, width);
     if (used < tensors[layout.positions].count) {
-      backend.zero(dweight + used, tensors[layout.positions].count - used);
+      backend.zero(dweight + used, (tensors[layout.positions].count - used) * sizeof(float));
     }
     emit(sink, layout.positions, dweight);
   }
@@ -309,7 +309,7 @@ struct Model::State : Arena {
   // From dnarrow = d normal_f to the last gradient.
   void backward(const GradientSink& sink) {
     if (!config.tied) untied_head_gradient(sink);
-    backend.zero(dresidual, elements(width));
+    backend.zero(dresidual, elements(width) * sizeof(float));
     norm_backward(sink, layout.final_norm, last, final_norm);
     for (int layer = config.layers - 1; layer >= 0; --layer) layer_backward(layer, sink);
     position_gradient(sink);

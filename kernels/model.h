@@ -126,9 +126,9 @@ struct ModelMemory {
   const char* name;
   std::size_t bytes;
 };
-// What Model(config, batch, seq_len, ..., recompute) takes, without taking it: from the function that lays
-// its arena out, so that the pieces add up to arena_bytes(). Working rows in the memory of the logits count
-// as logits.
+// What Model(config, batch, seq_len, ..., recompute) takes on a backend of the processor, without taking it:
+// from the function that lays its arena out, so that the pieces add up to arena_bytes(). Working rows in the
+// memory of the logits count as logits.
 [[nodiscard]] std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int seq_len,
                                                     bool recompute = false);
 

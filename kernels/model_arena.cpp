@@ -19,9 +19,6 @@ constexpr const char* kArenaNames[kArenaKinds] = {"residual stream",
                                                   "gradient of a tensor",
                                                   "working rows beside the logits"};
 
-// Where the head's logits exist for a block of rows at a time: at most this many bytes, but at least one row.
-constexpr std::size_t kLogitsBytes = std::size_t{32} << 20;
-
 // The gradient of a tied head needs the logits' gradient and, last of all, that of the embedding. With few
 // rows it takes less memory to keep the logits until then, and to make the gradient in parts, than to keep
 // the gradient of the head while the pass goes back to the embedding. A head of its own is done with at once,
@@ -32,9 +29,15 @@ bool keeps_logits(int rows, int width) {
 
 // Rows of a block: as even as multiples of an integer format's block allow where there are as many, so that
 // the blocks of the head's weight gradient are those of one product over all rows; else of 8.
-int logits_block(int rows, int vocab) {
+// Those blocks are the same for any logits_bytes of at least kLogitsBytes: where kLogitsBytes holds fewer
+// rows than an integer format's block, that is what counts.
+int logits_block(int rows, int vocab, std::size_t logits_bytes) {
   const std::size_t row_bytes = static_cast<std::size_t>(vocab) * sizeof(float);
-  const int most = static_cast<int>(std::clamp<std::size_t>(kLogitsBytes / row_bytes, 1, 1 << 20));
+  const auto rows_in = [&](std::size_t bytes) {
+    return static_cast<int>(std::clamp<std::size_t>(bytes / row_bytes, 1, 1 << 20));
+  };
+  const int usual = rows_in(kLogitsBytes);
+  const int most = usual >= kIntegerBlock ? std::max(usual, rows_in(logits_bytes)) : usual;
   if (rows <= most) return rows;
   const int blocks = (rows + most - 1) / most;
   const int even = (rows + blocks - 1) / blocks;
@@ -54,7 +57,8 @@ std::size_t largest_gradient(const ModelConfig& config) {
 
 }  // namespace
 
-Arena::Arena(const ModelConfig& config, int batch, int seq, bool for_training, bool recomputes)
+Arena::Arena(const ModelConfig& config, int batch, int seq, bool for_training, bool recomputes,
+             std::size_t logits_bytes)
     : rows(batch * seq),
       width(config.width),
       qkv_width(config.width + 2 * config.kv_width()),
@@ -63,7 +67,7 @@ Arena::Arena(const ModelConfig& config, int batch, int seq, bool for_training, b
       keep_logits(training && keeps_logits(rows, width)),
       recompute(training && recomputes) {
   UFAB_KERNELS_ASSERT(!config.validate() && batch >= 1 && seq >= 1 && seq <= config.context);
-  logits_rows = keep_logits ? rows : logits_block(rows, config.vocab_size);
+  logits_rows = keep_logits ? rows : logits_block(rows, config.vocab_size, logits_bytes);
   layers.resize(training ? static_cast<std::size_t>(config.layers) : 1);
   plan(config, seq, nullptr, nullptr);
 }
@@ -146,7 +150,7 @@ void Arena::plan(const ModelConfig& config, int seq, float* device, float* host_
 }
 
 std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int seq_len, bool recompute) {
-  const Arena arena(config, batch, seq_len, true, recompute);
+  const Arena arena(config, batch, seq_len, true, recompute, kLogitsBytes);
   std::vector<ModelMemory> pieces;
   for (int kind = 0; kind < kArenaKinds; ++kind) {
     if (arena.floats_of[kind] == 0) continue;

@@ -53,7 +53,8 @@ struct Arena {
   float *dresidual, *dnarrow, *dwide, *dweight, *dhead;  // training only; dhead null where logits are kept
   std::size_t dweight_floats = 0;
 
-  Arena(const ModelConfig& config, int batch, int seq, bool training, bool recompute);
+  Arena(const ModelConfig& config, int batch, int seq, bool training, bool recompute,
+        std::size_t logits_bytes);
   // Lays every buffer out after `device`, those that the host uses too after `shared`; with null only the
   // sizes are of use.
   void plan(const ModelConfig& config, int seq, float* device, float* shared);

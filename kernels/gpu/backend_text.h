@@ -84,13 +84,19 @@ class GpuBackend final : public Backend {
   std::pmr::memory_resource& shared_memory() override { return shared_memory_; }
   std::pmr::memory_resource& device_memory() override { return device_memory_; }
   void wait() override { device_.wait(); }
+  // Enough rows at a time to give every processor a tile.
+  std::size_t logits_bytes() const override { return std::size_t{1} << 30; }
   // Of the operand with fewer rows; the other one's, which the caller does not name, is a weight's at most.
   std::size_t scratch_bytes(int, MatmulFormat format, int operand_rows) const override {
     if (format == MatmulFormat::f32) return 0;
     return packed_bytes(operand_rows, kIntegerBlock, planes_of(format));
   }
 
-  void zero(float* values, std::size_t count) override { each_element(zero_kernel, count, values, count); }
+  void zero(void* memory, std::size_t bytes) override { device_.zero(memory, bytes); }
+
+  void copy(float* to, const float* from, std::size_t count) override {
+    each_element(copy_kernel, count, to, from, count);
+  }
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
                       int in_width, int out_width, MatmulFormat format) override {

@@ -89,6 +89,10 @@ class Device {
     check(UFAB_GPU(StreamSynchronize)(stream_), "waiting for the kernels");
   }
 
+  void zero(void* memory, std::size_t bytes) {
+    check(UFAB_GPU(MemsetAsync)(memory, 0, bytes, stream_), "clearing memory");
+  }
+
   template <class... Parameters, class... Arguments>
   void launch(void (*kernel)(Parameters...), std::size_t blocks, int threads, Arguments... arguments) {
     kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), 0, stream_>>>(arguments...);

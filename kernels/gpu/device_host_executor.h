@@ -2,6 +2,7 @@
 // so that a caller who hands an operator some other memory is found without a GPU.
 #pragma once
 
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <new>
@@ -59,6 +60,11 @@ class Device {
     ::operator delete (p, std::align_val_t{alignment});
   }
   void wait() {}
+
+  void zero(void* memory, std::size_t bytes) {
+    check(memory);
+    std::memset(memory, 0, bytes);
+  }
 
   template <class... Parameters, class... Arguments>
   void launch(void (*kernel)(Parameters...), std::size_t blocks, int threads, Arguments... arguments) {

@@ -18,8 +18,8 @@ UFAB_DEVICE std::size_t element_stride() {
 }
 
 UFAB_KERNEL(kElementThreads)
-void zero_kernel(float* values, std::size_t count) {
-  for (std::size_t i = first_element(); i < count; i += element_stride()) values[i] = 0;
+void copy_kernel(float* to, const float* from, std::size_t count) {
+  for (std::size_t i = first_element(); i < count; i += element_stride()) to[i] = from[i];
 }
 UFAB_KERNEL(kElementThreads)
 void gelu_forward_kernel(float* out, const float* in, std::size_t count) {

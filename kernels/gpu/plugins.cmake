@@ -2,7 +2,7 @@
 # are: the plug-ins take nothing from the rest of the build, and a build without them needs no change elsewhere.
 set(plugin_folder ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 if(NOT plugin_folder)
-  set(plugin_folder ${CMAKE_BINARY_DIR}/kernels)
+  set(plugin_folder ${CMAKE_CURRENT_BINARY_DIR})
 endif()
 file(MAKE_DIRECTORY ${plugin_folder})
 

@@ -82,12 +82,12 @@ RC_GTEST_PROP(LlamaOperators, RopeIsBitIdenticalAtAnyShape, (std::uint64_t seed)
   Random random(seed);
   const Floats qkv = any_floats(random, volume({batch, seq, heads + 2 * kv_heads, head_width}), kind);
   const RopeTable table = rope_table(seq + random.below(9), head_width, 10000);
+  const Floats cosine(table.cosine.begin(), table.cosine.end());
+  const Floats sine(table.sine.begin(), table.sine.end());
   expect_same_bits("rope", [&](Backend& backend) {
     Floats forward = qkv, back = qkv;
-    backend.rope_forward(forward.data(), table.cosine.data(), table.sine.data(), batch, seq, heads, kv_heads,
-                         head_width);
-    backend.rope_backward(back.data(), table.cosine.data(), table.sine.data(), batch, seq, heads, kv_heads,
-                          head_width);
+    backend.rope_forward(forward.data(), cosine.data(), sine.data(), batch, seq, heads, kv_heads, head_width);
+    backend.rope_backward(back.data(), cosine.data(), sine.data(), batch, seq, heads, kv_heads, head_width);
     append(forward, back);
     return forward;
   });
