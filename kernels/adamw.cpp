@@ -1,6 +1,7 @@
 #include "kernels/adamw.h"
 
 #include <cmath>
+#include <vector>
 
 #include "kernels/assert.h"
 #include "kernels/gradient.h"
@@ -33,11 +34,16 @@ float inverse_correction(float beta, std::uint64_t step) {
 double gradient_norm(Backend& backend, std::span<const ParameterTensor> tensors,
                      std::span<const std::int32_t> sums, std::span<const int> exponents, int micro_batches) {
   UFAB_KERNELS_ASSERT(exponents.size() == tensors.size());
-  double squares = 0;
+  std::pmr::vector<double> of_tensor(tensors.size(), &backend.shared_memory());
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     const auto part = sums.subspan(tensors[t].offset, tensors[t].count);
+    backend.sum_of_squares(&of_tensor[t], part.data(), part.size());
+  }
+  backend.wait();
+  double squares = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
     const double factor = gradient_factor(exponents[t], micro_batches);
-    squares = std::fma(factor * factor, backend.sum_of_squares(part.data(), part.size()), squares);
+    squares = std::fma(factor * factor, of_tensor[t], squares);
   }
   return std::sqrt(squares);
 }

@@ -23,6 +23,7 @@ namespace ufab::kernels {
 
 // Global L2 norm of the mean gradient. `sums` covers the whole parameter vector, tensors[t] has the scale
 // 2^exponents[t] (sizes asserted). micro_batches >= 1.
+// Waits for the backend.
 [[nodiscard]] double gradient_norm(Backend& backend, std::span<const ParameterTensor> tensors,
                                    std::span<const std::int32_t> sums, std::span<const int> exponents,
                                    int micro_batches);

@@ -1,5 +1,9 @@
 #include "kernels/backend.h"
 
+#include <algorithm>
+#include <iterator>
+
+#include "kernels/gpu/gpu_backend.h"
 #include "kernels/reference/reference_backend.h"
 #if defined(UFAB_KERNELS_X86)
 #include "kernels/cpu/cpu_backend.h"
@@ -8,56 +12,91 @@
 namespace ufab::kernels {
 namespace {
 
-constexpr BackendKind kAllKinds[] = {BackendKind::automatic, BackendKind::reference, BackendKind::avx2,
-                                     BackendKind::avx512, BackendKind::avx512vnni};
+struct NamedKind {
+  BackendKind kind;
+  const char* name;
+};
+constexpr NamedKind kKinds[] = {{BackendKind::reference, "reference"},
+                                {BackendKind::cpu, "cpu"},
+                                {BackendKind::cpu_avx2, "cpu-avx2"},
+                                {BackendKind::cpu_avx512, "cpu-avx512"},
+                                {BackendKind::cpu_avx512vnni, "cpu-avx512vnni"},
+                                {BackendKind::gpu_host, "gpu-host"},
+                                {BackendKind::cuda, "cuda"},
+                                {BackendKind::hip, "hip"}};
 
-BackendKind best_kind() {
-  if (backend_available(BackendKind::avx512vnni)) return BackendKind::avx512vnni;
-  if (backend_available(BackendKind::avx512)) return BackendKind::avx512;
-  if (backend_available(BackendKind::avx2)) return BackendKind::avx2;
+BackendKind best_cpu_kind() {
+  for (const BackendKind kind :
+       {BackendKind::cpu_avx512vnni, BackendKind::cpu_avx512, BackendKind::cpu_avx2}) {
+    if (backend_available(kind)) return kind;
+  }
   return BackendKind::reference;
 }
 
 }  // namespace
 
+void Backend::zero(float* values, std::size_t count) {
+  std::fill_n(values, count, 0.0F);
+}
+
 bool backend_available(BackendKind kind) {
   switch (kind) {
-    case BackendKind::automatic:
-    case BackendKind::reference: return true;
+    case BackendKind::reference:
+    case BackendKind::cpu: return true;
 #if defined(UFAB_KERNELS_X86)
     // The builtins also ask whether the operating system saves the registers.
-    case BackendKind::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    case BackendKind::avx512:
-      return backend_available(BackendKind::avx2) && __builtin_cpu_supports("avx512f") &&
+    case BackendKind::cpu_avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case BackendKind::cpu_avx512:
+      return backend_available(BackendKind::cpu_avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl");
-    case BackendKind::avx512vnni:
-      return backend_available(BackendKind::avx512) && __builtin_cpu_supports("avx512vnni");
+    case BackendKind::cpu_avx512vnni:
+      return backend_available(BackendKind::cpu_avx512) && __builtin_cpu_supports("avx512vnni");
 #else
-    case BackendKind::avx2:
-    case BackendKind::avx512:
-    case BackendKind::avx512vnni: return false;
+    case BackendKind::cpu_avx2:
+    case BackendKind::cpu_avx512:
+    case BackendKind::cpu_avx512vnni: return false;
 #endif
+    case BackendKind::gpu_host:
+    case BackendKind::cuda:
+    case BackendKind::hip: return why_unavailable(kind).empty();
   }
   return false;
 }
 
-const char* backend_name(BackendKind kind) {
+std::string why_unavailable(BackendKind kind) {
   switch (kind) {
-    case BackendKind::automatic: return "automatic";
-    case BackendKind::reference: return "reference";
-    case BackendKind::avx2: return "avx2";
-    case BackendKind::avx512: return "avx512";
-    case BackendKind::avx512vnni: return "avx512vnni";
+    case BackendKind::gpu_host: return gpu::why_no_host_executor();
+    case BackendKind::cuda: return gpu::why_no_cuda();
+    case BackendKind::hip: return gpu::why_no_hip();
+    default: break;
+  }
+  return backend_available(kind)
+             ? std::string()
+             : std::string("this processor cannot run the ").append(backend_name(kind)).append(" kernels");
+}
+
+const char* backend_name(BackendKind kind) {
+  for (const NamedKind& named : kKinds) {
+    if (named.kind == kind) return named.name;
   }
   return "unknown";
 }
 
 std::optional<BackendKind> backend_from_name(std::string_view name) {
-  for (const BackendKind kind : kAllKinds) {
-    if (name == backend_name(kind)) return kind;
+  for (const NamedKind& named : kKinds) {
+    if (name == named.name) return named.kind;
   }
   return std::nullopt;
+}
+
+std::string backend_names() {
+  std::string names;
+  for (const NamedKind& named : kKinds) {
+    if (!names.empty()) names += &named == &kKinds[std::size(kKinds) - 1] ? " or " : ", ";
+    names += named.name;
+  }
+  return names;
 }
 
 const char* format_name(MatmulFormat format) {
@@ -77,20 +116,22 @@ std::optional<MatmulFormat> format_from_name(std::string_view name) {
 }
 
 std::unique_ptr<Backend> make_backend(BackendKind kind, int threads) {
-  if (kind == BackendKind::automatic) kind = best_kind();
+  if (kind == BackendKind::cpu) kind = best_cpu_kind();
   if (threads < 1 || threads > kMaxThreads || !backend_available(kind)) return nullptr;
+  switch (kind) {
+    case BackendKind::gpu_host: return gpu::make_host_executor_backend(threads);
+    case BackendKind::cuda: return gpu::make_cuda_backend(threads);
+    case BackendKind::hip: return gpu::make_hip_backend(threads);
 #if defined(UFAB_KERNELS_X86)
-  if (kind == BackendKind::avx2) {
-    return make_cpu_backend(kind, avx2_kernels(), avx2_kernels().integer, threads);
-  }
-  if (kind == BackendKind::avx512) {
-    return make_cpu_backend(kind, avx512_kernels(), avx512_kernels().integer, threads);
-  }
-  if (kind == BackendKind::avx512vnni) {
-    return make_cpu_backend(kind, avx512_kernels(), avx512vnni_integer_kernels(), threads);
-  }
+    case BackendKind::cpu_avx2:
+      return make_cpu_backend(kind, avx2_kernels(), avx2_kernels().integer, threads);
+    case BackendKind::cpu_avx512:
+      return make_cpu_backend(kind, avx512_kernels(), avx512_kernels().integer, threads);
+    case BackendKind::cpu_avx512vnni:
+      return make_cpu_backend(kind, avx512_kernels(), avx512vnni_integer_kernels(), threads);
 #endif
-  return make_reference_backend(threads);
+    default: return make_reference_backend(threads);
+  }
 }
 
 }  // namespace ufab::kernels

@@ -2,14 +2,21 @@
 //
 // Every backend gives the same bits (kernels/semantics.h) for any number of threads. All tensors are dense,
 // row-major, binary32 unless said otherwise, with no alignment required; outputs never overlap inputs unless
-// said. Sizes are at least 1. A Backend runs one operator at a time: calls from several threads at once are
-// not allowed; different Backend objects are independent.
+// said. Sizes are at least 1. Calls from several threads at once are not allowed; different Backend objects
+// are independent.
+//
+// Memory: what an operator is given lies in the backend's device_memory() or shared_memory(). Operators run
+// one after another, but a call may return before its operator is done: the host touches memory that an
+// operator uses, and releases it, only after wait(). On the processor's own backends both are ordinary memory
+// and wait() has nothing to do; a GPU's device memory is never touched by the host.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace ufab::kernels {
@@ -18,11 +25,14 @@ namespace ufab::kernels {
 // (kernels/integer.h). Part of a job's definition: every backend gives the same bits for the same format.
 enum class MatmulFormat { f32, int12, int8 };
 
-enum class BackendKind { automatic, reference, avx2, avx512, avx512vnni };
+// reference: plain C++ on one thread. cpu: the fastest of the cpu_ kinds that this processor runs. gpu_host:
+// the GPU's kernels run by the processor, block by block and thread by thread (kernels/gpu/host_executor.h),
+// which is for tests: it is slow. cuda, hip: the first device of that kind.
+enum class BackendKind { reference, cpu, cpu_avx2, cpu_avx512, cpu_avx512vnni, gpu_host, cuda, hip };
 
-// kernels/gradient.h
+// kernels/gradient.h. Two results merge by or, maximum and addition.
 struct QuantizeResult {
-  bool non_finite = false;        // some gradient was infinite or NaN; such elements were not added
+  std::uint32_t non_finite = 0;   // 1: some gradient was infinite or NaN; such elements were not added
   std::uint64_t peak = 0;         // the largest |q|; kPeakLimit when one was too large to be added
   std::uint64_t fingerprint = 0;  // sum of q_i * key(i) mod 2^64 over the elements added
 };
@@ -45,6 +55,17 @@ class Backend {
   Backend() = default;
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
+
+  // Memory that operators and the host use, and memory for operators alone. They live as long as the backend,
+  // and must be given back before. What does not fit is std::bad_alloc.
+  [[nodiscard]] virtual std::pmr::memory_resource& shared_memory() {
+    return *std::pmr::new_delete_resource();
+  }
+  [[nodiscard]] virtual std::pmr::memory_resource& device_memory() { return shared_memory(); }
+  // Returns when every operator called so far is done. A device that fails ends the process with one line: no
+  // result may be used.
+  virtual void wait() {}
+  virtual void zero(float* values, std::size_t count);
 
   [[nodiscard]] virtual BackendKind kind() const = 0;
   [[nodiscard]] virtual int threads() const = 0;
@@ -78,6 +99,15 @@ class Backend {
   virtual void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
                                              const float* mean, const float* rstd, int rows, int width) = 0;
 
+  // ---- RMS norm over rows of [rows][width] (kernels/order/rms_norm.h); rstd [rows]; eps > 0 ----
+  virtual void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps,
+                               int rows, int width) = 0;
+  // din += the gradient.
+  virtual void rmsnorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                                      const float* rstd, int rows, int width) = 0;
+  virtual void rmsnorm_backward_parameters(float* dgamma, const float* dout, const float* in,
+                                           const float* rstd, int rows, int width) = 0;
+
   // ---- elementwise over `count` values ----
   virtual void gelu_forward(float* out, const float* in, std::size_t count) = 0;
   // din = dout * gelu'(in); din may be dout.
@@ -85,15 +115,31 @@ class Backend {
   // out = a + b; out may be a or b.
   virtual void residual_forward(float* out, const float* a, const float* b, std::size_t count) = 0;
 
-  // ---- causal self-attention: qkv [batch][seq][3][heads][head_width], out [batch][seq][heads][head_width],
-  //      logsumexp [batch][heads][seq] ----
+  // ---- SwiGLU (kernels/order/swiglu.h): gate_up [rows][2][hidden], first the gates, out [rows][hidden] ----
+  virtual void swiglu_forward(float* out, const float* gate_up, int rows, int hidden) = 0;
+  // dgate_up is overwritten, and may be gate_up.
+  virtual void swiglu_backward(float* dgate_up, const float* dout, const float* gate_up, int rows,
+                               int hidden) = 0;
+
+  // ---- heads: a row of qkv is `heads` heads of queries, then `kv_heads` of keys, then `kv_heads` of values,
+  //      each of head_width: [batch][seq][heads + 2 * kv_heads][head_width]. kv_heads divides heads ----
+  // Rotary positions (kernels/order/rope.h), in place, of the heads of queries and keys; values stay.
+  // cosine, sine: [>= seq][head_width / 2], of kernels/rope_table.h; head_width is even.
+  virtual void rope_forward(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                            int kv_heads, int head_width) = 0;
+  virtual void rope_backward(float* dqkv, const float* cosine, const float* sine, int batch, int seq,
+                             int heads, int kv_heads, int head_width) = 0;
+  // Causal self-attention with grouped queries (Ainslie et al. 2023): head h reads the keys and values of kv
+  // head h / (heads / kv_heads). out [batch][seq][heads][head_width], logsumexp [batch][heads][seq].
   virtual void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq,
-                                 int heads, int head_width) = 0;
+                                 int heads, int kv_heads, int head_width) = 0;
   // dqkv is overwritten.
   virtual void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                                  const float* qkv, int batch, int seq, int heads, int head_width) = 0;
+                                  const float* qkv, int batch, int seq, int heads, int kv_heads,
+                                  int head_width) = 0;
 
-  // ---- embedding: tokens [batch][seq] in [0, vocab), wte [vocab][width], wpe [>= seq][width] ----
+  // ---- embedding: tokens [batch][seq] in [0, vocab), wte [vocab][width], wpe [>= seq][width] or null, for a
+  //      model without learned positions ----
   virtual void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
                                  int batch, int seq, int width) = 0;
   // dwte[token - first_token] += dout, position after position; tokens outside of
@@ -110,10 +156,11 @@ class Backend {
                                      int vocab, int count, bool gradient) = 0;
 
   // ---- gradients and optimizer: kernels/gradient.h and kernels/adamw.h are the callers' side ----
-  virtual QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count,
-                                      int exponent, std::uint64_t first_index) = 0;
-  // Sum of double(sums[i])^2 in the fixed tree of kernels/adamw.h.
-  virtual double sum_of_squares(const std::int32_t* sums, std::size_t count) = 0;
+  // Merges what it finds into *result.
+  virtual void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient,
+                            std::size_t count, int exponent, std::uint64_t first_index) = 0;
+  // *result = sum of double(sums[i])^2 in the fixed tree of kernels/adamw.h.
+  virtual void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) = 0;
   virtual void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
                      const AdamWScalars& scalars) = 0;
 };
@@ -122,14 +169,19 @@ class Backend {
 [[nodiscard]] const char* format_name(MatmulFormat format);
 [[nodiscard]] std::optional<MatmulFormat> format_from_name(std::string_view name);
 
-// True when this processor (and operating system) can run the kind; automatic and reference always can.
+// True when this build, processor (and operating system), or device runs the kind; reference and cpu always
+// can.
 [[nodiscard]] bool backend_available(BackendKind kind);
-// "automatic", "reference", "avx2", "avx512", "avx512vnni".
+// "reference", "cpu", "cpu-avx2", "cpu-avx512", "cpu-avx512vnni", "gpu-host", "cuda", "hip".
 [[nodiscard]] const char* backend_name(BackendKind kind);
 // Exact inverse of backend_name; nullopt for any other text.
 [[nodiscard]] std::optional<BackendKind> backend_from_name(std::string_view name);
-// automatic: the fastest available. nullptr when this processor lacks `kind`, or when threads is not in
-// 1..kMaxThreads. The calling thread works too: threads - 1 more are started, and soon sleep between calls.
+// "reference, cpu, ... or hip", for messages and --help.
+[[nodiscard]] std::string backend_names();
+// Why `kind` is not available, in one line, for example "this build has no CUDA"; empty when it is.
+[[nodiscard]] std::string why_unavailable(BackendKind kind);
+// nullptr when `kind` is not available, or when threads is not in 1..kMaxThreads. On the CPU the calling
+// thread works too: threads - 1 more are started, and soon sleep between calls.
 inline constexpr int kMaxThreads = 256;
 [[nodiscard]] std::unique_ptr<Backend> make_backend(BackendKind kind, int threads);
 

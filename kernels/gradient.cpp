@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <vector>
 
 #include "kernels/assert.h"
 
@@ -11,7 +12,10 @@ QuantizeResult quantize_add(Backend& backend, std::span<const float> g, int expo
                             std::uint64_t first_index, std::span<std::int32_t> sums) {
   UFAB_KERNELS_ASSERT(g.size() == sums.size());
   UFAB_KERNELS_ASSERT(exponent >= kExponentMin && exponent <= kExponentMax);
-  return backend.quantize_add(sums.data(), g.data(), g.size(), exponent, first_index);
+  std::pmr::vector<QuantizeResult> result(1, &backend.shared_memory());
+  backend.quantize_add(result.data(), sums.data(), g.data(), g.size(), exponent, first_index);
+  backend.wait();
+  return result[0];
 }
 
 int next_exponent(int exponent, std::uint64_t peak) {

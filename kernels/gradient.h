@@ -36,6 +36,7 @@ inline constexpr int kExponentMin = -100, kExponentMax = 100;
 // Adds the quantised gradient to sums (same size), modulo 2^32. An element whose |q| would not be below 2^30,
 // or which is not finite, is not added. exponent in kExponentMin..kExponentMax (asserted).
 // first_index: the position of g[0] in the whole parameter vector.
+// Waits for the backend: the model's own passes call the backend's operator instead.
 [[nodiscard]] QuantizeResult quantize_add(Backend& backend, std::span<const float> g, int exponent,
                                           std::uint64_t first_index, std::span<std::int32_t> sums);
 

@@ -14,50 +14,52 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/host_device.h"
+
 namespace ufab::kernels {
 
 struct LaneInt {
   std::int32_t v;
-  friend LaneInt operator-(LaneInt a, LaneInt b) { return {a.v - b.v}; }
+  UFAB_HOST_DEVICE friend LaneInt operator-(LaneInt a, LaneInt b) { return {a.v - b.v}; }
 };
 
 // One binary32 lane: the reference's arithmetic.
 struct Lane {
   float v;
-  static Lane broadcast(float x) { return {x}; }
-  friend Lane operator+(Lane a, Lane b) { return {a.v + b.v}; }
-  friend Lane operator-(Lane a, Lane b) { return {a.v - b.v}; }
-  friend Lane operator*(Lane a, Lane b) { return {a.v * b.v}; }
-  friend Lane operator/(Lane a, Lane b) { return {a.v / b.v}; }
-  friend Lane operator-(Lane a) { return {-a.v}; }
+  UFAB_HOST_DEVICE static Lane broadcast(float x) { return {x}; }
+  UFAB_HOST_DEVICE friend Lane operator+(Lane a, Lane b) { return {a.v + b.v}; }
+  UFAB_HOST_DEVICE friend Lane operator-(Lane a, Lane b) { return {a.v - b.v}; }
+  UFAB_HOST_DEVICE friend Lane operator*(Lane a, Lane b) { return {a.v * b.v}; }
+  UFAB_HOST_DEVICE friend Lane operator/(Lane a, Lane b) { return {a.v / b.v}; }
+  UFAB_HOST_DEVICE friend Lane operator-(Lane a) { return {-a.v}; }
 };
-inline Lane fma(Lane a, Lane b, Lane c) {
-  return {__builtin_fmaf(a.v, b.v, c.v)};
+UFAB_HOST_DEVICE inline Lane fma(Lane a, Lane b, Lane c) {
+  return {fma_once(a.v, b.v, c.v)};
 }
-inline Lane sqrt(Lane a) {
-  return {__builtin_sqrtf(a.v)};
+UFAB_HOST_DEVICE inline Lane sqrt(Lane a) {
+  return {sqrt_once(a.v)};
 }
-inline Lane abs(Lane a) {
+UFAB_HOST_DEVICE inline Lane abs(Lane a) {
   return {__builtin_fabsf(a.v)};
 }
-inline Lane copysign(Lane magnitude, Lane sign) {
+UFAB_HOST_DEVICE inline Lane copysign(Lane magnitude, Lane sign) {
   return {__builtin_copysignf(magnitude.v, sign.v)};
 }
-inline Lane select_less(Lane a, Lane b, Lane x, Lane y) {
+UFAB_HOST_DEVICE inline Lane select_less(Lane a, Lane b, Lane x, Lane y) {
   return a.v < b.v ? x : y;
 }
-inline LaneInt exponent_bits(Lane t) {
+UFAB_HOST_DEVICE inline LaneInt exponent_bits(Lane t) {
   // Unsigned, so that a NaN's bits wrap instead of overflowing.
   return {static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(t.v) - 0x4B400000U)};
 }
-inline LaneInt halve(LaneInt n) {
+UFAB_HOST_DEVICE inline LaneInt halve(LaneInt n) {
   return {n.v >> 1};
 }
-inline Lane pow2(LaneInt n) {
+UFAB_HOST_DEVICE inline Lane pow2(LaneInt n) {
   return {std::bit_cast<float>((static_cast<std::uint32_t>(n.v) + 127U) << 23)};
 }
 // x = m * 2^e with m in [sqrt(1/2), sqrt(2)), for normal positive x; e comes back as a float.
-inline Lane log_split(Lane x, Lane& exponent) {
+UFAB_HOST_DEVICE inline Lane log_split(Lane x, Lane& exponent) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x.v);
   const std::int32_t e = static_cast<std::int32_t>(bits - 0x3F3504F3U) >> 23;
   exponent.v = static_cast<float>(e);
@@ -66,7 +68,7 @@ inline Lane log_split(Lane x, Lane& exponent) {
 
 // e^x. Overflows to +inf above 88.72, underflows through the denormals to +0 below -103.97.
 template <class F>
-[[gnu::always_inline]] inline F exp(F x) {
+[[gnu::always_inline]] inline UFAB_HOST_DEVICE F exp(F x) {
   const F high = F::broadcast(89.0F), low = F::broadcast(-104.0F);
   x = select_less(high, x, high, x);  // these two keep a NaN
   x = select_less(x, low, low, x);
@@ -87,7 +89,7 @@ template <class F>
 
 // Natural logarithm: log(0) = -inf, log(x < 0) = NaN, log(+inf) = +inf.
 template <class F>
-[[gnu::always_inline]] inline F log(F x) {
+[[gnu::always_inline]] inline UFAB_HOST_DEVICE F log(F x) {
   const F zero = F::broadcast(0.0F), one = F::broadcast(1.0F);
   const F smallest_positive = F::broadcast(0x1p-149F), smallest_normal = F::broadcast(0x1p-126F);
   const F infinity = F::broadcast(__builtin_inff());
@@ -111,7 +113,7 @@ template <class F>
 
 // Hyperbolic tangent.
 template <class F>
-[[gnu::always_inline]] inline F tanh(F x) {
+[[gnu::always_inline]] inline UFAB_HOST_DEVICE F tanh(F x) {
   const F magnitude = abs(x);
   const F z = x * x;
   F p = fma(F::broadcast(0x1.2c83c0p-9F), z, F::broadcast(-0x1.116a16p-7F));
@@ -128,14 +130,14 @@ template <class F>
 // GELU, tanh form (Hendrycks and Gimpel 2016): 0.5 x (1 + tanh(u)), u = x * (k0 + k1 x^2),
 // k0 = sqrt(2 / pi), k1 = 0.044715 k0.
 template <class F>
-[[gnu::always_inline]] inline F gelu(F x) {
+[[gnu::always_inline]] inline UFAB_HOST_DEVICE F gelu(F x) {
   const F u = x * fma(F::broadcast(0x1.2444f2p-5F), x * x, F::broadcast(0x1.988454p-1F));
   return (F::broadcast(0.5F) * x) * (F::broadcast(1.0F) + tanh(u));
 }
 
 // Its derivative: 0.5 (1 + t) + 0.5 x (1 - t^2) (k0 + 3 k1 x^2), t = tanh(u).
 template <class F>
-[[gnu::always_inline]] inline F gelu_gradient(F x) {
+[[gnu::always_inline]] inline UFAB_HOST_DEVICE F gelu_gradient(F x) {
   const F one = F::broadcast(1.0F), half = F::broadcast(0.5F);
   const F square = x * x;
   const F k0 = F::broadcast(0x1.988454p-1F);

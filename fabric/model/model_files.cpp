@@ -30,7 +30,7 @@ std::string config_beside(const std::string& path) {
   return (std::filesystem::path(path).parent_path() / "config.json").string();
 }
 
-Result<kernels::Gpt2Config> load_config(const std::string& path) {
+Result<kernels::ModelConfig> load_config(const std::string& path) {
   UFAB_ASSIGN(const std::string text, read_text_file(path, kConfigMax));
   auto config = parse_hugging_face_config(text);
   if (!config) return config.error().within(path);
@@ -40,7 +40,7 @@ Result<kernels::Gpt2Config> load_config(const std::string& path) {
 // Export.
 
 // Whether config.json is still to be written: nobody's file is replaced.
-Result<bool> config_wanted(const std::string& path, const kernels::Gpt2Config& model) {
+Result<bool> config_wanted(const std::string& path, const kernels::ModelConfig& model) {
   if (!file_exists(path)) return true;
   const auto there = load_config(path);
   if (there.ok() && *there == model) return false;
@@ -96,15 +96,15 @@ class Importer {
   // Names without "transformer.", each once.
   Status index_names();
   Status choose_model(int heads, ModelFile& result);
-  Status check_tensors(const kernels::Gpt2Config& model);
-  Status read(const kernels::Gpt2Config& model, std::vector<float>& params) const;
-  Status check_head(std::span<const float> wte) const;
+  Status check_tensors(const kernels::ModelConfig& model);
+  Status read(const kernels::ModelConfig& model, std::pmr::vector<float>& params) const;
+  Status check_tied_head(const kernels::ModelConfig& model, std::span<const float> embedding) const;
   Status check_digest(const Digest& parameters) const;
   [[nodiscard]] Digest corpus() const;
 
  private:
   Error wrong(const std::string& message) const { return {ErrorCode::invalid, path_ + ": " + message}; }
-  Result<kernels::Gpt2Config> model_of_tensors(int heads) const;
+  Result<kernels::ModelConfig> model_of_tensors(int heads) const;
   Status check_tensor(const SafetensorsTensor& tensor, const std::string& name,
                       const std::vector<std::uint64_t>& shape) const;
   Status read_transposed(const SafetensorsTensor& tensor, std::span<float> values) const;
@@ -126,12 +126,15 @@ Status Importer::index_names() {
   return {};
 }
 
-Result<kernels::Gpt2Config> Importer::model_of_tensors(int heads) const {
+Result<kernels::ModelConfig> Importer::model_of_tensors(int heads) const {
   const auto shape = [&](const char* name) {
     const auto found = tensors_.find(name);
     return found != tensors_.end() && found->second->shape.size() == 2 ? found->second->shape
                                                                        : std::vector<std::uint64_t>{};
   };
+  if (tensors_.contains("model.embed_tokens.weight")) {
+    return wrong("a Llama, whose shape config.json must give; there is none beside it");
+  }
   const auto wte = shape("wte.weight"), wpe = shape("wpe.weight");
   if (wte.empty() || wpe.empty()) return wrong("no matrices wte.weight and wpe.weight: not a GPT-2");
   std::uint64_t layers = 0;
@@ -139,8 +142,9 @@ Result<kernels::Gpt2Config> Importer::model_of_tensors(int heads) const {
   for (const std::uint64_t extent : {wte[0], wte[1], wpe[0], layers}) {
     if (extent > std::uint64_t{1} << 30) return wrong(fmt::format("a model of extent {}", extent));
   }
-  const kernels::Gpt2Config model{static_cast<int>(wte[0]), static_cast<int>(wpe[0]),
-                                  static_cast<int>(layers), heads, static_cast<int>(wte[1])};
+  const kernels::ModelConfig model =
+      kernels::Gpt2Shape{static_cast<int>(wte[0]), static_cast<int>(wpe[0]), static_cast<int>(layers), heads,
+                         static_cast<int>(wte[1])};
   if (const auto invalid = model.validate()) return wrong(*invalid);
   return model;
 }
@@ -155,8 +159,11 @@ Status Importer::choose_model(int heads, ModelFile& result) {
   UFAB_ASSIGN(result.model, load_config(config));
   result.config = config;
   if (heads == 0 || heads == result.model.heads) return {};
-  return Error{ErrorCode::usage,
-               fmt::format("--heads {}: {} says n_head {}", heads, config, result.model.heads)};
+  return Error{
+      ErrorCode::usage,
+      fmt::format("--heads {}: {} says {} {}", heads, config,
+                  result.model.family == kernels::ModelFamily::gpt2 ? "n_head" : "num_attention_heads",
+                  result.model.heads)};
 }
 
 Status Importer::check_tensor(const SafetensorsTensor& tensor, const std::string& name,
@@ -172,7 +179,7 @@ Status Importer::check_tensor(const SafetensorsTensor& tensor, const std::string
   return {};
 }
 
-Status Importer::check_tensors(const kernels::Gpt2Config& model) {
+Status Importer::check_tensors(const kernels::ModelConfig& model) {
   std::set<std::string> known{kHuggingFaceHead};
   for (const HuggingFaceTensor& tensor : hugging_face_tensors(model)) {
     const auto found = tensors_.find(tensor.name);
@@ -181,11 +188,13 @@ Status Importer::check_tensors(const kernels::Gpt2Config& model) {
     known.insert(tensor.name);
   }
   if (const auto head = tensors_.find(kHuggingFaceHead); head != tensors_.end()) {
-    UFAB_TRY(check_tensor(*head->second, kHuggingFaceHead, tensors_.at("wte.weight")->shape));
+    UFAB_TRY(
+        check_tensor(*head->second, kHuggingFaceHead, tensors_.at(hugging_face_embedding(model))->shape));
   }
   for (const auto& [name, tensor] : tensors_) {
-    if (known.contains(name) || is_hugging_face_constant(name, model.layers)) continue;
-    return wrong(fmt::format("tensor {} is none of a GPT-2 of {} layers", quoted_name(name), model.layers));
+    if (known.contains(name) || is_hugging_face_constant(name, model)) continue;
+    return wrong(fmt::format("tensor {} is none of a {} of {} layers", quoted_name(name),
+                             model.family == kernels::ModelFamily::gpt2 ? "GPT-2" : "Llama", model.layers));
   }
   return {};
 }
@@ -202,8 +211,8 @@ Status Importer::read_transposed(const SafetensorsTensor& tensor, std::span<floa
   return {};
 }
 
-Status Importer::read(const kernels::Gpt2Config& model, std::vector<float>& params) const {
-  params.resize(kernels::gpt2_parameter_count(model));
+Status Importer::read(const kernels::ModelConfig& model, std::pmr::vector<float>& params) const {
+  params.resize(kernels::model_parameter_count(model));
   for (const HuggingFaceTensor& wanted : hugging_face_tensors(model)) {
     const SafetensorsTensor& tensor = *tensors_.at(wanted.name);
     const auto values = std::span(params).subspan(wanted.offset, wanted.count);
@@ -215,15 +224,16 @@ Status Importer::read(const kernels::Gpt2Config& model, std::vector<float>& para
   return {};
 }
 
-Status Importer::check_head(std::span<const float> wte) const {
+Status Importer::check_tied_head(const kernels::ModelConfig& model, std::span<const float> embedding) const {
   const auto found = tensors_.find(kHuggingFaceHead);
-  if (found == tensors_.end()) return {};
+  if (!model.tied || found == tensors_.end()) return {};
   std::vector<float> piece;
-  for (std::size_t first = 0; first < wte.size(); first += piece.size()) {
-    piece.resize(std::min(kPieceFloats, wte.size() - first));
+  for (std::size_t first = 0; first < embedding.size(); first += piece.size()) {
+    piece.resize(std::min(kPieceFloats, embedding.size() - first));
     UFAB_TRY(file_.read(*found->second, first, piece));
-    if (!std::equal(piece.begin(), piece.end(), wte.begin() + static_cast<std::ptrdiff_t>(first))) {
-      return wrong("lm_head.weight differs from wte.weight; this version has GPT-2 with tied weights only");
+    if (!std::equal(piece.begin(), piece.end(), embedding.begin() + static_cast<std::ptrdiff_t>(first))) {
+      return wrong(fmt::format("{} differs from {}, to which the model's head is tied", kHuggingFaceHead,
+                               hugging_face_embedding(model)));
     }
   }
   return {};
@@ -261,13 +271,13 @@ Result<ModelFile> export_model(const std::string& path, const std::string& outpu
   UFAB_ASSIGN(Checkpoint checkpoint, load_checkpoint(path));
   checkpoint.state.m = {};  // two thirds of the memory, checked and not needed any more
   checkpoint.state.v = {};
-  const kernels::Gpt2Config& model = checkpoint.info.model;
+  const kernels::ModelConfig& model = checkpoint.info.model;
   UFAB_ASSIGN(const bool wanted, config_wanted(config, model));
   UFAB_TRY(write_weights(output, checkpoint));
   if (wanted) UFAB_TRY(write_file_atomic(config, as_bytes(hugging_face_config(model))));
   return ModelFile{model,
                    checkpoint.state.step,
-                   kernels::gpt2_parameters(model).size(),
+                   kernels::model_parameters(model).size(),
                    checkpoint.state.params.size(),
                    checkpoint.info.digests.parameters,
                    config};
@@ -285,8 +295,8 @@ Result<ModelFile> import_model(const std::string& weights, const std::string& ou
   checkpoint.info.corpus = importer.corpus();
   TrainState& state = checkpoint.state;
   UFAB_TRY(importer.read(result.model, state.params));
-  const auto tensors = kernels::gpt2_parameters(result.model);
-  UFAB_TRY(importer.check_head(std::span(state.params).first(tensors[0].count)));
+  const auto tensors = kernels::model_parameters(result.model);
+  UFAB_TRY(importer.check_tied_head(result.model, std::span(state.params).first(tensors[0].count)));
   state.exponents.assign(tensors.size(), kernels::kFirstExponent);
   state.m.resize(state.params.size());
   state.v.resize(state.params.size());

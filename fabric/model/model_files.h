@@ -7,11 +7,11 @@
 // so the same model makes the same file. A config.json that is there already stays as it is when it describes
 // the same model, and is ErrorCode::conflict when it does not.
 //
-// Read back, the shape comes from config.json beside the weights, or from the tensors and `heads`. The
-// tensors must be exactly the model's, in F32, F16 or BF16, and finite; see hugging_face.h for what else may
-// be there. Where the metadata names a parameters' digest and all tensors are F32, it must be theirs
-// (ErrorCode::corrupt). The checkpoint is one of step 0 with moments zero, of no job: its definition's digest
-// is zero, its corpus's the metadata's or zero. A job starts from it when its definition says so
+// Read back, the shape comes from config.json beside the weights, or, of a GPT-2, from the tensors and
+// `heads`. The tensors must be exactly the model's, in F32, F16 or BF16, and finite; see hugging_face.h for
+// what else may be there. Where the metadata names a parameters' digest and all tensors are F32, it must be
+// theirs (ErrorCode::corrupt). The checkpoint is one of step 0 with moments zero, of no job: its definition's
+// digest is zero, its corpus's the metadata's or zero. A job starts from it when its definition says so
 // (fabric/train/first_state.h).
 //
 // Nothing is left behind by a call that fails. Memory: the checkpoint, and a piece of about a megabyte.
@@ -21,12 +21,12 @@
 #include <string>
 
 #include "fabric/base/digest.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
 struct ModelFile {
-  kernels::Gpt2Config model;
+  kernels::ModelConfig model;
   std::uint64_t step = 0;
   std::uint64_t tensors = 0;  // of the model; what an import passed over is not counted
   std::uint64_t parameters = 0;

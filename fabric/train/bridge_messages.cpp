@@ -9,7 +9,7 @@ namespace ufab {
 namespace {
 
 // Payload bytes; sums travel outside of frames. A report has eight a tensor: the bound allows for models of
-// 600 layers (kernels/gpt2.h has at most 256).
+// 600 layers (kernels/model.h has at most 256).
 constexpr std::size_t kPayloadMax = std::size_t{1} << 16;
 constexpr std::size_t kTextMax = 4096;
 

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "fabric/base/codec.h"
 #include "fabric/base/file.h"
@@ -21,7 +22,7 @@ namespace ufab {
 namespace {
 
 constexpr const char* kFormat = "ufab.checkpoint";
-constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersion = 2, kLlamaVersion = 3;
 constexpr std::string_view kPrefix = "step-", kSuffix = ".h5", kTemporary = ".tmp";
 constexpr std::uint64_t kParametersMax = std::uint64_t{1} << 36;
 
@@ -29,12 +30,21 @@ constexpr std::uint64_t kParametersMax = std::uint64_t{1} << 36;
 struct Head {
   std::uint64_t step = 0, parameters = 0, semantics = 0;
   std::uint64_t vocab_size = 0, context = 0, layers = 0, heads = 0, width = 0;
+  // Of the llama family alone.
+  std::uint64_t kv_heads = 0, hidden = 0, tied = 0;
+  std::string family, norm_epsilon, rope_theta;
   Digest definition, corpus, state_digest;
 
+  [[nodiscard]] bool llama() const { return !family.empty(); }
+  [[nodiscard]] std::uint64_t version() const { return llama() ? kLlamaVersion : kVersion; }
   [[nodiscard]] Digest digest() const {
     Writer writer;
-    writer.text("ufab.checkpoint/2");
+    writer.text(fmt::format("ufab.checkpoint/{}", version()));
     for (const auto& [name, member] : kNumbers) writer.u64(this->*member);
+    if (llama()) {
+      for (const auto& [name, member] : kLlamaNumbers) writer.u64(this->*member);
+      for (const auto& [name, member] : kLlamaTexts) writer.text(this->*member);
+    }
     for (const auto& [name, member] : kDigests) writer.raw((this->*member).view());
     return sha256(writer.bytes());
   }
@@ -43,6 +53,10 @@ struct Head {
       {"semantics", &Head::semantics}, {"vocab_size", &Head::vocab_size},
       {"context", &Head::context},     {"layers", &Head::layers},
       {"heads", &Head::heads},         {"width", &Head::width}};
+  static constexpr std::pair<const char*, std::uint64_t Head::*> kLlamaNumbers[] = {
+      {"kv_heads", &Head::kv_heads}, {"hidden", &Head::hidden}, {"tied", &Head::tied}};
+  static constexpr std::pair<const char*, std::string Head::*> kLlamaTexts[] = {
+      {"family", &Head::family}, {"norm_epsilon", &Head::norm_epsilon}, {"rope_theta", &Head::rope_theta}};
   static constexpr std::pair<const char*, Digest Head::*> kDigests[] = {
       {"definition", &Head::definition}, {"corpus", &Head::corpus}, {"state_digest", &Head::state_digest}};
 };
@@ -58,10 +72,44 @@ Head make_head(const CheckpointInfo& info, const TrainState& state) {
   head.layers = static_cast<std::uint64_t>(model.layers);
   head.heads = static_cast<std::uint64_t>(model.heads);
   head.width = static_cast<std::uint64_t>(model.width);
+  if (model.family == kernels::ModelFamily::llama) {
+    head.kv_heads = static_cast<std::uint64_t>(model.kv_heads);
+    head.hidden = static_cast<std::uint64_t>(model.hidden);
+    head.tied = model.tied ? 1 : 0;
+    head.family = kernels::family_name(model.family);
+    head.norm_epsilon = fmt::format("{}", model.norm_epsilon);
+    head.rope_theta = fmt::format("{}", model.rope_theta);
+  }
   head.definition = info.definition;
   head.corpus = info.corpus;
   head.state_digest = info.digests.state;
   return head;
+}
+
+template <class Number>
+bool parse_decimal(const std::string& text, Number& number) {
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  return parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size();
+}
+
+// nullopt: no model that this version knows.
+std::optional<kernels::ModelConfig> model_of(const Head& head) {
+  kernels::ModelConfig model = kernels::Gpt2Shape{
+      static_cast<int>(head.vocab_size), static_cast<int>(head.context), static_cast<int>(head.layers),
+      static_cast<int>(head.heads), static_cast<int>(head.width)};
+  if (head.llama()) {
+    model.family = kernels::ModelFamily::llama;
+    model.kv_heads = static_cast<int>(head.kv_heads);
+    model.hidden = static_cast<int>(head.hidden);
+    model.tied = head.tied == 1;
+    if (head.family != kernels::family_name(model.family) || head.tied > 1 ||
+        !parse_decimal(head.norm_epsilon, model.norm_epsilon) ||
+        !parse_decimal(head.rope_theta, model.rope_theta)) {
+      return std::nullopt;
+    }
+  }
+  if (model.validate() || kernels::model_parameter_count(model) != head.parameters) return std::nullopt;
+  return model;
 }
 
 constexpr const char* kVectors[] = {"params", "m", "v"};
@@ -96,9 +144,9 @@ struct Writers {
 };
 
 // This writer's slice of one vector, written collectively.
-template <typename T>
-bool write_slice(const Writers& writers, const hdf5::File& file, const char* name,
-                 const std::vector<T>& values) {
+template <typename Vector>
+bool write_slice(const Writers& writers, const hdf5::File& file, const char* name, const Vector& values) {
+  using T = typename Vector::value_type;
   const hdf5::Dataset dataset = hdf5::create_dataset(file, name, type_of(T{}).file, values.size());
   if (!dataset.ok()) return false;
   const std::size_t ranks = writers.ranks(), rank = writers.rank();
@@ -117,8 +165,9 @@ bool write_slice(const Writers& writers, const hdf5::File& file, const char* nam
                                                     in_file.id(), transfer.id(), values.data() + begin) >= 0;
 }
 
-template <typename T>
-bool read_vector(const hdf5::File& file, const char* name, std::uint64_t count, std::vector<T>& values) {
+template <typename Vector>
+bool read_vector(const hdf5::File& file, const char* name, std::uint64_t count, Vector& values) {
+  using T = typename Vector::value_type;
   const auto dataset = hdf5::open_dataset(file, name, type_of(T{}).file, count);
   if (!dataset.ok()) return false;
   values.resize(count);
@@ -133,14 +182,22 @@ Status write_contents(const Writers& writers, const std::string& path, const Che
   hdf5::File file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, hdf5::file_creation().id(), access.id()));
   if (!file.ok()) return failed;
   const Head head = make_head(info, state);
-  bool good = hdf5::write_text(file, "format", kFormat) && hdf5::write_u64(file, "version", kVersion);
+  bool good = hdf5::write_text(file, "format", kFormat) && hdf5::write_u64(file, "version", head.version());
   for (const auto& [name, member] : Head::kNumbers) good = good && hdf5::write_u64(file, name, head.*member);
+  if (head.llama()) {
+    for (const auto& [name, member] : Head::kLlamaNumbers) {
+      good = good && hdf5::write_u64(file, name, head.*member);
+    }
+    for (const auto& [name, member] : Head::kLlamaTexts) {
+      good = good && hdf5::write_text(file, name, head.*member);
+    }
+  }
   for (const auto& [name, member] : Head::kDigests) {
     good = good && hdf5::write_text(file, name, (head.*member).str());
   }
   good = good && hdf5::write_text(file, "parameters_digest", info.digests.parameters.str()) &&
          hdf5::write_text(file, "digest", head.digest().str());
-  const std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
+  const std::pmr::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
     fault_point();
     good = good && write_slice(writers, file, kVectors[i], *vectors[i]);
@@ -166,9 +223,14 @@ std::string folder_of(const std::string& folder) {
 
 }  // namespace
 
-std::string describe_model(const kernels::Gpt2Config& model) {
-  return fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}", model.layers, model.heads,
-                     model.width, model.context, model.vocab_size);
+std::string describe_model(const kernels::ModelConfig& model) {
+  std::string text = fmt::format("{} layers, {} heads, width {}, context {}, vocabulary {}", model.layers,
+                                 model.heads, model.width, model.context, model.vocab_size);
+  if (model.family == kernels::ModelFamily::llama) {
+    text += fmt::format(", llama: {} kv heads, hidden {}, epsilon {}, theta {}, {} head", model.kv_heads,
+                        model.hidden, model.norm_epsilon, model.rope_theta, model.tied ? "tied" : "untied");
+  }
+  return text;
 }
 
 std::string checkpoint_path(const std::string& folder, std::uint64_t step) {
@@ -238,13 +300,22 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
       !hdf5::read_u64(file, "version", version)) {
     return corrupt;
   }
-  if (version != kVersion) {
-    return Error{ErrorCode::invalid, fmt::format("{}: checkpoint version {}, this program reads version {}",
-                                                 path, version, kVersion)};
+  if (version != kVersion && version != kLlamaVersion) {
+    return Error{ErrorCode::invalid,
+                 fmt::format("{}: checkpoint version {}, this program reads versions {} and {}", path,
+                             version, kVersion, kLlamaVersion)};
   }
   Head head;
   for (const auto& [name, member] : Head::kNumbers) {
     if (!hdf5::read_u64(file, name, head.*member)) return corrupt;
+  }
+  if (version == kLlamaVersion) {
+    for (const auto& [name, member] : Head::kLlamaNumbers) {
+      if (!hdf5::read_u64(file, name, head.*member)) return corrupt;
+    }
+    for (const auto& [name, member] : Head::kLlamaTexts) {
+      if (!hdf5::read_text(file, name, 64, head.*member) || (head.*member).empty()) return corrupt;
+    }
   }
   const auto read_digest = [&](const char* name, Digest& digest) {
     if (!hdf5::read_text(file, name, 128, text)) return false;
@@ -264,22 +335,18 @@ Result<Checkpoint> load_checkpoint(const std::string& path) {
                  fmt::format("{}: made by kernels' semantics version {}, these are version {}", path,
                              head.semantics, kernels::kSemanticsVersion)};
   }
-  checkpoint.info.model = {static_cast<int>(head.vocab_size), static_cast<int>(head.context),
-                           static_cast<int>(head.layers), static_cast<int>(head.heads),
-                           static_cast<int>(head.width)};
-  if (checkpoint.info.model.validate() ||
-      kernels::gpt2_parameter_count(checkpoint.info.model) != head.parameters) {
-    return corrupt;
-  }
+  const auto model = model_of(head);
+  if (!model) return corrupt;
+  checkpoint.info.model = *model;
   checkpoint.info.definition = head.definition;
   checkpoint.info.corpus = head.corpus;
   TrainState& state = checkpoint.state;
   state.step = head.step;
-  std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
+  std::pmr::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
     if (!read_vector(file, kVectors[i], head.parameters, *vectors[i])) return corrupt;
   }
-  const auto tensors = kernels::gpt2_parameters(checkpoint.info.model).size();
+  const auto tensors = kernels::model_parameters(checkpoint.info.model).size();
   if (!read_vector(file, kExponents, tensors, state.exponents)) return corrupt;
   checkpoint.info.digests = state_digest(state);
   if (checkpoint.info.digests.state != head.state_digest ||

@@ -6,7 +6,9 @@
 //   root attributes   format "ufab.checkpoint", version 2, step, parameters (u64 count), semantics (u64,
 //                     kernels' version), vocab_size, context, layers, heads, width (u64), definition, corpus,
 //                     state_digest, parameters_digest, digest ("sha256:...")
-// digest = SHA-256 of the canonical encoding of text "ufab.checkpoint/2" and the attributes step ..
+//   of the llama family (kernels/model.h) version 3, and after width: kv_heads, hidden, tied (u64), family,
+//                     norm_epsilon, rope_theta (text: the shortest decimals that read back equal)
+// digest = SHA-256 of the canonical encoding of text "ufab.checkpoint/2" (or 3) and the attributes step ..
 // state_digest in the order above (numbers as u64, digests as 32 bytes); it and the state digest are checked
 // at load, so that every attribute and every number is covered. Every rank writes its slice collectively into
 // a temporary name; then sync, rename, sync of the folder.
@@ -19,18 +21,19 @@
 #include <vector>
 
 #include "fabric/train/state.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
 struct CheckpointInfo {
-  kernels::Gpt2Config model;
+  kernels::ModelConfig model;
   Digest definition, corpus;
   StateDigests digests;
 };
 
-// "2 layers, 4 heads, width 64, context 32, vocabulary 256", as messages show it.
-[[nodiscard]] std::string describe_model(const kernels::Gpt2Config& model);
+// "2 layers, 4 heads, width 64, context 32, vocabulary 256", as messages show it; of the llama family with
+// what that has to choose besides.
+[[nodiscard]] std::string describe_model(const kernels::ModelConfig& model);
 
 struct Checkpoint {
   CheckpointInfo info;

@@ -20,29 +20,36 @@ namespace {
 using Integer = std::int64_t JobDefinition::*;
 using Real = double JobDefinition::*;
 using Text = std::string JobDefinition::*;
+using Flag = std::optional<bool> JobDefinition::*;
 
 struct Field {
   const char* section;  // "" for the top level
   const char* name;
-  std::variant<Integer, Real, Text> member;
+  std::variant<Integer, Real, Text, Flag> member;
   double min = 0, max = 0;  // inclusive
-  bool required = false;
+  enum class Use { optional, required, llama } use = Use::optional;
 
   [[nodiscard]] std::string key() const { return *section == 0 ? name : fmt::format("{}.{}", section, name); }
 };
 
 using D = JobDefinition;
+constexpr auto kRequired = Field::Use::required, kLlama = Field::Use::llama;  // llama: of that family alone
 const Field kFields[] = {
     {"", "precision", &D::precision},
     {"model", "family", &D::family},
-    {"model", "layers", &D::layers, 1, 512, true},
-    {"model", "heads", &D::heads, 1, 512, true},
-    {"model", "width", &D::width, 1, 65536, true},
-    {"model", "context", &D::context, 1, 1 << 20, true},
+    {"model", "layers", &D::layers, 1, 512, kRequired},
+    {"model", "heads", &D::heads, 1, 512, kRequired},
+    {"model", "width", &D::width, 1, 65536, kRequired},
+    {"model", "context", &D::context, 1, 1 << 20, kRequired},
+    {"model", "kv_heads", &D::kv_heads, 1, 512, kLlama},
+    {"model", "hidden", &D::hidden, 1, 65536, kLlama},
+    {"model", "rope_theta", &D::rope_theta, 1, 1e9, kLlama},
+    {"model", "norm_epsilon", &D::norm_epsilon, 1e-12, 1, kLlama},
+    {"model", "tied", &D::tied, 0, 0, kLlama},
     {"model", "init_digest", &D::init_digest},
     {"data", "corpus", &D::corpus},
     {"data", "eval_fraction", &D::eval_fraction, 0.0, 0.5},
-    {"train", "steps", &D::steps, 1, 100'000'000, true},
+    {"train", "steps", &D::steps, 1, 100'000'000, kRequired},
     {"train", "micro_batch", &D::micro_batch, 1, 4096},
     {"train", "micro_batches", &D::micro_batches, 1, kMicroBatchesMax},
     {"train", "seq_len", &D::seq_len, 0, 1 << 20},
@@ -85,6 +92,11 @@ std::optional<std::string> assign(JobDefinition& definition, const Field& field,
     definition.*(*text) = value.as_string()->get();
     return std::nullopt;
   }
+  if (const auto* flag = std::get_if<Flag>(&field.member)) {
+    if (!value.is_boolean()) return fmt::format("{} must be true or false", key);
+    definition.*(*flag) = value.as_boolean()->get();
+    return std::nullopt;
+  }
   if (const auto* integer = std::get_if<Integer>(&field.member)) {
     if (!value.is_integer()) return fmt::format("{} must be a whole number", key);
     definition.*(*integer) = value.as_integer()->get();
@@ -100,11 +112,36 @@ std::optional<std::string> assign(JobDefinition& definition, const Field& field,
   return std::nullopt;
 }
 
+bool is_llama(const JobDefinition& d) {
+  return d.family == kernels::family_name(kernels::ModelFamily::llama);
+}
+
+// The family's keys: what was left out gets its value, what is another family's is refused. `given`: the keys
+// that the definition has.
+std::optional<std::string> complete_model(JobDefinition& d, const std::vector<std::string>& given) {
+  if (!kernels::family_from_name(d.family)) {
+    return fmt::format("model.family is '{}'; gpt2 and llama are possible", d.family);
+  }
+  for (const Field& field : kFields) {
+    const bool is_given = std::find(given.begin(), given.end(), field.key()) != given.end();
+    if (field.use == kLlama && is_given && !is_llama(d)) {
+      return fmt::format("{} is of the family llama, model.family is '{}'", field.key(), d.family);
+    }
+  }
+  if (!is_llama(d)) return std::nullopt;
+  if (d.kv_heads == 0) d.kv_heads = d.heads;
+  if (d.hidden == 0) d.hidden = ((8 * d.width + 2) / 3 + 31) / 32 * 32;
+  if (d.rope_theta == 0) d.rope_theta = 10000;
+  if (d.norm_epsilon == 0) d.norm_epsilon = 1e-5;
+  d.tied = d.tied.value_or(false);
+  return std::nullopt;
+}
+
 // Rules between keys.
-std::optional<std::string> check(JobDefinition& d) {
+std::optional<std::string> check(JobDefinition& d, const std::vector<std::string>& given) {
   if (d.precision != "exact")
     return fmt::format("precision is '{}'; this version has \"exact\"", d.precision);
-  if (d.family != "gpt2") return fmt::format("model.family is '{}'; this version has \"gpt2\"", d.family);
+  if (const auto wrong = complete_model(d, given)) return *wrong;
   if (!kernels::format_from_name(d.format)) {
     return fmt::format("train.format is '{}'; f32, int12 and int8 are possible", d.format);
   }
@@ -172,9 +209,10 @@ Status apply_override(const std::string& key, const std::string& value, JobDefin
     try {
       const toml::table table = toml::parse(fmt::format("value = {}", value));
       wrong = table.size() == 1 ? assign(definition, *field, *table.get("value"))
-                                : fmt::format("{} must be a number", key);
+                                : fmt::format("{} must be one value", key);
     } catch (const std::exception&) {  // toml::parse_error, or see fabric/base/toml_config.h
-      wrong = fmt::format("{} must be a number, not '{}'", key, value);
+      wrong = fmt::format("{} must be {}, not '{}'", key,
+                          std::holds_alternative<Flag>(field->member) ? "true or false" : "a number", value);
     }
   }
   if (wrong) return Error{ErrorCode::usage, *wrong};
@@ -184,9 +222,22 @@ Status apply_override(const std::string& key, const std::string& value, JobDefin
 
 }  // namespace
 
-kernels::Gpt2Config JobDefinition::model(std::uint32_t vocab_size) const {
-  return {static_cast<int>(vocab_size), static_cast<int>(context), static_cast<int>(layers),
-          static_cast<int>(heads), static_cast<int>(width)};
+kernels::ModelConfig JobDefinition::model(std::uint32_t vocab_size) const {
+  const auto vocabulary = static_cast<int>(vocab_size);
+  if (!is_llama(*this)) {
+    return kernels::Gpt2Shape{vocabulary, static_cast<int>(context), static_cast<int>(layers),
+                              static_cast<int>(heads), static_cast<int>(width)};
+  }
+  return kernels::LlamaShape{.vocab_size = vocabulary,
+                             .context = static_cast<int>(context),
+                             .layers = static_cast<int>(layers),
+                             .heads = static_cast<int>(heads),
+                             .kv_heads = static_cast<int>(kv_heads),
+                             .width = static_cast<int>(width),
+                             .hidden = static_cast<int>(hidden),
+                             .norm_epsilon = static_cast<float>(norm_epsilon),
+                             .rope_theta = rope_theta,
+                             .tied = tied.value_or(false)};
 }
 
 namespace {
@@ -209,11 +260,11 @@ Result<JobDefinition> read_definition(std::string_view text, const std::string& 
   }
   for (const auto& [key, value] : overrides) UFAB_TRY(apply_override(key, value, definition, seen));
   for (const Field& field : kFields) {
-    if (field.required && std::find(seen.begin(), seen.end(), field.key()) == seen.end()) {
+    if (field.use == kRequired && std::find(seen.begin(), seen.end(), field.key()) == seen.end()) {
       return Error{ErrorCode::invalid, fmt::format("{}: {} is missing", name, field.key())};
     }
   }
-  if (const auto wrong = check(definition))
+  if (const auto wrong = check(definition, seen))
     return Error{ErrorCode::invalid, fmt::format("{}: {}", name, *wrong)};
   return definition;
 }
@@ -236,6 +287,18 @@ Result<JobDefinition> load_definition(const std::string& path, const DefinitionO
   return parse_definition(text, path, overrides);
 }
 
+namespace {
+
+template <class T>
+std::string value_text(const T& value) {
+  return fmt::format("{}", value);
+}
+std::string value_text(const std::optional<bool>& flag) {
+  return flag.value_or(false) ? "true" : "false";
+}
+
+}  // namespace
+
 Digest definition_digest(const JobDefinition& definition, const Digest& corpus) {
   Writer writer;
   writer.text("ufab.definition/1");
@@ -244,8 +307,9 @@ Digest definition_digest(const JobDefinition& definition, const Digest& corpus) 
   for (const Field& field : kFields) {
     if (field.key() == "data.corpus") continue;
     if (field.key() == "model.init_digest" && definition.init_digest.empty()) continue;
+    if (field.use == kLlama && !is_llama(definition)) continue;
     writer.text(field.key());
-    writer.text(std::visit([&](auto member) { return fmt::format("{}", definition.*member); }, field.member));
+    writer.text(std::visit([&](auto member) { return value_text(definition.*member); }, field.member));
   }
   return sha256(writer.bytes());
 }

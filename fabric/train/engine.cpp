@@ -19,27 +19,27 @@ bool loss_fits(float loss) {
 }  // namespace
 
 Engine::Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split,
-               kernels::Backend& backend)
+               kernels::Backend& backend, bool recompute)
     : definition_(definition),
       corpus_(corpus),
       split_(split),
       backend_(backend),
       model_config_(definition.model(corpus.info().vocab_size)),
-      tensors_(kernels::gpt2_parameters(model_config_)),
-      parameter_count_(kernels::gpt2_parameter_count(model_config_)),
+      tensors_(kernels::model_parameters(model_config_)),
+      parameter_count_(kernels::model_parameter_count(model_config_)),
       model_(model_config_, static_cast<int>(definition.micro_batch), static_cast<int>(definition.seq_len),
-             backend, definition.matmul_format()),
+             backend, definition.matmul_format(), recompute),
       sequence_(static_cast<std::size_t>(definition.seq_len) + 1),
       inputs_(static_cast<std::size_t>(definition.micro_batch * definition.seq_len)),
       targets_(inputs_.size()) {}
 
 TrainState Engine::initial_state() const {
-  TrainState state;
+  TrainState state(backend_.shared_memory());
   state.exponents.assign(tensors_.size(), kernels::kFirstExponent);
   state.params.resize(parameter_count_);
   state.m.resize(parameter_count_);
   state.v.resize(parameter_count_);
-  kernels::gpt2_init(model_config_, static_cast<std::uint64_t>(definition_.seed), state.params);
+  kernels::model_init(model_config_, static_cast<std::uint64_t>(definition_.seed), state.params);
   return state;
 }
 
@@ -58,24 +58,26 @@ ShareReport Engine::add_gradients(const TrainState& state, std::span<const int> 
   const std::uint64_t step = state.step + 1;
   ShareReport report;
   report.peaks.resize(tensors_.size());
-  std::vector<std::uint64_t> peaks(tensors_.size());  // of one micro-batch
+  // Of one micro-batch, per tensor; the backend fills them while the pass goes on.
+  std::pmr::vector<kernels::QuantizeResult> results(tensors_.size(), &backend_.shared_memory());
   for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
     for (std::uint64_t s = 0; s < static_cast<std::uint64_t>(definition_.micro_batch); ++s) {
       load_sequence(sample_start(definition_, split_, step, i, s), s);
     }
-    std::fill(peaks.begin(), peaks.end(), 0);
+    std::fill(results.begin(), results.end(), kernels::QuantizeResult{});
+    const float loss =
+        model_.forward_backward(state.params, inputs_, targets_,
+                                [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
+                                  const std::size_t at = tensors_[tensor].offset + first;
+                                  backend_.quantize_add(&results[tensor], &sums[at], gradient.data(),
+                                                        gradient.size(), exponents[tensor], at);
+                                });
     std::uint64_t fingerprint = 0;
-    const float loss = model_.forward_backward(
-        state.params, inputs_, targets_,
-        [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
-          const std::size_t at = tensors_[tensor].offset + first;
-          const auto result = kernels::quantize_add(backend_, gradient, exponents[tensor], at,
-                                                    sums.subspan(at, gradient.size()));
-          peaks[tensor] = std::max(peaks[tensor], result.peak);
-          report.non_finite |= result.non_finite;
-          fingerprint += result.fingerprint;
-        });
-    for (std::size_t t = 0; t < peaks.size(); ++t) report.peaks[t] += peaks[t];
+    for (std::size_t t = 0; t < results.size(); ++t) {
+      report.peaks[t] += results[t].peak;
+      report.non_finite |= results[t].non_finite != 0;
+      fingerprint += results[t].fingerprint;
+    }
     report.non_finite |= !loss_fits(loss);
     if (loss_fits(loss)) report.loss += std::llrint(static_cast<double>(loss) / kLossUnit);
     if (after) after(step, i, sums, fingerprint);
@@ -103,6 +105,7 @@ double Engine::apply(TrainState& state, std::span<const int> exponents, std::spa
                         part(sums), part(state.params), part(state.m), part(state.v));
     state.exponents[t] = kernels::next_exponent(exponents[t], peaks[t]);
   }
+  backend_.wait();
   ++state.step;
   return norm;
 }
@@ -124,7 +127,7 @@ std::int64_t Engine::evaluate(const TrainState& state, std::uint64_t first, std:
 
 std::uint64_t Engine::measure_us() {
   const TrainState state = initial_state();
-  std::vector<std::int32_t> sums(parameter_count_);
+  std::pmr::vector<std::int32_t> sums(parameter_count_, &backend_.shared_memory());
   (void)add_gradients(state, state.exponents, {0, 1}, sums, {});  // warms caches and pages
   const auto begin = std::chrono::steady_clock::now();
   (void)add_gradients(state, state.exponents, {0, 1}, sums, {});

@@ -13,7 +13,7 @@
 #include "fabric/train/definition.h"
 #include "fabric/train/schedule.h"
 #include "fabric/train/state.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
@@ -37,16 +37,19 @@ class Engine {
   using AfterMicroBatch = std::function<void(std::uint64_t step, std::uint32_t micro_batch,
                                              std::span<std::int32_t> sums, std::uint64_t& fingerprint)>;
 
-  // `backend` and `corpus` must outlive the engine; the definition must fit the corpus.
-  Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split,
-         kernels::Backend& backend);
+  // `backend` and `corpus` must outlive the engine; the definition must fit the corpus. `recompute`: less
+  // memory and more work for the same bits (kernels::Model).
+  Engine(const JobDefinition& definition, const Corpus& corpus, const Split& split, kernels::Backend& backend,
+         bool recompute = false);
 
-  [[nodiscard]] const kernels::Gpt2Config& model() const { return model_config_; }
+  [[nodiscard]] const kernels::ModelConfig& model() const { return model_config_; }
   [[nodiscard]] std::size_t parameter_count() const { return parameter_count_; }
   [[nodiscard]] std::size_t tensor_count() const { return tensors_.size(); }
   // Step 0: initial parameters, moments zero.
   [[nodiscard]] TrainState initial_state() const;
 
+  // The memory that states and sums must lie in for the functions below.
+  [[nodiscard]] std::pmr::memory_resource& memory() const { return backend_.shared_memory(); }
   // Adds the gradients of `range` of step state.step + 1 to `sums`, in fixed point at 2^exponents[tensor].
   [[nodiscard]] ShareReport add_gradients(const TrainState& state, std::span<const int> exponents,
                                           MicroBatchRange range, std::span<std::int32_t> sums,
@@ -65,10 +68,10 @@ class Engine {
   const Corpus& corpus_;
   Split split_;
   kernels::Backend& backend_;
-  kernels::Gpt2Config model_config_;
+  kernels::ModelConfig model_config_;
   std::vector<kernels::ParameterTensor> tensors_;
   std::size_t parameter_count_;
-  kernels::Gpt2 model_;
+  kernels::Model model_;
   std::vector<std::int32_t> sequence_, inputs_, targets_;
 
   // Sequence `sequence` of the micro-batch, seq_len inputs and the same shifted by one as targets.

@@ -1,4 +1,4 @@
-// What a job starts from: step 0, moments zero, and the parameters of gpt2_init at the definition's seed or,
+// What a job starts from: step 0, moments zero, and the parameters of model_init at the definition's seed or,
 // when the definition has model.init_digest, those of that digest.
 //
 // The definition names initial parameters by what they are, not by where they lie: the digest enters the

@@ -15,11 +15,12 @@ Result<std::unique_ptr<kernels::Backend>> make_rank_backend(const Group& group, 
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     threads = std::max(1, static_cast<int>(cores) / group.local_ranks());
   }
-  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads));
-  if (!backend) {
-    return Error{ErrorCode::usage,
-                 fmt::format("this processor cannot run the {} kernels", kernels::backend_name(kind))};
+  if (!kernels::backend_available(kind)) {
+    return Error{ErrorCode::usage, fmt::format("--backend {}: {}", kernels::backend_name(kind),
+                                               kernels::why_unavailable(kind))};
   }
+  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads));
+  UFAB_ASSERT(backend != nullptr);
   return backend;
 }
 
@@ -29,7 +30,7 @@ Result<RunInputs> load_inputs(const Group& group, const JobDefinition& definitio
                               kernels::BackendKind kind, int threads) {
   UFAB_ASSIGN(auto backend, make_rank_backend(group, kind, threads));
   UFAB_ASSIGN(Corpus corpus, Corpus::load(path));
-  const kernels::Gpt2Config model = definition.model(corpus.info().vocab_size);
+  const kernels::ModelConfig model = definition.model(corpus.info().vocab_size);
   if (const auto wrong = model.validate()) return Error{ErrorCode::invalid, *wrong};
   UFAB_ASSIGN(const Split split, split_corpus(definition, corpus.info().tokens));
   return RunInputs{std::move(backend), std::move(corpus), split, model};

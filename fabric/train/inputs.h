@@ -17,7 +17,7 @@ struct RunInputs {
   std::unique_ptr<kernels::Backend> backend;
   Corpus corpus;
   Split split;
-  kernels::Gpt2Config model;
+  kernels::ModelConfig model;
 };
 
 // Collective where threads is 0: cores / ranks on this machine. An error names what is missing or wrong.

@@ -25,14 +25,13 @@ extern "C" void on_stop(int signal) {
 }
 
 struct CommandLine {
-  std::string job, data, out = "ufab-out", format, gang, shares, kernels = "automatic", resume, init, start,
-                         claims;
+  std::string job, data, out = "ufab-out", format, gang, shares, backend = "cpu", resume, init, start, claims;
   std::string progress = "auto";
   std::vector<std::string> settings;
   int threads = 0;
   std::uint64_t keep = 0, window = 0;
   std::uint64_t memory_bytes = 0;
-  bool quiet = false, verify = false, print_plan = false, json = false;
+  bool quiet = false, verify = false, print_plan = false, json = false, recompute = false;
 };
 
 Result<DefinitionOverrides> parse_settings(const std::vector<std::string>& settings) {
@@ -72,7 +71,7 @@ Result<std::vector<std::uint64_t>> parse_shares(const std::string& text) {
 struct Setup {
   JobDefinition definition;
   Gang gang;
-  kernels::BackendKind backend = kernels::BackendKind::automatic;
+  kernels::BackendKind backend = kernels::BackendKind::cpu;
 };
 
 Result<Setup> read_setup(CommandLine& line) {
@@ -87,11 +86,10 @@ Result<Setup> read_setup(CommandLine& line) {
   } else {
     UFAB_ASSIGN(setup.gang, load_gang(line.gang));
   }
-  const auto backend = kernels::backend_from_name(line.kernels);
+  const auto backend = kernels::backend_from_name(line.backend);
   if (!backend) {
     return Error{ErrorCode::usage,
-                 fmt::format("--kernels {}: automatic, reference, avx2, avx512 or avx512vnni is wanted",
-                             line.kernels)};
+                 fmt::format("--backend {}: {} is wanted", line.backend, kernels::backend_names())};
   }
   setup.backend = *backend;
   return setup;
@@ -110,6 +108,7 @@ Result<TrainOptions> read_options(CommandLine& line) {
   options.measure_shares = line.shares == "speed";
   options.threads = line.threads;
   options.backend = setup.backend;
+  options.recompute = line.recompute;
   options.keep = line.keep;
   const auto progress = progress_style_from_name(line.quiet ? "none" : line.progress);
   if (!progress) {
@@ -162,6 +161,7 @@ Result<int> run_verification(const Group& group, CommandLine& line) {
   options.out = line.out;
   options.threads = line.threads;
   options.backend = setup.backend;
+  options.recompute = line.recompute;
   UFAB_ASSIGN(const WindowVerdict verdict, verify_window(group, options, stop_signal));
   if (group.leader()) fmt::print("{}\n", verdict_json(verdict));
   return verdict.matches() ? 0 : 1;
@@ -190,8 +190,13 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--shares", line.shares, "weights of the ranks, 1:5:2; 'equal' (default) or 'speed'");
   app.add_option("--threads", line.threads, "threads per rank; default: cores / ranks of this machine")
       ->check(CLI::Range(0, kernels::kMaxThreads));
-  app.add_option("--kernels", line.kernels, "automatic, reference, avx2, avx512 or avx512vnni")
+  app.add_option(
+         "--backend", line.backend,
+         kernels::backend_names() + "; all give the same model, cpu is the fastest that this processor has")
       ->capture_default_str();
+  app.add_flag(
+      "--recompute", line.recompute,
+      "keep each layer's input alone and compute the rest again: less memory, more work, same result");
   app.add_option("--resume", line.resume, "latest (default), none, or a checkpoint");
   app.add_option("--init", line.init, "checkpoint with the parameters that model.init_digest names");
   app.add_option("--keep", line.keep, "newest checkpoints to keep; 0: all");

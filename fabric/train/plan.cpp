@@ -8,7 +8,7 @@
 #include "fabric/train/checkpoint.h"
 #include "fabric/train/group.h"
 #include "fabric/train/state.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 
 namespace ufab {
 
@@ -28,9 +28,10 @@ void add_state(Pieces& pieces, std::uint64_t parameters) {
   add(pieces, "gradient sums", parameters * sizeof(std::int32_t));
 }
 
-void add_micro_batch(Pieces& pieces, const JobDefinition& d, const kernels::Gpt2Config& model) {
-  for (const kernels::Gpt2Memory& piece :
-       kernels::gpt2_memory(model, static_cast<int>(d.micro_batch), static_cast<int>(d.seq_len))) {
+void add_micro_batch(Pieces& pieces, const PlanInput& input, const kernels::ModelConfig& model) {
+  const JobDefinition& d = input.definition;
+  for (const kernels::ModelMemory& piece : kernels::model_memory(
+           model, static_cast<int>(d.micro_batch), static_cast<int>(d.seq_len), input.recompute)) {
     add(pieces, piece.name, piece.bytes);
   }
   const auto tokens = static_cast<std::uint64_t>(2 * d.micro_batch * d.seq_len + d.seq_len + 1);
@@ -56,24 +57,29 @@ void add_records(Pieces& pieces, const PlanInput& input, std::uint64_t parameter
   if (input.measures_shares) add(pieces, "measurement of shares", 4 * vector_bytes);
 }
 
-Pieces plan_memory(const PlanInput& input, const kernels::Gpt2Config& model, std::uint64_t parameters) {
+Pieces plan_memory(const PlanInput& input, const kernels::ModelConfig& model, std::uint64_t parameters) {
   Pieces pieces;
   add(pieces, "libraries and MPI", input.present_bytes, MemoryKind::present);
   add(pieces, "corpus", input.corpus_bytes, MemoryKind::mapped);
   add_state(pieces, parameters);
-  add_micro_batch(pieces, input.definition, model);
+  add_micro_batch(pieces, input, model);
   add(pieces, "scratch of the kernels", input.scratch_bytes);
   add_records(pieces, input, parameters);
   return pieces;
 }
 
-std::vector<WorkPiece> plan_work(const JobDefinition& d, const kernels::Gpt2Config& model,
+std::vector<WorkPiece> plan_work(const PlanInput& input, const kernels::ModelConfig& model,
                                  std::uint64_t parameters) {
+  const JobDefinition& d = input.definition;
   std::vector<WorkPiece> pieces;
   const auto tokens = static_cast<std::uint64_t>(d.micro_batch * d.seq_len);
   const auto micro_batches = static_cast<std::uint64_t>(d.micro_batches);
-  for (const kernels::Gpt2Work& work : kernels::gpt2_work(model)) {
+  for (const kernels::ModelWork& work : kernels::model_work(model)) {
     pieces.push_back({work.name, tokens * work.flop, micro_batches * tokens * work.flop, work.paid});
+  }
+  if (input.recompute) {
+    const std::uint64_t again = tokens * kernels::model_recompute_flop(model);
+    pieces.push_back({"layers computed again", again, micro_batches * again, false});
   }
   // Operations a parameter: scale, compare and round; a square for the norm and the update.
   constexpr std::uint64_t kToIntegers = 4, kUpdate = 2 + 16;
@@ -95,8 +101,9 @@ std::string smaller_micro_batch(const PlanInput& input, std::uint64_t left) {
     smaller.micro_batches *= static_cast<std::uint32_t>(whole / size);
     const std::uint64_t needed = make_plan(smaller).needed_bytes();
     if (needed > left) continue;
-    return fmt::format("train.micro_batch = {} with train.micro_batches = {} needs {}", size,
-                       smaller.definition.micro_batches, readable_bytes(needed));
+    return fmt::format("train.micro_batch = {} with train.micro_batches = {} needs {}{}", size,
+                       smaller.definition.micro_batches, readable_bytes(needed),
+                       input.recompute ? " with --recompute" : "");
   }
   return "";
 }
@@ -107,15 +114,32 @@ std::string fewer_ranks(std::uint64_t needed, const MemoryLeft& left) {
   return fmt::format("{} of {} ranks on this machine would fit", all / needed, left.sharers);
 }
 
+// The same job with the layers computed again, or with a smaller micro-batch, or with both.
+std::string less_activations(const PlanInput& input, std::uint64_t left) {
+  PlanInput lean = input;
+  lean.recompute = true;
+  std::string cure;
+  const std::uint64_t needed = make_plan(lean).needed_bytes();
+  if (!input.recompute && needed <= left) {
+    cure = fmt::format("--recompute needs {}", readable_bytes(needed));
+  }
+  std::string smaller = smaller_micro_batch(input, left);
+  if (cure.empty() && smaller.empty() && !input.recompute) smaller = smaller_micro_batch(lean, left);
+  if (!cure.empty() && !smaller.empty()) cure += ", ";
+  return cure + smaller;
+}
+
 std::string what_would_fit(const TrainPlan& plan, const MemoryLeft& left) {
-  std::string smaller = smaller_micro_batch(plan.input, left.bytes);
-  if (!smaller.empty()) return smaller;
+  std::string less = less_activations(plan.input, left.bytes);
+  if (!less.empty()) return less;
   std::string fewer = fewer_ranks(plan.needed_bytes(), left);
   if (!fewer.empty()) return fewer;
   PlanInput least = plan.input;
   least.definition.micro_batch = 1;
-  return fmt::format("even train.micro_batch = 1 needs {}: a smaller model or more memory is wanted",
-                     readable_bytes(make_plan(least).needed_bytes()));
+  least.recompute = true;
+  return fmt::format(
+      "even train.micro_batch = 1 needs {} with --recompute: a smaller model or more memory is wanted",
+      readable_bytes(make_plan(least).needed_bytes()));
 }
 
 }  // namespace
@@ -145,12 +169,12 @@ std::uint64_t TrainPlan::paid_flop_per_step() const {
 }
 
 TrainPlan make_plan(const PlanInput& input) {
-  const kernels::Gpt2Config model = input.definition.model(input.vocab_size);
+  const kernels::ModelConfig model = input.definition.model(input.vocab_size);
   TrainPlan plan;
   plan.input = input;
-  plan.parameters = kernels::gpt2_parameter_count(model);
+  plan.parameters = kernels::model_parameter_count(model);
   plan.memory = plan_memory(input, model, plan.parameters);
-  plan.work = plan_work(input.definition, model, plan.parameters);
+  plan.work = plan_work(input, model, plan.parameters);
   return plan;
 }
 

@@ -3,7 +3,7 @@
 // model and of its kernels come from kernels/, from the code that takes the memory and counts the work.
 //
 // ufab-train --print-plan --json prints
-//   {"schema":"ufab.train.plan/1","parameters":41856,"ranks":2,"ranks_on_machine":2,"threads":1,
+//   {"schema":"ufab.train.plan/1","parameters":41856,"ranks":2,"ranks_on_machine":2,"threads":1,"recompute":false,
 //    "memory":[{"name":"parameters","bytes":167424,"kind":"needed"}, ...],
 //    "total_bytes":71303168,"needed_bytes":24117248,"left_bytes":8589934592,"left_by":"cgroup limit",
 //    "fits":true,
@@ -13,7 +13,7 @@
 // shared by the ranks, which the kernel drops when memory is short). total_bytes is the resident memory to
 // expect at the peak; needed_bytes is what the rank has yet to take and must find: the needed pieces.
 // left_bytes (null: no limit is known) is what it may take, left_by the limit that says so
-// (fabric/train/memory_left.h). Paid work is what the ledger pays for (kernels::gpt2_train_flop). Not in the
+// (fabric/train/memory_left.h). Paid work is what the ledger pays for (kernels::model_train_flop). Not in the
 // table: evaluations (a third of the paid work of a micro-batch each), digests, and steps done again.
 #pragma once
 
@@ -37,6 +37,7 @@ struct PlanInput {
   std::uint32_t members = 1;        // of the gang
   std::uint32_t micro_batches = 0;  // of this provider, each step
   bool measures_shares = false;     // --shares speed
+  bool recompute = false;           // --recompute
 };
 
 enum class MemoryKind { needed, present, mapped };
@@ -65,7 +66,7 @@ struct TrainPlan {
   [[nodiscard]] std::uint64_t paid_flop_per_step() const;
 };
 
-// The definition must fit the vocabulary (Gpt2Config::validate; asserted).
+// The definition must fit the vocabulary (ModelConfig::validate; asserted).
 [[nodiscard]] TrainPlan make_plan(const PlanInput& input);
 
 // Success, or ErrorCode::limit with one line: what the rank needs, what is left, and what would make it fit.

@@ -26,8 +26,9 @@ std::string memory_line(const std::string& name, std::uint64_t bytes, const char
 
 std::string memory_table(const TrainPlan& plan, const MemoryLeft& left) {
   const PlanInput& input = plan.input;
-  std::string text = fmt::format("memory of rank 0 of {} ({} on this machine, {} threads each), bytes\n",
-                                 input.ranks, input.local_ranks, input.threads);
+  std::string text =
+      fmt::format("memory of rank 0 of {} ({} on this machine, {} threads each{}), bytes\n", input.ranks,
+                  input.local_ranks, input.threads, input.recompute ? ", activations computed again" : "");
   for (const MemoryPiece& piece : plan.memory) {
     text +=
         memory_line(piece.name, piece.bytes, piece.kind == MemoryKind::needed ? "" : kind_name(piece.kind));
@@ -99,6 +100,7 @@ std::string plan_json(const TrainPlan& plan, const MemoryLeft& left) {
                       {"ranks", plan.input.ranks},
                       {"ranks_on_machine", plan.input.local_ranks},
                       {"threads", plan.input.threads},
+                      {"recompute", plan.input.recompute},
                       {"memory", memory_array(plan)},
                       {"total_bytes", plan.total_bytes()},
                       {"needed_bytes", plan.needed_bytes()},

@@ -22,6 +22,7 @@ RunPlan plan_run(const Group& group, const TrainOptions& options, const RunInput
   input.members = static_cast<std::uint32_t>(options.gang.members.size());
   input.micro_batches = options.gang.self_member().micro_batches;
   input.measures_shares = options.measure_shares;
+  input.recompute = options.recompute;
 
   MemoryQuestion question;
   question.option_bytes = options.memory_bytes;

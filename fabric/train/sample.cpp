@@ -46,7 +46,7 @@ Result<std::string> sample_text(const SampleOptions& options,
   }
   UFAB_ASSIGN(const Checkpoint checkpoint, load_checkpoint(options.checkpoint));
   UFAB_ASSIGN(const Corpus corpus, Corpus::load(options.corpus));
-  const kernels::Gpt2Config& config = checkpoint.info.model;
+  const kernels::ModelConfig& config = checkpoint.info.model;
   // An imported model names no corpus: then the tokenizer is the caller's to choose.
   if (checkpoint.info.corpus.is_zero() && static_cast<int>(corpus.info().vocab_size) != config.vocab_size) {
     return Error{ErrorCode::conflict,
@@ -60,9 +60,9 @@ Result<std::string> sample_text(const SampleOptions& options,
   }
   UFAB_ASSIGN(std::vector<std::int32_t> tokens,
               corpus.tokenizer().encode(options.prompt.empty() ? "\n" : options.prompt));
-  const auto backend = kernels::make_backend(kernels::BackendKind::automatic, std::max(options.threads, 1));
+  const auto backend = kernels::make_backend(kernels::BackendKind::cpu, std::max(options.threads, 1));
   if (!backend) return Error{ErrorCode::usage, fmt::format("{} threads are not possible", options.threads)};
-  kernels::Gpt2 model(config, 1, 1, *backend);
+  kernels::Model model(config, 1, 1, *backend);
   std::vector<float> logits(static_cast<std::size_t>(config.vocab_size));
   constexpr std::uint64_t kTextStream = 0x7465787400000001;
   for (std::uint32_t i = 0; i < options.tokens; ++i) {

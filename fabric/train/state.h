@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,12 @@ namespace ufab {
 struct TrainState {
   std::uint64_t step = 0;      // optimizer steps done
   std::vector<int> exponents;  // of the next step's fixed-point gradients, one per tensor
-  std::vector<float> params, m, v;
+  // Where the kernels find them: in the shared memory of the backend that the state was made for, or in
+  // ordinary memory. Assigning another state copies into this one's memory.
+  std::pmr::vector<float> params, m, v;
+
+  explicit TrainState(std::pmr::memory_resource& memory = *std::pmr::get_default_resource())
+      : params(&memory), m(&memory), v(&memory) {}
 };
 
 inline constexpr std::size_t kDigestChunk = std::size_t{1} << 20;  // bytes

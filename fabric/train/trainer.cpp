@@ -91,9 +91,9 @@ class Trainer {
   std::unique_ptr<Bridge> bridge_;  // leader of a gang of two or more
   Digest definition_digest_;
   std::vector<std::uint64_t> weights_;
-  TrainState state_;
-  StateDigests digests_;  // of state_ at the last window's end
-  std::vector<std::int32_t> sums_;
+  std::optional<TrainState> state_;                     // in the engine's memory, from prepare() on
+  StateDigests digests_;                                // of state_ at the last window's end
+  std::optional<std::pmr::vector<std::int32_t>> sums_;  // likewise
   std::vector<Digest> sum_leaves_;
   std::vector<std::future<void>> hashing_;   // of sums_ into sum_leaves_, beside the optimizer
   std::vector<std::uint64_t> fingerprints_;  // of the provider's micro-batches, this step
@@ -117,9 +117,10 @@ Status Trainer::load() {
 
 Status Trainer::prepare() {
   definition_digest_ = definition_digest(definition_, inputs_->corpus.info().digest);
-  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend);
-  sums_.resize(engine_->parameter_count());
-  sum_leaves_.resize(chunk_count(sums_.size() * sizeof(std::int32_t)));
+  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend, options_.recompute);
+  state_.emplace(engine_->memory());
+  sums_.emplace(engine_->parameter_count(), &engine_->memory());
+  sum_leaves_.resize(chunk_count(sums_->size() * sizeof(std::int32_t)));
   if (group_.leader()) {
     UFAB_TRY(make_folders(options_.out + "/checkpoints"));
     UFAB_TRY(make_folders(options_.out + "/contributions"));
@@ -140,17 +141,17 @@ Status Trainer::adopt(Result<Checkpoint> loaded, const std::string& path) {
     return Error{ErrorCode::conflict,
                  path + ": made by another job definition or corpus; --resume none starts anew"};
   }
-  state_ = std::move(loaded->state);
+  *state_ = std::move(loaded->state);
   digests_ = loaded->info.digests;
   return {};
 }
 
 Status Trainer::load_first() {
-  state_ = {};  // never two states at a time: they are most of the memory
+  *state_ = TrainState();  // never two states at a time: they are most of the memory
   auto first = first_state(*engine_, definition_, options_.init);
   UFAB_TRY(group_.agree(first.ok() ? Status() : first.error()));
-  state_ = std::move(*first);
-  digests_ = group_state_digest(group_, state_);
+  *state_ = std::move(*first);
+  digests_ = group_state_digest(group_, *state_);
   return {};
 }
 
@@ -180,24 +181,24 @@ Status Trainer::load_start() {
   if (options_.gang.members.size() < 2) return {};
 
   // The members' newest checkpoints may differ by one when a run was killed: all go back to the oldest.
-  std::array<std::int64_t, 1> lowest{static_cast<std::int64_t>(state_.step)};
+  std::array<std::int64_t, 1> lowest{static_cast<std::int64_t>(state_->step)};
   Status status;
   if (bridge_) {
-    auto step = bridge_->lowest_step(state_.step);
+    auto step = bridge_->lowest_step(state_->step);
     if (step.ok()) lowest[0] = static_cast<std::int64_t>(*step);
     if (!step.ok()) status = step.error();
   }
   UFAB_TRY(group_.agree(status));
   group_.broadcast(lowest);
   const auto start = static_cast<std::uint64_t>(lowest[0]);
-  if (start == 0 && state_.step != 0) {
+  if (start == 0 && state_->step != 0) {
     UFAB_TRY(load_first());
-  } else if (start != state_.step) {
-    state_ = {};
+  } else if (start != state_->step) {
+    *state_ = TrainState();
     const std::string path = checkpoint_path(options_.out, start);
     UFAB_TRY(group_.agree(adopt(load_checkpoint(path), path)));
   }
-  if (bridge_) status = bridge_->check_state(state_.step, digests_.state);
+  if (bridge_) status = bridge_->check_state(state_->step, digests_.state);
   return group_.agree(status);
 }
 
@@ -219,7 +220,7 @@ Status Trainer::exchange_with_gang(StepReport& report) {
   if (bridge_) {
     const std::chrono::microseconds patience(20 * slowest_step_us_);
     const auto seen = [&](std::uint64_t chunk, ByteView bytes) { sum_leaves_[chunk] = sha256(bytes); };
-    auto total = bridge_->exchange(report, sums_, seen,
+    auto total = bridge_->exchange(report, *sums_, seen,
                                    std::chrono::duration_cast<std::chrono::milliseconds>(patience));
     if (total.ok()) report = *total;
     if (!total.ok()) status = total.error();
@@ -234,7 +235,7 @@ Status Trainer::exchange_with_gang(StepReport& report) {
   for (std::size_t t = 0; t < report.peaks.size(); ++t) {
     report.peaks[t] = std::bit_cast<std::uint64_t>(shared[3 + t]);
   }
-  group_.broadcast(std::span(sums_));
+  group_.broadcast(std::span(*sums_));
   return {};
 }
 
@@ -244,17 +245,18 @@ void Trainer::start_hashing() {
   const auto threads = static_cast<std::uint64_t>(inputs_->backend->threads());
   for (std::uint64_t first = 0; first < std::min<std::uint64_t>(threads, sum_leaves_.size()); ++first) {
     hashing_.push_back(std::async(std::launch::async, [this, first, threads] {
-      hash_chunks(sum_bytes(sums_), first, threads, sum_leaves_);
+      hash_chunks(sum_bytes(*sums_), first, threads, sum_leaves_);
     }));
   }
 }
 
 Status Trainer::gather(std::span<const int> exponents, std::uint32_t attempt, StepReport& report) {
-  std::fill(sums_.begin(), sums_.end(), 0);
+  std::fill(sums_->begin(), sums_->end(), 0);
   const MicroBatchRange whole = provider_range();
   const MicroBatchRange mine = rank_range(group_, whole, weights_);
   const auto begin = Clock::now();
-  const ShareReport share = engine_->add_gradients(state_, exponents, mine, sums_, hooks_.after_micro_batch);
+  const ShareReport share =
+      engine_->add_gradients(*state_, exponents, mine, *sums_, hooks_.after_micro_batch);
   slowest_step_us_ = std::max(slowest_step_us_, micros_since(begin));
 
   // Flags and loss, then a peak per tensor, then a fingerprint per micro-batch of the provider.
@@ -268,13 +270,13 @@ Status Trainer::gather(std::span<const int> exponents, std::uint32_t attempt, St
   group_.sum_everywhere(values);
   peaks_.assign(values.begin() + peaks, values.begin() + fingerprints);
   fingerprints_.assign(values.begin() + fingerprints, values.end());
-  report = {state_.step + 1, attempt, values[0] != 0, values[1] != 0, values[2], peaks_};
+  report = {state_->step + 1, attempt, values[0] != 0, values[1] != 0, values[2], peaks_};
 
   if (options_.gang.members.size() > 1) {
-    group_.sum_to_leader(sums_);
+    group_.sum_to_leader(*sums_);
     return exchange_with_gang(report);
   }
-  group_.sum_everywhere(std::span(sums_));
+  group_.sum_everywhere(std::span(*sums_));
   if (group_.leader()) {
     start_hashing();
   }
@@ -283,9 +285,9 @@ Status Trainer::gather(std::span<const int> exponents, std::uint32_t attempt, St
 
 Status Trainer::step() {
   const auto begin = Clock::now();
-  if (hooks_.before_step) hooks_.before_step(state_);
+  if (hooks_.before_step) hooks_.before_step(*state_);
   StepReport report;
-  std::vector<int> exponents = state_.exponents;
+  std::vector<int> exponents = state_->exponents;
   std::uint32_t redone = 0;
   for (;; ++redone) {
     UFAB_TRY(gather(exponents, redone, report));
@@ -313,11 +315,11 @@ Status Trainer::step() {
   }
   const double loss = static_cast<double>(static_cast<std::int64_t>(report.loss)) * kLossUnit /
                       static_cast<double>(definition_.micro_batches);
-  const double norm = engine_->apply(state_, exponents, report.peaks, sums_);
+  const double norm = engine_->apply(*state_, exponents, report.peaks, *sums_);
   hashing_.clear();
   if (group_.leader()) contributions_.steps.push_back({sum_digest(sum_leaves_, peaks_), fingerprints_});
   StepLog line;
-  line.step = state_.step;
+  line.step = state_->step;
   line.loss = loss;
   line.grad_norm = norm;
   line.redone = redone;
@@ -325,7 +327,7 @@ Status Trainer::step() {
 }
 
 double Trainer::evaluate() {
-  std::array<std::int64_t, 1> sum{engine_->evaluate(state_, static_cast<std::uint64_t>(group_.rank()),
+  std::array<std::int64_t, 1> sum{engine_->evaluate(*state_, static_cast<std::uint64_t>(group_.rank()),
                                                     static_cast<std::uint64_t>(group_.size()))};
   group_.sum_everywhere(std::span<std::int64_t>(sum));
   return static_cast<double>(sum[0]) * kLossUnit / static_cast<double>(definition_.eval_batches);
@@ -335,7 +337,7 @@ Status Trainer::finish_step(StepLog line, Clock::time_point begin) {
   if (definition_.eval_every > 0 && line.step % static_cast<std::uint64_t>(definition_.eval_every) == 0) {
     line.eval_loss = evaluate();
   }
-  line.learning_rate = learning_rate_at(definition_, state_.step);
+  line.learning_rate = learning_rate_at(definition_, state_->step);
   line.tokens = definition_.tokens_per_step();
   line.wall_ms = static_cast<double>(micros_since(begin)) / 1000;
   Status status;
@@ -343,7 +345,7 @@ Status Trainer::finish_step(StepLog line, Clock::time_point begin) {
     status = log_->step(line);
     progress_->step(line.step, line.loss, line.eval_loss, line.tokens);
   }
-  if (!ends_window(state_.step)) return status;  // a full disk is found by all at the window's end
+  if (!ends_window(state_->step)) return status;  // a full disk is found by all at the window's end
   UFAB_TRY(group_.agree(status));
   return end_window();
 }
@@ -351,8 +353,8 @@ Status Trainer::finish_step(StepLog line, Clock::time_point begin) {
 void Trainer::begin_window() {
   window_begin_ = Clock::now();
   window_cpu_us_ = cpu_us(own_usage());
-  contributions_ = {static_cast<std::uint32_t>(state_.step / static_cast<std::uint64_t>(definition_.window)),
-                    state_.step + 1,
+  contributions_ = {static_cast<std::uint32_t>(state_->step / static_cast<std::uint64_t>(definition_.window)),
+                    state_->step + 1,
                     provider_range().first,
                     provider_range().count,
                     {}};
@@ -360,21 +362,21 @@ void Trainer::begin_window() {
 
 Status Trainer::save() {
   const CheckpointInfo info{engine_->model(), definition_digest_, inputs_->corpus.info().digest, digests_};
-  return save_checkpoint(group_.communicator(), checkpoint_path(options_.out, state_.step), info, state_);
+  return save_checkpoint(group_.communicator(), checkpoint_path(options_.out, state_->step), info, *state_);
 }
 
 Status Trainer::end_window() {
   WindowClaim claim;
   claim.window = contributions_.window;
   claim.first_step = contributions_.first_step;
-  claim.end_step = state_.step;
+  claim.end_step = state_->step;
   claim.start_digest = digests_.state;
-  digests_ = group_state_digest(group_, state_);
+  digests_ = group_state_digest(group_, *state_);
   claim.end_digest = digests_.state;
   claim.micro_batches = (claim.end_step - claim.first_step + 1) * provider_range().count;
   claim.tokens =
       claim.micro_batches * static_cast<std::uint64_t>(definition_.micro_batch * definition_.seq_len);
-  claim.work_flop = kernels::gpt2_train_flop(engine_->model(), claim.tokens);
+  claim.work_flop = kernels::model_train_flop(engine_->model(), claim.tokens);
 
   Status status;
   if (group_.leader()) {
@@ -426,18 +428,18 @@ Result<TrainResult> Trainer::run() {
   UFAB_TRY(group_.agree(choose_shares()));
   Status status;
   if (group_.leader()) {
-    auto log = RunLog::open(options_.out, state_.step);
+    auto log = RunLog::open(options_.out, state_->step);
     if (log.ok()) log_ = std::move(*log);
     if (!log.ok()) status = log.error();
-    if (options_.progress != ProgressStyle::none && state_.step > 0)
-      fmt::print("resumed at step {}\n", state_.step);
-    progress_.emplace(options_.progress, state_.step, steps());
+    if (options_.progress != ProgressStyle::none && state_->step > 0)
+      fmt::print("resumed at step {}\n", state_->step);
+    progress_.emplace(options_.progress, state_->step, steps());
   }
   UFAB_TRY(group_.agree(status));
   begin_window();
-  while (state_.step < steps() && !stopped_) UFAB_TRY(step());
+  while (state_->step < steps() && !stopped_) UFAB_TRY(step());
   progress_.reset();
-  TrainResult result{state_.step, digests_, 0, stopped_};
+  TrainResult result{state_->step, digests_, 0, stopped_};
   if (stopped_) return result;
   result.loss = evaluate();
   if (group_.leader()) status = write_result(result, micros_since(begin) / 1000);
@@ -458,7 +460,7 @@ StateDigests group_state_digest(const Group& group, const TrainState& state) {
   const std::span<Digest> all(leaves);
   const auto rank = static_cast<std::uint64_t>(group.rank());
   const auto ranks = static_cast<std::uint64_t>(group.size());
-  const std::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
+  const std::pmr::vector<float>* vectors[] = {&state.params, &state.m, &state.v};
   for (std::size_t i = 0; i < 3; ++i) {
     hash_chunks(float_bytes(*vectors[i]), rank, ranks, all.subspan(i * each, each));
   }

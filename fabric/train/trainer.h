@@ -33,8 +33,9 @@ struct TrainOptions {
   std::vector<std::uint64_t> shares;  // one weight per rank; empty: equal
   bool measure_shares = false;        // weights from a short measurement at the start
   int threads = 0;                    // per rank; 0: cores / ranks on this machine
-  kernels::BackendKind backend = kernels::BackendKind::automatic;
-  std::uint64_t keep = 0;                             // newest checkpoints to keep; 0: all
+  kernels::BackendKind backend = kernels::BackendKind::cpu;
+  bool recompute = false;  // activations again in the backward pass: less memory, the same bits
+  std::uint64_t keep = 0;  // newest checkpoints to keep; 0: all
   ProgressStyle progress = ProgressStyle::automatic;  // of the leader
   std::uint64_t memory_bytes = 0;  // what the job may use on this machine; 0: as the machine's limits say
 };

@@ -50,8 +50,8 @@ class Verifier {
   const volatile std::sig_atomic_t& stop_;
   std::optional<RunInputs> inputs_;
   std::optional<Engine> engine_;
-  TrainState state_;
-  std::vector<std::int32_t> total_, part_;
+  std::optional<TrainState> state_;  // in the engine's memory, from prepare() on, as the sums
+  std::optional<std::pmr::vector<std::int32_t>> total_, part_;
   std::vector<std::uint64_t> peaks_;  // of total_
   std::vector<std::optional<MemberClaim>> claims_;
   std::uint64_t first_step_ = 0, end_step_ = 0;
@@ -69,13 +69,14 @@ Status Verifier::prepare() {
   first_step_ = options_.window * window + 1;
   end_step_ = std::min((options_.window + 1) * window, static_cast<std::uint64_t>(definition_.steps));
   UFAB_ASSIGN(inputs_, load_inputs(group_, definition_, options_.corpus, options_.backend, options_.threads));
-  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend);
-  total_.resize(engine_->parameter_count());
-  part_.resize(engine_->parameter_count());
+  engine_.emplace(definition_, inputs_->corpus, inputs_->split, *inputs_->backend, options_.recompute);
+  state_.emplace(engine_->memory());
+  total_.emplace(engine_->parameter_count(), &engine_->memory());
+  part_.emplace(engine_->parameter_count(), &engine_->memory());
   peaks_.resize(engine_->tensor_count());
   if (options_.start.empty()) {
     if (options_.window != 0) return Error{ErrorCode::usage, "--start is needed for any window but 0"};
-    UFAB_ASSIGN(state_, first_state(*engine_, definition_, options_.init));
+    UFAB_ASSIGN(*state_, first_state(*engine_, definition_, options_.init));
     return {};
   }
   UFAB_ASSIGN(Checkpoint checkpoint, load_checkpoint(options_.start));
@@ -87,7 +88,7 @@ Status Verifier::prepare() {
                  fmt::format("{}: holds step {}; window {} starts after step {}", options_.start,
                              checkpoint.state.step, options_.window, first_step_ - 1)};
   }
-  state_ = std::move(checkpoint.state);
+  *state_ = std::move(checkpoint.state);
   return {};
 }
 
@@ -116,7 +117,7 @@ std::optional<MemberClaim> Verifier::load_claim(const GangMember& member, Member
   const std::uint64_t tokens =
       batches * static_cast<std::uint64_t>(definition_.micro_batch * definition_.seq_len);
   if (claim->micro_batches != batches || claim->tokens != tokens ||
-      claim->work_flop != kernels::gpt2_train_flop(engine_->model(), tokens)) {
+      claim->work_flop != kernels::model_train_flop(engine_->model(), tokens)) {
     return refuse("work");
   }
   return MemberClaim{*claim, std::move(*contributions)};
@@ -133,10 +134,10 @@ void Verifier::load_claims() {
 
 Status Verifier::add_member(std::size_t index, std::span<const int> exponents) {
   const GangMember& member = options_.gang.members[index];
-  std::fill(part_.begin(), part_.end(), 0);
+  std::fill(part_->begin(), part_->end(), 0);
   const MicroBatchRange whole{member.first_micro_batch, member.micro_batches};
   const MicroBatchRange mine = rank_range(group_, whole, {});
-  const ShareReport share = engine_->add_gradients(state_, exponents, mine, part_, {});
+  const ShareReport share = engine_->add_gradients(*state_, exponents, mine, *part_, {});
   std::vector<std::uint64_t> flags{share.non_finite, stop_ != 0};
   std::vector<std::uint64_t> peaks = share.peaks, fingerprints(whole.count);
   std::copy(share.fingerprints.begin(), share.fingerprints.end(),
@@ -144,27 +145,27 @@ Status Verifier::add_member(std::size_t index, std::span<const int> exponents) {
   group_.sum_everywhere(flags);
   group_.sum_everywhere(peaks);
   group_.sum_everywhere(fingerprints);
-  group_.sum_everywhere(std::span(part_));
-  for (std::size_t i = 0; i < part_.size(); ++i) {
-    total_[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(total_[i]) +
-                                          static_cast<std::uint32_t>(part_[i]));
+  group_.sum_everywhere(std::span(*part_));
+  for (std::size_t i = 0; i < part_->size(); ++i) {
+    (*total_)[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>((*total_)[i]) +
+                                             static_cast<std::uint32_t>((*part_)[i]));
   }
   for (std::size_t t = 0; t < peaks.size(); ++t) peaks_[t] += peaks[t];
   if (flags[1] != 0) return Error{ErrorCode::unavailable, "stopped before a verdict"};
   if (flags[0] != 0) {
     return Error{ErrorCode::invalid,
-                 fmt::format("step {}: the loss or a gradient is not finite", state_.step + 1)};
+                 fmt::format("step {}: the loss or a gradient is not finite", state_->step + 1)};
   }
   if (!claims_[index] || diverged_) return {};
 
-  std::vector<Digest> leaves(chunk_count(part_.size() * sizeof(std::int32_t)));
-  hash_chunks(sum_bytes(part_), 0, 1, leaves);
-  const StepContribution& claimed = claims_[index]->contributions.steps[state_.step + 1 - first_step_];
+  std::vector<Digest> leaves(chunk_count(part_->size() * sizeof(std::int32_t)));
+  hash_chunks(sum_bytes(*part_), 0, 1, leaves);
+  const StepContribution& claimed = claims_[index]->contributions.steps[state_->step + 1 - first_step_];
   const auto differs =
       std::mismatch(claimed.fingerprints.begin(), claimed.fingerprints.end(), fingerprints.begin()).first;
   if (sum_digest(leaves, peaks) == claimed.sum_digest && differs == claimed.fingerprints.end()) return {};
   condemn(index, "gradient");
-  verdict_.members[index].first_bad_step = state_.step + 1;
+  verdict_.members[index].first_bad_step = state_->step + 1;
   if (differs != claimed.fingerprints.end()) {
     verdict_.members[index].micro_batch =
         whole.first + static_cast<std::uint32_t>(std::distance(claimed.fingerprints.begin(), differs));
@@ -173,27 +174,27 @@ Status Verifier::add_member(std::size_t index, std::span<const int> exponents) {
 }
 
 Status Verifier::step() {
-  std::vector<int> exponents = state_.exponents;
+  std::vector<int> exponents = state_->exponents;
   for (int attempt = 0; attempt < kernels::kStepTries; ++attempt) {
     const std::vector<int> used = exponents;
-    std::fill(total_.begin(), total_.end(), 0);
+    std::fill(total_->begin(), total_->end(), 0);
     std::fill(peaks_.begin(), peaks_.end(), 0);
     for (std::size_t i = 0; i < claims_.size(); ++i) UFAB_TRY(add_member(i, used));
     if (kernels::adjust_exponents(
-            state_.step + 1, peaks_,
+            state_->step + 1, peaks_,
             exponents)) {  // all do the step again: what was judged meant other exponents
       for (MemberVerdict& member : verdict_.members) {
-        if (member.first_bad_step == state_.step + 1) member = {member.name, true, "", {}, {}};
+        if (member.first_bad_step == state_->step + 1) member = {member.name, true, "", {}, {}};
       }
       continue;
     }
-    engine_->apply(state_, used, peaks_, total_);
+    engine_->apply(*state_, used, peaks_, *total_);
     diverged_ = std::any_of(verdict_.members.begin(), verdict_.members.end(),
                             [](const MemberVerdict& member) { return member.first_bad_step.has_value(); });
     return {};
   }
   return Error{ErrorCode::invalid,
-               fmt::format("step {}: gradients outgrow every fixed-point scale", state_.step + 1)};
+               fmt::format("step {}: gradients outgrow every fixed-point scale", state_->step + 1)};
 }
 
 // With all sums right, the state that they lead to is everybody's; with one wrong, nobody's end digest tells.
@@ -211,9 +212,9 @@ void Verifier::judge_ends() {
 Result<WindowVerdict> Verifier::run() {
   UFAB_TRY(group_.agree(prepare()));
   load_claims();
-  verdict_.start_digest = group_state_digest(group_, state_).state;
-  while (state_.step < end_step_) UFAB_TRY(step());
-  verdict_.end_digest = group_state_digest(group_, state_).state;
+  verdict_.start_digest = group_state_digest(group_, *state_).state;
+  while (state_->step < end_step_) UFAB_TRY(step());
+  verdict_.end_digest = group_state_digest(group_, *state_).state;
   Status status;
   if (group_.leader()) {
     judge_ends();

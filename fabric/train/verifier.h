@@ -34,7 +34,8 @@ struct VerifyOptions {
   std::string claims;  // folder with one sub-folder per member: windows.jsonl and contributions/
   std::string out;     // folder for verdict.json
   int threads = 0;
-  kernels::BackendKind backend = kernels::BackendKind::automatic;
+  kernels::BackendKind backend = kernels::BackendKind::cpu;
+  bool recompute = false;  // as TrainOptions
 };
 
 struct MemberVerdict {

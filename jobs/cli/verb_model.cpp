@@ -68,8 +68,10 @@ boost::json::object to_json(const char* schema, const std::string& path, const M
           {"parameters", file.parameters},
           {"step", file.step},
           {"parameters_digest", file.parameters_digest.str()},
+          {"family", kernels::family_name(file.model.family)},
           {"layers", file.model.layers},
           {"heads", file.model.heads},
+          {"kv_heads", file.model.kv_heads},
           {"width", file.model.width},
           {"context", file.model.context},
           {"vocab_size", file.model.vocab_size}};
@@ -86,9 +88,9 @@ void print_summary(const std::string& path, const ModelFile& file) {
 VerbResult export_weights(const Invocation& invocation, Words words) {
   std::string model, output;
   bool as_json = false;
-  CommandLine line("model export JOB|CHECKPOINT -o MODEL.safetensors [--json]",
-                   "Writes a trained model as safetensors with Hugging Face's GPT-2 names, and config.json "
-                   "beside it.");
+  CommandLine line(
+      "model export JOB|CHECKPOINT -o MODEL.safetensors [--json]",
+      "Writes a trained model as safetensors with Hugging Face's names, and config.json beside it.");
   line.required("model", model, "a job's number, or a checkpoint file");
   line.text("-o,--output", output, "the file to write");
   line.flag("--json", as_json, "one JSON object");
@@ -110,13 +112,13 @@ VerbResult import_weights(const Invocation&, Words words) {
   std::string weights, output;
   std::uint64_t heads = 0;
   bool as_json = false;
-  CommandLine line(
-      "model import MODEL.safetensors -o INIT.h5 [--heads N] [--json]",
-      "Reads GPT-2 weights with Hugging Face's names (F32, F16 or BF16) into a checkpoint of step 0 "
-      "that training can start from.");
+  CommandLine line("model import MODEL.safetensors -o INIT.h5 [--heads N] [--json]",
+                   "Reads weights of a GPT-2 or Llama with Hugging Face's names (F32, F16 or BF16) into a "
+                   "checkpoint of step 0 "
+                   "that training can start from.");
   line.required("weights", weights, "the safetensors file; config.json beside it gives the model's shape");
   line.text("-o,--output", output, "the checkpoint to write");
-  line.number("--heads", heads, "attention heads, where there is no config.json");
+  line.number("--heads", heads, "attention heads of a GPT-2, where there is no config.json");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;

@@ -4,7 +4,7 @@
 #include "fabric/base/file.h"
 #include "fabric/data/corpus.h"
 #include "fabric/train/definition.h"
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 #include "kernels/semantics.h"
 
 namespace ufab::jobs {
@@ -27,14 +27,14 @@ Result<TrainingPlan> plan_training(const std::string& definition_path, const std
   plan.data_content_digest = corpus->info().digest;
   plan.definition_digest = definition_digest(definition, corpus->info().digest);
 
-  const kernels::Gpt2Config model = definition.model(corpus->info().vocab_size);
+  const kernels::ModelConfig model = definition.model(corpus->info().vocab_size);
   if (const auto wrong = model.validate()) return Error{ErrorCode::invalid, definition_path + ": " + *wrong};
-  plan.parameters = kernels::gpt2_parameter_count(model);
+  plan.parameters = kernels::model_parameter_count(model);
   plan.semantics_version = kernels::kSemanticsVersion;
   plan.steps = static_cast<std::uint64_t>(definition.steps);
   plan.window_steps = static_cast<std::uint32_t>(definition.window);
   plan.micro_batches = static_cast<std::uint32_t>(definition.micro_batches);
-  plan.flop_per_micro_batch = kernels::gpt2_train_flop(
+  plan.flop_per_micro_batch = kernels::model_train_flop(
       model, static_cast<std::uint64_t>(definition.micro_batch * definition.seq_len));
   const auto per_step = checked_mul(plan.flop_per_micro_batch, plan.micro_batches);
   if (!per_step || !checked_mul(*per_step, plan.steps)) {

@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/tile.h"
-#include "kernels/math.h"
+#include "kernels/order/attention.h"
 #include "kernels/semantics.h"
 
 namespace ufab::kernels::UFAB_KERNELS_ISA {
@@ -17,7 +17,8 @@ UFAB_INLINE int padded_width(int head_width) {
 }
 // Two squares, seven columns of per-query values, four packed operands.
 inline std::size_t attention_scratch(int head_width) {
-  const std::size_t operand = static_cast<std::size_t>(kTile) * static_cast<std::size_t>(padded_width(head_width));
+  const std::size_t operand =
+      static_cast<std::size_t>(kTile) * static_cast<std::size_t>(padded_width(head_width));
   return 2 * kTileSquare + 7 * kTile + 4 * operand;
 }
 
@@ -27,9 +28,10 @@ struct HeadView {
   std::ptrdiff_t stride;
 };
 UFAB_INLINE HeadView head_view(const float* qkv, AttentionShape shape, int head) {
-  const std::ptrdiff_t width = static_cast<std::ptrdiff_t>(shape.heads) * shape.head_width;
-  const float* q = qkv + static_cast<std::ptrdiff_t>(head) * shape.head_width;
-  return {q, q + width, q + 2 * width, 3 * width};
+  const std::ptrdiff_t width = shape.head_width;
+  const int kv_head = head / (shape.heads / shape.kv_heads);
+  const float* k = qkv + (shape.heads + kv_head) * width;
+  return {qkv + head * width, k, k + shape.kv_heads * width, (shape.heads + 2 * shape.kv_heads) * width};
 }
 UFAB_INLINE float attention_scale(int head_width) {
   return 1.0F / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(static_cast<float>(head_width))));
@@ -59,7 +61,7 @@ UFAB_INLINE void softmax_tile(float* scores, SoftmaxState state, int queries, in
   if (!first) {
     for (int i = queries; i < kTile; ++i) previous[i] = state.maximum[i] = 0.0F;
     for (int i = 0; i < kTile; i += 16) {
-      exp(F16::load(previous + i) - F16::load(state.maximum + i)).store(state.correction + i);
+      attention_correction(F16::load(previous + i), F16::load(state.maximum + i)).store(state.correction + i);
     }
   }
   for (int i = 0; i < queries; ++i) {
@@ -68,7 +70,8 @@ UFAB_INLINE void softmax_tile(float* scores, SoftmaxState state, int queries, in
     const F16 top = F16::broadcast(state.maximum[i]);
     F16 sum = F16::broadcast(0.0F);
     for (int j = 0; j < valid; j += 16) {
-      const F16 p = select_first(smaller(valid - j, 16), exp(F16::load(row + j) - top), F16::broadcast(0.0F));
+      const F16 p = select_first(smaller(valid - j, 16), attention_probability(F16::load(row + j), top),
+                                 F16::broadcast(0.0F));
       p.store(row + j);
       sum = sum + p;
     }
@@ -162,9 +165,9 @@ UFAB_INLINE void softmax_gradient_tile(float* scores, float* products, const flo
     for (int j = 0; j < valid; j += 16) {
       float* score = scores + i * kTile + j;
       float* product = products + i * kTile + j;
-      const F16 p = exp(F16::load(score) * scale_all - total);
+      const F16 p = attention_probability(F16::load(score) * scale_all, total);
       p.store(score);
-      ((p * (F16::load(product) - shift)) * scale_all).store(product);
+      attention_score_gradient(p, F16::load(product), shift, scale_all).store(product);
     }
   }
 }
@@ -181,6 +184,7 @@ inline void attention_backward(float* dqkv, const float* dout, const float* out,
   const float* const head_out = out + static_cast<std::ptrdiff_t>(head) * width;
   const float* const head_dout = dout + static_cast<std::ptrdiff_t>(head) * width;
   const float scale = attention_scale(width);
+  const bool first_of_group = head % (shape.heads / shape.kv_heads) == 0;
   float* const scores = scratch;
   float* const products = scores + kTileSquare;
   float* const delta = products + kTileSquare;
@@ -247,7 +251,7 @@ inline void attention_backward(float* dqkv, const float* dout, const float* out,
                        .bias = nullptr,
                        .depth = queries,
                        .last = 16,
-                       .start = diagonal ? Start::zero : Start::load};
+                       .start = diagonal && first_of_group ? Start::zero : Start::load};
       pack_rows(query_rows, padded, view.q + query_offset, view.stride, width, queries);
       if (diagonal) {
         multiply_triangle<Triangle::tail>(dq_args, queries, width);

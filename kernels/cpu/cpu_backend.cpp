@@ -133,6 +133,47 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps, int rows,
+                       int width) override {
+    split(rows, 1, 2.0 * width, [&](int from, int count, int) {
+      const std::ptrdiff_t at = offset(from, width);
+      table_.rmsnorm_forward(out + at, rstd + from, in + at, gamma, eps, count, width);
+    });
+  }
+  void rmsnorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                              const float* rstd, int rows, int width) override {
+    split(rows, 1, 3.0 * width, [&](int from, int count, int) {
+      const std::ptrdiff_t at = offset(from, width);
+      table_.rmsnorm_backward_input(din + at, dout + at, in + at, gamma, rstd + from, count, width);
+    });
+  }
+  void rmsnorm_backward_parameters(float* dgamma, const float* dout, const float* in, const float* rstd,
+                                   int rows, int width) override {
+    split(width, 16, 2.0 * rows, [&](int from, int count, int) {
+      table_.rmsnorm_backward_parameters(dgamma + from, dout + from, in + from, rstd, rows, width, count);
+    });
+  }
+  void swiglu_forward(float* out, const float* gate_up, int rows, int hidden) override {
+    split(rows, 1, 20.0 * hidden, [&](int from, int count, int) {
+      table_.swiglu_forward(out + offset(from, hidden), gate_up + offset(2 * from, hidden), count, hidden);
+    });
+  }
+  void swiglu_backward(float* dgate_up, const float* dout, const float* gate_up, int rows,
+                       int hidden) override {
+    split(rows, 1, 40.0 * hidden, [&](int from, int count, int) {
+      const std::ptrdiff_t at = offset(2 * from, hidden);
+      table_.swiglu_backward(dgate_up + at, dout + offset(from, hidden), gate_up + at, count, hidden);
+    });
+  }
+  void rope_forward(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                    int kv_heads, int head_width) override {
+    rope(qkv, cosine, sine, batch, seq, heads, kv_heads, head_width, false);
+  }
+  void rope_backward(float* dqkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                     int kv_heads, int head_width) override {
+    rope(dqkv, cosine, sine, batch, seq, heads, kv_heads, head_width, true);
+  }
+
   void gelu_forward(float* out, const float* in, std::size_t count) override {
     split_elements(count, 20, [&](std::size_t from, std::size_t n, int) {
       table_.gelu_forward(out + from, in + from, n);
@@ -150,30 +191,37 @@ class CpuBackend final : public Backend {
   }
 
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int head_width) override {
-    const AttentionShape shape{seq, heads, head_width};
+                         int kv_heads, int head_width) override {
+    const AttentionShape shape{seq, heads, kv_heads, head_width};
     const int tiles = (seq + kAttentionKeyTile - 1) / kAttentionKeyTile;
     const std::size_t scratch = table_.attention_scratch(head_width);
     const std::ptrdiff_t sequence = offset(seq, heads * head_width);
+    const std::ptrdiff_t sequence_qkv = offset(seq, (heads + 2 * kv_heads) * head_width);
     pool_.run(batch * heads * tiles, [&](int task, int worker) {
       // Long tiles first: they cover the most keys.
       const int first_query = (tiles - 1 - task / (batch * heads)) * kAttentionKeyTile;
       const int head = task % heads, item = task / heads % batch;
       table_.attention_forward(out + item * sequence, logsumexp + offset(item * heads + head, seq),
-                               qkv + 3 * item * sequence, shape, head, first_query,
+                               qkv + item * sequence_qkv, shape, head, first_query,
                                scratch_[static_cast<std::size_t>(worker)].at_least(scratch));
     });
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                          const float* qkv, int batch, int seq, int heads, int head_width) override {
-    const AttentionShape shape{seq, heads, head_width};
+                          const float* qkv, int batch, int seq, int heads, int kv_heads,
+                          int head_width) override {
+    const AttentionShape shape{seq, heads, kv_heads, head_width};
+    const int group = heads / kv_heads;
     const std::size_t scratch = table_.attention_scratch(head_width);
     const std::ptrdiff_t sequence = offset(seq, heads * head_width);
-    pool_.run(batch * heads, [&](int task, int worker) {
-      const int head = task % heads, item = task / heads;
-      table_.attention_backward(dqkv + 3 * item * sequence, dout + item * sequence, out + item * sequence,
-                                logsumexp + offset(item * heads + head, seq), qkv + 3 * item * sequence,
-                                shape, head, scratch_[static_cast<std::size_t>(worker)].at_least(scratch));
+    const std::ptrdiff_t sequence_qkv = offset(seq, (heads + 2 * kv_heads) * head_width);
+    // Heads that share keys and values add to the same gradients, one after the other.
+    pool_.run(batch * kv_heads, [&](int task, int worker) {
+      const int item = task / kv_heads, first = task % kv_heads * group;
+      for (int head = first; head < first + group; ++head) {
+        table_.attention_backward(dqkv + item * sequence_qkv, dout + item * sequence, out + item * sequence,
+                                  logsumexp + offset(item * heads + head, seq), qkv + item * sequence_qkv,
+                                  shape, head, scratch_[static_cast<std::size_t>(worker)].at_least(scratch));
+      }
     });
   }
 
@@ -181,6 +229,11 @@ class CpuBackend final : public Backend {
                          int batch, int seq, int width) override {
     split(batch * seq, 1, width, [&](int from, int count, int) {
       for (int row = from; row < from + count; ++row) {
+        if (wpe == nullptr) {
+          std::memcpy(out + offset(row, width), wte + offset(tokens[row], width),
+                      static_cast<std::size_t>(width) * sizeof(float));
+          continue;
+        }
         table_.add(out + offset(row, width), wte + offset(tokens[row], width), wpe + offset(row % seq, width),
                    static_cast<std::size_t>(width));
       }
@@ -216,18 +269,16 @@ class CpuBackend final : public Backend {
     });
   }
 
-  QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
-                              std::uint64_t first_index) override {
+  void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient, std::size_t count,
+                    int exponent, std::uint64_t first_index) override {
     std::vector<QuantizeResult> parts(scratch_.size());
     split_elements(count, 4, [&](std::size_t from, std::size_t n, int worker) {
       merge(parts[static_cast<std::size_t>(worker)],
             table_.quantize_add(sums + from, gradient + from, n, exponent, first_index + from));
     });
-    QuantizeResult total;
-    for (const QuantizeResult& part : parts) merge(total, part);
-    return total;
+    for (const QuantizeResult& part : parts) merge(*result, part);
   }
-  double sum_of_squares(const std::int32_t* sums, std::size_t count) override {
+  void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
     const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
     std::vector<double> totals(blocks);
     pool_.run(static_cast<int>(blocks), [&](int block, int) {
@@ -237,7 +288,7 @@ class CpuBackend final : public Backend {
     });
     double sum = 0;
     for (const double total : totals) sum += total;
-    return sum;
+    *result = sum;
   }
   void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
              const AdamWScalars& scalars) override {
@@ -247,6 +298,16 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  void rope(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads, int kv_heads,
+            int head_width, bool back) {
+    const int row_width = (heads + 2 * kv_heads) * head_width;
+    split(batch * seq, 1, 4.0 * row_width, [&](int from, int count, int) {
+      for (int row = from; row < from + count; ++row) {
+        const std::ptrdiff_t at = offset(row % seq, head_width / 2);
+        table_.rope(qkv + offset(row, row_width), cosine + at, sine + at, heads + kv_heads, head_width, back);
+      }
+    });
+  }
   static std::ptrdiff_t offset(int rows, int width) { return static_cast<std::ptrdiff_t>(rows) * width; }
   static void merge(QuantizeResult& into, const QuantizeResult& part) {
     into.non_finite |= part.non_finite;

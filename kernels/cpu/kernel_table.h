@@ -47,7 +47,7 @@ struct IntegerKernels {
 };
 
 struct AttentionShape {
-  int seq, heads, head_width;
+  int seq, heads, kv_heads, head_width;
 };
 
 struct KernelTable {
@@ -65,6 +65,17 @@ struct KernelTable {
   void (*layernorm_backward_parameters)(float* dgamma, float* dbeta, const float* dout, const float* in,
                                         const float* mean, const float* rstd, int rows, int stride,
                                         int columns);
+  void (*rmsnorm_forward)(float* out, float* rstd, const float* in, const float* gamma, float eps, int rows,
+                          int width);
+  void (*rmsnorm_backward_input)(float* din, const float* dout, const float* in, const float* gamma,
+                                 const float* rstd, int rows, int width);
+  // As that of layer norm.
+  void (*rmsnorm_backward_parameters)(float* dgamma, const float* dout, const float* in, const float* rstd,
+                                      int rows, int stride, int columns);
+  void (*swiglu_forward)(float* out, const float* gate_up, int rows, int hidden);
+  void (*swiglu_backward)(float* dgate_up, const float* dout, const float* gate_up, int rows, int hidden);
+  // Rotates `heads` heads of one row, by that row of the table; back: by the opposite angles.
+  void (*rope)(float* row, const float* cosine, const float* sine, int heads, int head_width, bool back);
   void (*gelu_forward)(float* out, const float* in, std::size_t count);
   void (*gelu_backward)(float* din, const float* dout, const float* in, std::size_t count);
   void (*add)(float* out, const float* a, const float* b, std::size_t count);
@@ -76,6 +87,7 @@ struct KernelTable {
   // first position; logsumexp: at the head's first.
   void (*attention_forward)(float* out, float* logsumexp, const float* qkv, AttentionShape shape, int head,
                             int first_query, float* scratch);
+  // The first head of those that share keys and values starts their gradients, the others, ascending, go on.
   void (*attention_backward)(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                              const float* qkv, AttentionShape shape, int head, float* scratch);
 

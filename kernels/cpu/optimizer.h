@@ -3,14 +3,12 @@
 
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/vector.h"
+#include "kernels/order/optimizer.h"
 
 namespace ufab::kernels::UFAB_KERNELS_ISA {
 
-// key(i) of kernels/gradient.h is made from i * kFingerprintStep, kept by addition.
-inline constexpr std::uint64_t kFingerprintStep = 0x9E3779B97F4A7C15U;
-
-// Sixteen of the products that a fingerprint adds up; `hash` are the first eight elements' i *
-// kFingerprintStep.
+// Sixteen of the products that a fingerprint adds up, the keys as fingerprint_key() makes them; `hash` are
+// the first eight elements' i * kFingerprintStep.
 UFAB_INLINE L8 fingerprint_terms(I16 q, L8 hash, L8 step) {
   const L8 one = L8::broadcast(1);
   const auto key = [&](L8 h) __attribute__((always_inline)) {
@@ -24,7 +22,7 @@ inline QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, st
   // 2^exponent from its bits: exponent is within -100..100.
   const F16 factor =
       F16::broadcast(__builtin_bit_cast(float, static_cast<std::uint32_t>(exponent + 127) << 23));
-  const F16 zero = F16::broadcast(0.0F), one = F16::broadcast(1.0F), bound = F16::broadcast(0x1p30F);
+  const F16 zero = F16::broadcast(0.0F), one = F16::broadcast(1.0F), bound = F16::broadcast(kGradientBound);
   F16 largest = zero, dropped = zero, finite = zero;
   alignas(64) std::int64_t lanes[8];
   for (int i = 0; i < 8; ++i) {
@@ -54,7 +52,7 @@ inline QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, st
 
   QuantizeResult result;
   const float finite_sum = tree_sum(finite);
-  result.non_finite = finite_sum != finite_sum;
+  result.non_finite = finite_sum != finite_sum ? 1 : 0;
   // Rounding is monotone: the largest integer is that of the largest value.
   result.peak = tree_max(dropped) > 0 ? std::uint64_t{1} << 31
                                       : static_cast<std::uint64_t>(__builtin_rintf(tree_max(largest)));
@@ -76,33 +74,13 @@ inline double sum_of_squares(const std::int32_t* sums, std::size_t count) {
   return tree_sum(low + high);
 }
 
-struct AdamWVectors {
-  F16 factor, beta1, one_minus_beta1, beta2, one_minus_beta2, correction1, correction2, lr, eps, decay;
-};
-UFAB_INLINE void adamw_block(const AdamWVectors& s, F16& p, F16& m, F16& v, I16 sum) {
-  const F16 g = to_float(sum) * s.factor;
-  m = fma(s.beta1, m, s.one_minus_beta1 * g);
-  v = fma(s.beta2, v, (s.one_minus_beta2 * g) * g);
-  F16 u = (m * s.correction1) / (sqrt(v * s.correction2) + s.eps);
-  u = fma(s.decay, p, u);
-  p = fma(-s.lr, u, p);
-}
 inline void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
                   const AdamWScalars& scalars) {
-  const AdamWVectors s{F16::broadcast(scalars.gradient_factor),
-                       F16::broadcast(scalars.beta1),
-                       F16::broadcast(scalars.one_minus_beta1),
-                       F16::broadcast(scalars.beta2),
-                       F16::broadcast(scalars.one_minus_beta2),
-                       F16::broadcast(scalars.inverse_correction1),
-                       F16::broadcast(scalars.inverse_correction2),
-                       F16::broadcast(scalars.lr),
-                       F16::broadcast(scalars.eps),
-                       F16::broadcast(scalars.weight_decay)};
+  const auto s = AdamWLanes<F16>::of(scalars);
   std::size_t i = 0;
   for (; i + 16 <= count; i += 16) {
     F16 p = F16::load(params + i), first = F16::load(m + i), second = F16::load(v + i);
-    adamw_block(s, p, first, second, I16::load(sums + i));
+    adamw_update(s, to_float(I16::load(sums + i)), p, first, second);
     p.store(params + i);
     first.store(m + i);
     second.store(v + i);
@@ -110,7 +88,7 @@ inline void adamw(float* params, float* m, float* v, const std::int32_t* sums, s
   if (i < count) {
     const int n = static_cast<int>(count - i);
     F16 p = F16::load_n(params + i, n), first = F16::load_n(m + i, n), second = F16::load_n(v + i, n);
-    adamw_block(s, p, first, second, I16::load_n(sums + i, n));
+    adamw_update(s, to_float(I16::load_n(sums + i, n)), p, first, second);
     p.store_n(params + i, n);
     first.store_n(m + i, n);
     second.store_n(v + i, n);

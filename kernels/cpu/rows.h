@@ -4,6 +4,8 @@
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/vector.h"
 #include "kernels/math.h"
+#include "kernels/order/column_sum.h"
+#include "kernels/order/layer_norm.h"
 #include "kernels/semantics.h"
 
 namespace ufab::kernels::UFAB_KERNELS_ISA {
@@ -42,14 +44,14 @@ inline void layernorm_forward(float* out, float* mean, float* rstd, const float*
       squares = fma(inside, inside, squares);
     });
     const float variance = tree_sum(squares) / static_cast<float>(width);
-    const float row_rstd = 1.0F / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(variance + kLayerNormEpsilon)));
-    const F16 scale = F16::broadcast(row_rstd);
+    const F16 scale = layer_norm_rstd(F16::broadcast(variance), F16::broadcast(kLayerNormEpsilon));
     each_vector(width, [&](int j, int n) {
-      const F16 normal = (load_part(x + j, n) - center) * scale;
-      store_part(fma(normal, load_part(gamma + j, n), load_part(beta + j, n)), y + j, n);
+      store_part(
+          layer_norm(load_part(x + j, n), center, scale, load_part(gamma + j, n), load_part(beta + j, n)),
+          y + j, n);
     });
     mean[r] = row_mean;
-    rstd[r] = row_rstd;
+    scale.store_n(rstd + r, 1);
   }
 }
 
@@ -64,7 +66,7 @@ inline void layernorm_backward_input(float* din, const float* dout, const float*
     each_vector(width, [&](int j, int n) {
       const F16 g = load_part(dy + j, n) * load_part(gamma + j, n);  // +0 past the end
       sum = sum + g;
-      const F16 normal = (load_part(x + j, n) - center) * scale;
+      const F16 normal = layer_norm_normal(load_part(x + j, n), center, scale);
       // Past the end normal is arbitrary and may be infinite: keep it out of the sum.
       const F16 inside = n == 16 ? normal : select_first(n, normal, F16::broadcast(0.0F));
       projected = fma(g, inside, projected);
@@ -72,9 +74,9 @@ inline void layernorm_backward_input(float* din, const float* dout, const float*
     const F16 a = F16::broadcast(tree_sum(sum) / static_cast<float>(width));
     const F16 c = F16::broadcast(tree_sum(projected) / static_cast<float>(width));
     each_vector(width, [&](int j, int n) {
-      const F16 g = load_part(dy + j, n) * load_part(gamma + j, n);
-      const F16 normal = (load_part(x + j, n) - center) * scale;
-      store_part(load_part(dx + j, n) + scale * fma(-normal, c, g - a), dx + j, n);
+      const F16 gradient = layer_norm_gradient(load_part(dy + j, n), load_part(gamma + j, n),
+                                               load_part(x + j, n), center, scale, a, c);
+      store_part(load_part(dx + j, n) + gradient, dx + j, n);
     });
   }
 }
@@ -83,16 +85,25 @@ inline void layernorm_backward_parameters(float* dgamma, float* dbeta, const flo
                                           const float* mean, const float* rstd, int rows, int stride,
                                           int columns) {
   each_vector(columns, [&](int j, int n) {
-    F16 gamma_sum = F16::broadcast(0.0F), beta_sum = gamma_sum;
-    for (int r = 0; r < rows; ++r) {
-      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(r) * stride + j;
-      const F16 dy = load_part(dout + at, n);
-      const F16 normal = (load_part(in + at, n) - F16::broadcast(mean[r])) * F16::broadcast(rstd[r]);
-      gamma_sum = fma(dy, normal, gamma_sum);
-      beta_sum = beta_sum + dy;
+    const auto at = [&](const float* base, int r) __attribute__((always_inline)) {
+      return load_part(base + static_cast<std::ptrdiff_t>(r) * stride + j, n);
+    };
+    F16 beta_total = F16::broadcast(0.0F);
+    F16 gamma_total = beta_total;
+    for (int first = 0; first < rows; first += kRowBlock) {
+      // Both sums in one pass over the rows.
+      F16 beta_sum = F16::broadcast(0.0F);
+      const F16 gamma_sum = column_block_sum<F16>(first, rows, [&](int r, F16 sum) {
+        const F16 dy = at(dout, r);
+        beta_sum = beta_sum + dy;
+        return layer_norm_add_gamma_gradient(dy, at(in, r), F16::broadcast(mean[r]), F16::broadcast(rstd[r]),
+                                             sum);
+      });
+      beta_total = first == 0 ? beta_sum : beta_total + beta_sum;
+      gamma_total = first == 0 ? gamma_sum : gamma_total + gamma_sum;
     }
-    store_part(gamma_sum, dgamma + j, n);
-    store_part(beta_sum, dbeta + j, n);
+    store_part(gamma_total, dgamma + j, n);
+    store_part(beta_total, dbeta + j, n);
   });
 }
 
@@ -100,24 +111,27 @@ inline void layernorm_backward_parameters(float* dgamma, float* dbeta, const flo
 inline void column_sums(float* sums, const float* in, int rows, int stride, int columns) {
   int j = 0;
   for (; j + 64 <= columns; j += 64) {
-    F16 a = F16::broadcast(0.0F), b = a, c = a, d = a;
-    for (int r = 0; r < rows; ++r) {
-      const float* row = in + static_cast<std::ptrdiff_t>(r) * stride + j;
-      a = a + F16::load(row);
-      b = b + F16::load(row + 16);
-      c = c + F16::load(row + 32);
-      d = d + F16::load(row + 48);
+    const F16 zero = F16::broadcast(0.0F);
+    F16 total[] = {zero, zero, zero, zero};
+    for (int first = 0; first < rows; first += kRowBlock) {
+      const int end = rows - first < kRowBlock ? rows : first + kRowBlock;
+      F16 a = zero, b = zero, c = zero, d = zero;
+      for (int r = first; r < end; ++r) {
+        const float* row = in + static_cast<std::ptrdiff_t>(r) * stride + j;
+        a = a + F16::load(row);
+        b = b + F16::load(row + 16);
+        c = c + F16::load(row + 32);
+        d = d + F16::load(row + 48);
+      }
+      const F16 block[] = {a, b, c, d};
+      for (int i = 0; i < 4; ++i) total[i] = first == 0 ? block[i] : total[i] + block[i];
     }
-    a.store(sums + j);
-    b.store(sums + j + 16);
-    c.store(sums + j + 32);
-    d.store(sums + j + 48);
+    for (int i = 0; i < 4; ++i) total[i].store(sums + j + 16 * i);
   }
   each_vector(columns - j, [&](int k, int n) {
-    F16 sum = F16::broadcast(0.0F);
-    for (int r = 0; r < rows; ++r) {
-      sum = sum + load_part(in + static_cast<std::ptrdiff_t>(r) * stride + j + k, n);
-    }
+    const F16 sum = column_sum<F16>(rows, [&](int r, F16 partial) {
+      return partial + load_part(in + static_cast<std::ptrdiff_t>(r) * stride + j + k, n);
+    });
     store_part(sum, sums + j + k, n);
   });
 }

@@ -3,11 +3,14 @@
 
 namespace ufab::kernels::reference {
 
-// qkv [seq][3][heads][head_width], out [seq][heads][head_width] at the sequence's first position;
+struct AttentionShape {
+  int seq, heads, kv_heads, head_width;
+};
+// qkv [seq][heads + 2 * kv_heads][head_width], out [seq][heads][head_width] at the sequence's first position;
 // logsumexp [seq] of this head.
-void attention_forward(float* out, float* logsumexp, const float* qkv, int seq, int heads, int head_width,
-                       int head);
+void attention_forward(float* out, float* logsumexp, const float* qkv, const AttentionShape& shape, int head);
+// The first head of those that share keys and values starts their gradients, the others, ascending, go on.
 void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                        const float* qkv, int seq, int heads, int head_width, int head);
+                        const float* qkv, const AttentionShape& shape, int head);
 
 }  // namespace ufab::kernels::reference

@@ -7,6 +7,12 @@
 
 #include "kernels/gradient.h"
 #include "kernels/math.h"
+#include "kernels/order/column_sum.h"
+#include "kernels/order/layer_norm.h"
+#include "kernels/order/optimizer.h"
+#include "kernels/order/rms_norm.h"
+#include "kernels/order/rope.h"
+#include "kernels/order/swiglu.h"
 #include "kernels/reference/attention.h"
 #include "kernels/reference/integer_matmul.h"
 #include "kernels/reference/lanes.h"
@@ -76,9 +82,9 @@ class ReferenceBackend final : public Backend {
     }
   }
   void bias_backward(float* dbias, const float* dout, int rows, int width) override {
-    std::fill_n(dbias, width, 0.0F);
-    for (int m = 0; m < rows; ++m) {
-      for (int n = 0; n < width; ++n) dbias[n] += dout[at(m, width) + n];
+    for (int n = 0; n < width; ++n) {
+      dbias[n] =
+          column_sum<Lane>(rows, [&](int m, Lane sum) { return sum + Lane{dout[at(m, width) + n]}; }).v;
     }
   }
 
@@ -91,9 +97,10 @@ class ReferenceBackend final : public Backend {
       mean[r] = sum.total() / static_cast<float>(width);
       for (int c = 0; c < width; ++c) squares.add_product(c, x[c] - mean[r], x[c] - mean[r]);
       const float variance = squares.total() / static_cast<float>(width);
-      rstd[r] = 1.0F / std::sqrt(variance + kLayerNormEpsilon);
+      rstd[r] = layer_norm_rstd(Lane{variance}, Lane{kLayerNormEpsilon}).v;
       for (int c = 0; c < width; ++c) {
-        out[at(r, width) + c] = __builtin_fmaf((x[c] - mean[r]) * rstd[r], gamma[c], beta[c]);
+        out[at(r, width) + c] =
+            layer_norm(Lane{x[c]}, Lane{mean[r]}, Lane{rstd[r]}, Lane{gamma[c]}, Lane{beta[c]}).v;
       }
     }
   }
@@ -105,26 +112,67 @@ class ReferenceBackend final : public Backend {
       for (int c = 0; c < width; ++c) {
         const float g = dy[c] * gamma[c];
         sum.add(c, g);
-        projected.add_product(c, g, (x[c] - mean[r]) * rstd[r]);
+        projected.add_product(c, g, layer_norm_normal(Lane{x[c]}, Lane{mean[r]}, Lane{rstd[r]}).v);
       }
-      const float a = sum.total() / static_cast<float>(width);
-      const float b = projected.total() / static_cast<float>(width);
+      const Lane a{sum.total() / static_cast<float>(width)};
+      const Lane b{projected.total() / static_cast<float>(width)};
       for (int c = 0; c < width; ++c) {
-        const float normal = (x[c] - mean[r]) * rstd[r];
-        din[at(r, width) + c] += rstd[r] * __builtin_fmaf(-normal, b, dy[c] * gamma[c] - a);
+        din[at(r, width) + c] +=
+            layer_norm_gradient(Lane{dy[c]}, Lane{gamma[c]}, Lane{x[c]}, Lane{mean[r]}, Lane{rstd[r]}, a, b)
+                .v;
       }
     }
   }
   void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
                                      const float* mean, const float* rstd, int rows, int width) override {
-    std::fill_n(dgamma, width, 0.0F);
-    std::fill_n(dbeta, width, 0.0F);
+    bias_backward(dbeta, dout, rows, width);
+    for (int c = 0; c < width; ++c) {
+      dgamma[c] =
+          column_sum<Lane>(rows, [&](int r, Lane sum) {
+            return layer_norm_add_gamma_gradient(Lane{dout[at(r, width) + c]}, Lane{in[at(r, width) + c]},
+                                                 Lane{mean[r]}, Lane{rstd[r]}, sum);
+          }).v;
+    }
+  }
+
+  void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps, int rows,
+                       int width) override {
     for (int r = 0; r < rows; ++r) {
+      const float* x = in + at(r, width);
+      LaneSum<float> squares;
       for (int c = 0; c < width; ++c) {
-        const float dy = dout[at(r, width) + c];
-        dgamma[c] = __builtin_fmaf(dy, (in[at(r, width) + c] - mean[r]) * rstd[r], dgamma[c]);
-        dbeta[c] += dy;
+        float& lane = squares.lane[c % kLanes];
+        lane = rms_norm_add_square(Lane{x[c]}, Lane{lane}).v;
       }
+      rstd[r] = rms_norm_rstd(Lane{squares.total()}, Lane{static_cast<float>(width)}, Lane{eps}).v;
+      for (int c = 0; c < width; ++c) {
+        out[at(r, width) + c] = rms_norm(Lane{x[c]}, Lane{rstd[r]}, Lane{gamma[c]}).v;
+      }
+    }
+  }
+  void rmsnorm_backward_input(float* din, const float* dout, const float* in, const float* gamma,
+                              const float* rstd, int rows, int width) override {
+    for (int r = 0; r < rows; ++r) {
+      const float *x = in + at(r, width), *dy = dout + at(r, width);
+      LaneSum<float> sum;
+      for (int c = 0; c < width; ++c) {
+        float& lane = sum.lane[c % kLanes];
+        lane = rms_norm_add_projection(Lane{dy[c]}, Lane{gamma[c]}, Lane{x[c]}, Lane{rstd[r]}, Lane{lane}).v;
+      }
+      const Lane projection{sum.total() / static_cast<float>(width)};
+      for (int c = 0; c < width; ++c) {
+        din[at(r, width) + c] +=
+            rms_norm_gradient(Lane{dy[c]}, Lane{gamma[c]}, Lane{x[c]}, Lane{rstd[r]}, projection).v;
+      }
+    }
+  }
+  void rmsnorm_backward_parameters(float* dgamma, const float* dout, const float* in, const float* rstd,
+                                   int rows, int width) override {
+    for (int c = 0; c < width; ++c) {
+      dgamma[c] = column_sum<Lane>(rows, [&](int r, Lane sum) {
+                    return rms_norm_add_gamma_gradient(Lane{dout[at(r, width) + c]},
+                                                       Lane{in[at(r, width) + c]}, Lane{rstd[r]}, sum);
+                  }).v;
     }
   }
 
@@ -138,24 +186,55 @@ class ReferenceBackend final : public Backend {
     for (std::size_t i = 0; i < count; ++i) out[i] = a[i] + b[i];
   }
 
+  void swiglu_forward(float* out, const float* gate_up, int rows, int hidden) override {
+    for (int r = 0; r < rows; ++r) {
+      const float *gate = gate_up + at(2 * r, hidden), *up = gate + hidden;
+      for (int c = 0; c < hidden; ++c) out[at(r, hidden) + c] = swiglu(Lane{gate[c]}, Lane{up[c]}).v;
+    }
+  }
+  void swiglu_backward(float* dgate_up, const float* dout, const float* gate_up, int rows,
+                       int hidden) override {
+    for (int r = 0; r < rows; ++r) {
+      const float *gate = gate_up + at(2 * r, hidden), *up = gate + hidden;
+      for (int c = 0; c < hidden; ++c) {
+        Lane dgate, dup;
+        swiglu_gradient(Lane{dout[at(r, hidden) + c]}, Lane{gate[c]}, Lane{up[c]}, dgate, dup);
+        dgate_up[at(2 * r, hidden) + c] = dgate.v;
+        dgate_up[at(2 * r + 1, hidden) + c] = dup.v;
+      }
+    }
+  }
+
+  void rope_forward(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                    int kv_heads, int head_width) override {
+    rope(qkv, cosine, sine, batch, seq, heads, kv_heads, head_width, false);
+  }
+  void rope_backward(float* dqkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                     int kv_heads, int head_width) override {
+    rope(dqkv, cosine, sine, batch, seq, heads, kv_heads, head_width, true);
+  }
+
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int head_width) override {
-    const std::ptrdiff_t sequence = at(seq, heads * head_width);
+                         int kv_heads, int head_width) override {
+    const reference::AttentionShape shape{seq, heads, kv_heads, head_width};
     for (int b = 0; b < batch; ++b) {
       for (int h = 0; h < heads; ++h) {
-        reference::attention_forward(out + b * sequence, logsumexp + at(b * heads + h, seq),
-                                     qkv + 3 * b * sequence, seq, heads, head_width, h);
+        reference::attention_forward(out + at(b * seq, heads * head_width),
+                                     logsumexp + at(b * heads + h, seq),
+                                     qkv + at(b * seq, (heads + 2 * kv_heads) * head_width), shape, h);
       }
     }
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                          const float* qkv, int batch, int seq, int heads, int head_width) override {
-    const std::ptrdiff_t sequence = at(seq, heads * head_width);
+                          const float* qkv, int batch, int seq, int heads, int kv_heads,
+                          int head_width) override {
+    const reference::AttentionShape shape{seq, heads, kv_heads, head_width};
     for (int b = 0; b < batch; ++b) {
+      const std::ptrdiff_t first = at(b * seq, heads * head_width);
+      const std::ptrdiff_t first_qkv = at(b * seq, (heads + 2 * kv_heads) * head_width);
       for (int h = 0; h < heads; ++h) {
-        reference::attention_backward(dqkv + 3 * b * sequence, dout + b * sequence, out + b * sequence,
-                                      logsumexp + at(b * heads + h, seq), qkv + 3 * b * sequence, seq, heads,
-                                      head_width, h);
+        reference::attention_backward(dqkv + first_qkv, dout + first, out + first,
+                                      logsumexp + at(b * heads + h, seq), qkv + first_qkv, shape, h);
       }
     }
   }
@@ -164,7 +243,8 @@ class ReferenceBackend final : public Backend {
                          int batch, int seq, int width) override {
     for (int r = 0; r < batch * seq; ++r) {
       for (int c = 0; c < width; ++c) {
-        out[at(r, width) + c] = wte[at(tokens[r], width) + c] + wpe[at(r % seq, width) + c];
+        const float token = wte[at(tokens[r], width) + c];
+        out[at(r, width) + c] = wpe == nullptr ? token : token + wpe[at(r % seq, width) + c];
       }
     }
   }
@@ -204,27 +284,26 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
-                              std::uint64_t first_index) override {
-    QuantizeResult result;
+  void quantize_add(QuantizeResult* into, std::int32_t* sums, const float* gradient, std::size_t count,
+                    int exponent, std::uint64_t first_index) override {
+    QuantizeResult& result = *into;
     const float factor = std::ldexp(1.0F, exponent);
     for (std::size_t i = 0; i < count; ++i) {
       const float scaled = gradient[i] * factor;
-      if (!std::isfinite(gradient[i])) result.non_finite = true;
-      if (!(std::fabs(scaled) < 0x1p30F)) {
+      if (!std::isfinite(gradient[i])) result.non_finite = 1;
+      if (!(std::fabs(scaled) < kGradientBound)) {
         result.peak = kPeakLimit;
         continue;
       }
       const auto q = static_cast<std::int32_t>(std::nearbyint(scaled));
       result.peak = std::max(result.peak, static_cast<std::uint64_t>(std::abs(q)));
-      const std::uint64_t hash = (first_index + i) * 0x9E3779B97F4A7C15U;
-      result.fingerprint += static_cast<std::uint64_t>(std::int64_t{q}) * ((hash ^ (hash >> 29)) | 1U);
+      result.fingerprint +=
+          static_cast<std::uint64_t>(std::int64_t{q}) * fingerprint_key((first_index + i) * kFingerprintStep);
       sums[i] =
           static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[i]) + static_cast<std::uint32_t>(q));
     }
-    return result;
   }
-  double sum_of_squares(const std::int32_t* sums, std::size_t count) override {
+  void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
     double total = 0;
     for (std::size_t from = 0; from < count; from += kNormBlock) {
       LaneSum<double> block;
@@ -234,21 +313,37 @@ class ReferenceBackend final : public Backend {
       }
       total += block.total();
     }
-    return total;
+    *result = total;
   }
   void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
              const AdamWScalars& s) override {
+    const auto lanes = AdamWLanes<Lane>::of(s);
     for (std::size_t i = 0; i < count; ++i) {
-      const float g = static_cast<float>(sums[i]) * s.gradient_factor;
-      m[i] = __builtin_fmaf(s.beta1, m[i], s.one_minus_beta1 * g);
-      v[i] = __builtin_fmaf(s.beta2, v[i], (s.one_minus_beta2 * g) * g);
-      float u = (m[i] * s.inverse_correction1) / (std::sqrt(v[i] * s.inverse_correction2) + s.eps);
-      u = __builtin_fmaf(s.weight_decay, params[i], u);
-      params[i] = __builtin_fmaf(-s.lr, u, params[i]);
+      Lane p{params[i]}, first{m[i]}, second{v[i]};
+      adamw_update(lanes, Lane{static_cast<float>(sums[i])}, p, first, second);
+      params[i] = p.v;
+      m[i] = first.v;
+      v[i] = second.v;
     }
   }
 
  private:
+  static void rope(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
+                   int kv_heads, int head_width, bool back) {
+    const int half = head_width / 2;
+    for (int row = 0; row < batch * seq; ++row) {
+      for (int head = 0; head < heads + kv_heads; ++head) {
+        float* x = qkv + at(row, (heads + 2 * kv_heads) * head_width) + at(head, head_width);
+        for (int j = 0; j < half; ++j) {
+          Lane a{x[j]}, b{x[half + j]};
+          const Lane s{sine[at(row % seq, half) + j]};
+          rope_rotate(a, b, Lane{cosine[at(row % seq, half) + j]}, back ? -s : s);
+          x[j] = a.v;
+          x[half + j] = b.v;
+        }
+      }
+    }
+  }
   static std::ptrdiff_t at(int row, int width) { return static_cast<std::ptrdiff_t>(row) * width; }
   int threads_;
 };

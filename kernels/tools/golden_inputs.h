@@ -47,22 +47,22 @@ class Inputs {
   float uniform() { return static_cast<float>(static_cast<std::int32_t>(word())) * 0x1p-31F; }
 
   // chain: how many of the values meet in one result.
-  std::vector<float> floats(std::size_t count, Values values, float scale = 1.0F, int chain = 1) {
+  std::pmr::vector<float> floats(std::size_t count, Values values, float scale = 1.0F, int chain = 1) {
     const auto rarity = static_cast<std::uint32_t>(std::max(chain, 23));
-    std::vector<float> result(count);
+    std::pmr::vector<float> result(count);
     for (float& value : result) value = draw(values, scale, rarity);
     return result;
   }
-  std::vector<std::int32_t> tokens(std::size_t count, int vocab) {
-    std::vector<std::int32_t> result(count);
+  std::pmr::vector<std::int32_t> tokens(std::size_t count, int vocab) {
+    std::pmr::vector<std::int32_t> result(count);
     for (std::int32_t& token : result) {
       token = static_cast<std::int32_t>(below(static_cast<std::uint32_t>(vocab)));
     }
     return result;
   }
   // All magnitudes, both signs.
-  std::vector<std::int32_t> integers(std::size_t count) {
-    std::vector<std::int32_t> result(count);
+  std::pmr::vector<std::int32_t> integers(std::size_t count) {
+    std::pmr::vector<std::int32_t> result(count);
     for (std::int32_t& value : result) value = static_cast<std::int32_t>(word()) >> below(32);
     return result;
   }

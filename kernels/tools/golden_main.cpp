@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <memory_resource>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ GoldenCases golden_cases() {
   add_sequence_cases(cases);
   add_optimizer_cases(cases);
   add_training_cases(cases);
+  add_llama_cases(cases);
   return cases;
 }
 
@@ -29,15 +31,15 @@ namespace {
 constexpr int kDiffers = 1, kUsage = 2, kLacking = 77;
 
 struct CommandLine {
-  BackendKind backend = BackendKind::automatic;
+  BackendKind backend = BackendKind::cpu;
   int threads = 1;
   std::string check;
 };
 
 int usage() {
   std::fputs(
-      "usage: kernels-golden [--backend reference|avx2|avx512|avx512vnni|automatic] [--threads N] [--check "
-      "FILE]\n",
+      ("usage: kernels-golden [--backend NAME] [--threads N] [--check FILE]; NAME: " + backend_names() + "\n")
+          .c_str(),
       stderr);
   return kUsage;
 }
@@ -136,10 +138,10 @@ int run(int argc, char** argv) {
   if (!parse(argc, argv, line)) return usage();
   const auto backend = make_backend(line.backend, line.threads);
   if (backend == nullptr) {
-    std::fprintf(stderr, "kernels-golden: this processor cannot run the %s kernels\n",
-                 backend_name(line.backend));
+    std::fprintf(stderr, "kernels-golden: %s\n", why_unavailable(line.backend).c_str());
     return kLacking;
   }
+  std::pmr::set_default_resource(&backend->shared_memory());  // of the cases' vectors
   const GoldenCases cases = golden_cases();
   return line.check.empty() ? print(cases, *backend) : check(line.check, cases, *backend);
 }

@@ -37,9 +37,10 @@ void add_forward(GoldenCases& cases, MatmulFormat format, const Shape& shape, Va
          const auto weight =
              inputs.floats(volume({shape.out_width, shape.in_width}), values, 1, shape.in_width);
          const auto bias = inputs.floats(volume({shape.out_width}), values);
-         std::vector<float> out(volume({shape.rows, shape.out_width}));
+         std::pmr::vector<float> out(volume({shape.rows, shape.out_width}));
          forward(backend, format, shape, out.data(), in.data(), weight.data(),
                  biased ? bias.data() : nullptr);
+         backend.wait();
          results.numbers(out);
        }});
 }
@@ -52,8 +53,9 @@ void add_backward_input(GoldenCases& cases, MatmulFormat format, const Shape& sh
          const auto dout = inputs.floats(volume({shape.rows, shape.out_width}), values, 1, shape.out_width);
          const auto weight =
              inputs.floats(volume({shape.out_width, shape.in_width}), values, 1, shape.out_width);
-         std::vector<float> din(volume({shape.rows, shape.in_width}));
+         std::pmr::vector<float> din(volume({shape.rows, shape.in_width}));
          backward_input(backend, format, shape, din.data(), dout.data(), weight.data());
+         backend.wait();
          results.numbers(din);
        }});
 }
@@ -72,6 +74,7 @@ void add_backward_weight(GoldenCases& cases, MatmulFormat format, const Shape& s
          auto dweight = inputs.floats(volume({shape.out_width, shape.in_width}), values);
          backward_weight(backend, format, shape, dweight.data(), in.data(), dout.data() + skipped, stride,
                          accumulate);
+         backend.wait();
          results.numbers(dweight);
        }});
 }
@@ -80,8 +83,9 @@ void add_bias_backward(GoldenCases& cases, int rows, int width, Values values) {
   cases.push_back({std::string("bias_backward.") + values_name(values), shape_text({rows, width}),
                    [=](Backend& backend, Inputs& inputs, Checksum& results) {
                      const auto dout = inputs.floats(volume({rows, width}), values, 1, rows);
-                     std::vector<float> dbias(volume({width}));
+                     std::pmr::vector<float> dbias(volume({width}));
                      backend.bias_backward(dbias.data(), dout.data(), rows, width);
+                     backend.wait();
                      results.numbers(dbias);
                    }});
 }

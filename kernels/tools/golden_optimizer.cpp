@@ -23,8 +23,10 @@ void add_norm(GoldenCases& cases, int count) {
   cases.push_back(
       {"sum_of_squares", shape_text({count}), [=](Backend& backend, Inputs& inputs, Checksum& results) {
          const auto sums = inputs.integers(volume({count}));
-         const double total = backend.sum_of_squares(sums.data(), sums.size());
-         results.long_word(std::bit_cast<std::uint64_t>(total));
+         std::pmr::vector<double> total(1);
+         backend.sum_of_squares(total.data(), sums.data(), sums.size());
+         backend.wait();
+         results.long_word(std::bit_cast<std::uint64_t>(total[0]));
        }});
 }
 
@@ -39,6 +41,7 @@ void add_adamw(GoldenCases& cases, int count, Values values) {
                      const AdamWConfig config{.lr = 1e-3F, .clip = 0};
                      adamw_step(backend, config, 7, 40, 3, 0.7F, true, sums, params, m, v);
                      adamw_step(backend, config, 8, -9, 3, 1.0F, false, sums, params, m, v);
+                     backend.wait();
                      for (const auto* values_out : {&params, &m, &v}) results.numbers(*values_out);
                    }});
 }

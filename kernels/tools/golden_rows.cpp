@@ -14,13 +14,14 @@ void add_layernorm(GoldenCases& cases, int rows, int width, Values values) {
                        const auto in = inputs.floats(volume({rows, width}), values, 3, width);
                        const auto gamma = inputs.floats(volume({width}), values);
                        const auto beta = inputs.floats(volume({width}), values);
-                       std::vector<float> out(in.size()), mean(volume({rows})), rstd(volume({rows}));
+                       std::pmr::vector<float> out(in.size()), mean(volume({rows})), rstd(volume({rows}));
                        backend.layernorm_forward(out.data(), mean.data(), rstd.data(), in.data(),
                                                  gamma.data(), beta.data(), rows, width);
+                       backend.wait();
                        run(backend, inputs, results, in, gamma, mean, rstd, out);
                      }});
   };
-  using Floats = std::vector<float>;
+  using Floats = std::pmr::vector<float>;
   add("layernorm_forward", [](Backend&, Inputs&, Checksum& results, const Floats&, const Floats&,
                               const Floats& mean, const Floats& rstd, const Floats& out) {
     for (const Floats* result : {&out, &mean, &rstd}) results.numbers(*result);
@@ -32,6 +33,7 @@ void add_layernorm(GoldenCases& cases, int rows, int width, Values values) {
         auto din = inputs.floats(in.size(), values);
         backend.layernorm_backward_input(din.data(), dout.data(), in.data(), gamma.data(), mean.data(),
                                          rstd.data(), rows, width);
+        backend.wait();
         results.numbers(din);
       });
   add("layernorm_backward_parameters",
@@ -41,6 +43,7 @@ void add_layernorm(GoldenCases& cases, int rows, int width, Values values) {
         Floats dgamma(volume({width})), dbeta(volume({width}));
         backend.layernorm_backward_parameters(dgamma.data(), dbeta.data(), dout.data(), in.data(),
                                               mean.data(), rstd.data(), rows, width);
+        backend.wait();
         results.numbers(dgamma);
         results.numbers(dbeta);
       });
@@ -53,8 +56,9 @@ void add_elementwise(GoldenCases& cases, const char* name, int count, Values val
                    [=](Backend& backend, Inputs& inputs, Checksum& results) {
                      const auto a = inputs.floats(volume({count}), values, 4);
                      const auto b = inputs.floats(volume({count}), values);
-                     std::vector<float> out = b;
+                     std::pmr::vector<float> out = b;
                      apply(backend, out.data(), a.data(), b.data(), a.size());
+                     backend.wait();
                      results.numbers(out);
                    }});
 }
@@ -88,9 +92,10 @@ void add_cross_entropy(GoldenCases& cases, int rows, int vocab, Values values, b
                    [=](Backend& backend, Inputs& inputs, Checksum& results) {
                      auto logits = inputs.floats(volume({rows, vocab}), values, 20, vocab);
                      const auto targets = inputs.tokens(volume({rows}), vocab);
-                     std::vector<float> losses(volume({rows}));
+                     std::pmr::vector<float> losses(volume({rows}));
                      backend.softmax_cross_entropy(losses.data(), logits.data(), targets.data(), rows, vocab,
                                                    3 * rows, gradient);
+                     backend.wait();
                      results.numbers(losses);
                      if (gradient) results.numbers(logits);
                    }});

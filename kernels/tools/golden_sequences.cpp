@@ -17,17 +17,19 @@ void add_attention(GoldenCases& cases, const AttentionShape& s, Values values, b
                    [=](Backend& backend, Inputs& inputs, Checksum& results) {
                      const std::size_t count = volume({s.batch, s.seq, s.heads, s.head_width});
                      const auto qkv = inputs.floats(3 * count, values, 2, s.seq * s.head_width);
-                     std::vector<float> out(count), logsumexp(volume({s.batch, s.heads, s.seq}));
+                     std::pmr::vector<float> out(count), logsumexp(volume({s.batch, s.heads, s.seq}));
                      backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), s.batch, s.seq,
-                                               s.heads, s.head_width);
+                                               s.heads, s.heads, s.head_width);
                      if (!backward) {
+                       backend.wait();
                        results.numbers(out);
                        return results.numbers(logsumexp);
                      }
                      const auto dout = inputs.floats(count, values, 1, s.seq * s.head_width);
-                     std::vector<float> dqkv(3 * count, 7.0F);
+                     std::pmr::vector<float> dqkv(3 * count, 7.0F);
                      backend.attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(),
-                                                qkv.data(), s.batch, s.seq, s.heads, s.head_width);
+                                                qkv.data(), s.batch, s.seq, s.heads, s.heads, s.head_width);
+                     backend.wait();
                      results.numbers(dqkv);
                    }});
 }
@@ -44,9 +46,10 @@ void add_embedding(GoldenCases& cases, const EmbeddingShape& s, Values values) {
          const auto wte = inputs.floats(volume({s.vocab, s.width}), values);
          const auto wpe = inputs.floats(volume({s.seq, s.width}), values);
          const auto tokens = inputs.tokens(volume({s.batch, s.seq}), s.vocab);
-         std::vector<float> out(volume({s.batch, s.seq, s.width}));
+         std::pmr::vector<float> out(volume({s.batch, s.seq, s.width}));
          backend.embedding_forward(out.data(), wte.data(), wpe.data(), tokens.data(), s.batch, s.seq,
                                    s.width);
+         backend.wait();
          results.numbers(out);
        }});
   cases.push_back(
@@ -59,13 +62,15 @@ void add_embedding(GoldenCases& cases, const EmbeddingShape& s, Values values) {
                                            s.vocab);
          backend.embedding_backward_tokens(dwte.data(), dout.data(), tokens.data(), rows, s.width,
                                            s.vocab / 3, s.vocab - s.vocab / 2);
+         backend.wait();
          results.numbers(dwte);
        }});
   cases.push_back({"embedding_backward_positions" + suffix, shape,
                    [=](Backend& backend, Inputs& inputs, Checksum& results) {
                      const auto dout = inputs.floats(volume({s.batch, s.seq, s.width}), values);
-                     std::vector<float> dwpe(volume({s.seq, s.width}), 9.0F);
+                     std::pmr::vector<float> dwpe(volume({s.seq, s.width}), 9.0F);
                      backend.embedding_backward_positions(dwpe.data(), dout.data(), s.batch, s.seq, s.width);
+                     backend.wait();
                      results.numbers(dwpe);
                    }});
 }

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "kernels/adamw.h"
-#include "kernels/gpt2.h"
 #include "kernels/gradient.h"
+#include "kernels/model.h"
 #include "kernels/tools/golden_cases.h"
 
 namespace ufab::kernels {
@@ -10,33 +10,52 @@ namespace {
 
 struct Job {
   const char* name;
-  Gpt2Config config;
+  ModelConfig config;
   int batch, seq, micro_batches;
   MatmulFormat format = MatmulFormat::f32;
 };
-// One with more rows than the model is wide, over two tiles of keys; one with fewer, whose head makes its
-// gradient in parts (kernels/gpt2.cpp).
+// Of each family one with more rows than the model is wide, over two tiles of keys, and one with fewer, whose
+// head makes its gradient in parts (kernels/model_arena.cpp).
 constexpr Job kJobs[] = {
-    {"train.rows", {.vocab_size = 61, .context = 70, .layers = 2, .heads = 3, .width = 24}, 1, 66, 2},
-    {"train.parts", {.vocab_size = 205, .context = 12, .layers = 1, .heads = 3, .width = 48}, 3, 11, 2},
-    {"train.int12",
-     {.vocab_size = 150, .context = 70, .layers = 2, .heads = 2, .width = 160},
-     2,
-     70,
-     2,
-     MatmulFormat::int12},
-    {"train.int8",
-     {.vocab_size = 150, .context = 70, .layers = 2, .heads = 2, .width = 160},
-     2,
-     70,
-     2,
-     MatmulFormat::int8}};
+    {"train.rows", Gpt2Shape{.vocab_size = 61, .context = 70, .layers = 2, .heads = 3, .width = 24}, 1, 66,
+     2},
+    {"train.parts", Gpt2Shape{.vocab_size = 205, .context = 12, .layers = 1, .heads = 3, .width = 48}, 3, 11,
+     2},
+    {"train.int12", Gpt2Shape{.vocab_size = 150, .context = 70, .layers = 2, .heads = 2, .width = 160}, 2, 70,
+     2, MatmulFormat::int12},
+    {"train.int8", Gpt2Shape{.vocab_size = 150, .context = 70, .layers = 2, .heads = 2, .width = 160}, 2, 70,
+     2, MatmulFormat::int8},
+    {"train.llama",
+     LlamaShape{
+         .vocab_size = 61, .context = 70, .layers = 2, .heads = 6, .kv_heads = 2, .width = 48, .hidden = 72},
+     1, 66, 2},
+    {"train.llama.parts",
+     LlamaShape{.vocab_size = 205,
+                .context = 12,
+                .layers = 2,
+                .heads = 3,
+                .kv_heads = 1,
+                .width = 48,
+                .hidden = 50,
+                .norm_epsilon = 1e-6F,
+                .rope_theta = 500000,
+                .tied = true},
+     3, 11, 2},
+    {"train.llama.int8",
+     LlamaShape{.vocab_size = 150,
+                .context = 70,
+                .layers = 1,
+                .heads = 4,
+                .kv_heads = 2,
+                .width = 160,
+                .hidden = 200},
+     2, 70, 1, MatmulFormat::int8}};
 
 constexpr AdamWConfig kAdamW{
     .lr = 1e-2F, .beta1 = 0.9F, .beta2 = 0.99F, .eps = 1e-8F, .weight_decay = 0.1F, .clip = 1};
 
 struct Batch {
-  std::vector<std::int32_t> inputs, targets;
+  std::pmr::vector<std::int32_t> inputs, targets;
 };
 // Structure to learn: seven times of eight the next token is a function of the last.
 Batch make_batch(Inputs& inputs, const Job& job) {
@@ -61,14 +80,14 @@ class Training {
       : job_(job),
         backend_(backend),
         inputs_(inputs),
-        tensors_(gpt2_parameters(job.config)),
+        tensors_(model_parameters(job.config)),
         model_(job.config, job.batch, job.seq, backend, job.format),
-        params_(gpt2_parameter_count(job.config)),
+        params_(model_parameter_count(job.config)),
         m_(params_.size()),
         v_(params_.size()),
         sums_(params_.size()),
         exponents_(tensors_.size(), kFirstExponent) {
-    gpt2_init(job.config, 5, params_);
+    model_init(job.config, 5, params_);
   }
 
   void step(Checksum& results) {
@@ -80,7 +99,10 @@ class Training {
     while (adjust_exponents(steps_, peaks_, exponents_));
     apply();
   }
-  void add_parameters(Checksum& results) const { results.numbers(params_); }
+  void add_parameters(Checksum& results) {
+    backend_.wait();
+    results.numbers(params_);
+  }
 
  private:
   void add_gradients(const std::vector<Batch>& batches, Checksum& results) {
@@ -114,9 +136,9 @@ class Training {
   Backend& backend_;
   Inputs& inputs_;
   std::vector<ParameterTensor> tensors_;
-  Gpt2 model_;
-  std::vector<float> params_, m_, v_;
-  std::vector<std::int32_t> sums_;
+  Model model_;
+  std::pmr::vector<float> params_, m_, v_;
+  std::pmr::vector<std::int32_t> sums_;
   std::vector<int> exponents_;
   std::vector<std::uint64_t> peaks_;
   std::uint64_t steps_ = 0;
@@ -135,11 +157,14 @@ void run_training(const Job& job, int steps, Backend& backend, Checksum& results
 void add_training_cases(GoldenCases& cases) {
   for (const Job& job : kJobs) {
     for (const int steps : {0, 1, 5, 20}) {
-      const Gpt2Config& c = job.config;
+      const ModelConfig& c = job.config;
+      const std::string shape =
+          c.family == ModelFamily::gpt2
+              ? shape_text({c.vocab_size, c.context, c.layers, c.heads, c.width, job.batch, job.seq})
+              : shape_text({c.vocab_size, c.context, c.layers, c.heads, c.kv_heads, c.width, c.hidden,
+                            job.batch, job.seq});
       const std::string name = std::string(job.name) + ".step" + std::to_string(steps);
-      cases.push_back({name,
-                       shape_text({c.vocab_size, c.context, c.layers, c.heads, c.width, job.batch, job.seq}),
-                       [&job, steps](Backend& backend, Inputs&, Checksum& results) {
+      cases.push_back({name, shape, [&job, steps](Backend& backend, Inputs&, Checksum& results) {
                          run_training(job, steps, backend, results);
                        }});
     }

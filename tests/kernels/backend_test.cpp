@@ -160,9 +160,9 @@ void check_attention(bool difficult) {
         "attention over " + std::to_string(seq) + " of width " + std::to_string(head_width),
         [&, b = batch, t = seq, h = heads, d = head_width](Backend& backend) {
           std::vector<float> out(count), logsumexp(volume({b, h, t})), dqkv(3 * count, 7.0F), all;
-          backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), b, t, h, d);
+          backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), b, t, h, h, d);
           backend.attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(), qkv.data(), b, t,
-                                     h, d);
+                                     h, h, d);
           for (const auto* values : {&out, &logsumexp, &dqkv}) append(all, *values);
           return all;
         });
@@ -249,18 +249,22 @@ TEST(Backend, FormatNamesAreInverseAndUnknownNamesAreRefused) {
 }
 
 TEST(Backend, NamesAreInverseAndUnknownNamesAreRefused) {
-  for (const BackendKind kind : {BackendKind::automatic, BackendKind::reference, BackendKind::avx2,
-                                 BackendKind::avx512, BackendKind::avx512vnni}) {
+  for (const BackendKind kind :
+       {BackendKind::reference, BackendKind::cpu, BackendKind::cpu_avx2, BackendKind::cpu_avx512,
+        BackendKind::cpu_avx512vnni, BackendKind::gpu_host, BackendKind::cuda, BackendKind::hip}) {
     EXPECT_EQ(backend_from_name(backend_name(kind)), kind);
+    EXPECT_EQ(backend_available(kind), why_unavailable(kind).empty());
+    EXPECT_EQ(backend_available(kind), make_backend(kind, 1) != nullptr);
+    EXPECT_NE(backend_names().find(backend_name(kind)), std::string::npos);
   }
-  EXPECT_EQ(backend_from_name("cuda"), std::nullopt);
+  EXPECT_EQ(backend_from_name("avx2"), std::nullopt);
   EXPECT_EQ(backend_from_name(""), std::nullopt);
 }
 
 TEST(Backend, ImpossibleThreadCountsGiveNoBackend) {
   EXPECT_EQ(make_backend(BackendKind::reference, 0), nullptr);
-  EXPECT_EQ(make_backend(BackendKind::automatic, kMaxThreads + 1), nullptr);
-  EXPECT_NE(make_backend(BackendKind::automatic, 2), nullptr);
+  EXPECT_EQ(make_backend(BackendKind::cpu, kMaxThreads + 1), nullptr);
+  EXPECT_NE(make_backend(BackendKind::cpu, 2), nullptr);
 }
 
 }  // namespace

@@ -3,7 +3,8 @@
 
 #include <functional>
 
-#include "tests/kernels/float64.h"
+#include "kernels/rope_table.h"
+#include "tests/kernels/float64_llama.h"
 #include "tests/kernels/support.h"
 
 namespace ufab::kernels {
@@ -51,8 +52,9 @@ class Derivative : public testing::TestWithParam<BackendKind> {
   Random random_{17};
 };
 INSTANTIATE_TEST_SUITE_P(Backends, Derivative,
-                         testing::Values(BackendKind::reference, BackendKind::avx2, BackendKind::avx512),
-                         [](const auto& kind) { return std::string(backend_name(kind.param)); });
+                         testing::Values(BackendKind::reference, BackendKind::cpu_avx2,
+                                         BackendKind::cpu_avx512),
+                         [](const auto& kind) { return test::test_name(kind.param); });
 
 TEST_P(Derivative, OfMatmulWithBias) {
   constexpr int kRows = 5, kIn = 19, kOut = 11;
@@ -93,6 +95,72 @@ TEST_P(Derivative, OfLayerNorm) {
   expect_gradient("beta", dbeta, beta, [&](const Doubles& at) { return value(x, g, at); });
 }
 
+TEST_P(Derivative, OfRmsNorm) {
+  constexpr int kRows = 4, kWidth = 37;
+  const Floats in = random_.floats(kRows * kWidth, 2), gamma = random_.floats(kWidth),
+               dout = random_.floats(in.size());
+  Floats out(in.size()), rstd(kRows), din(in.size()), dgamma(kWidth);
+  backend_->rmsnorm_forward(out.data(), rstd.data(), in.data(), gamma.data(), 1e-5F, kRows, kWidth);
+  backend_->rmsnorm_backward_input(din.data(), dout.data(), in.data(), gamma.data(), rstd.data(), kRows,
+                                   kWidth);
+  backend_->rmsnorm_backward_parameters(dgamma.data(), dout.data(), in.data(), rstd.data(), kRows, kWidth);
+  const Doubles x = widen(in), g = widen(gamma);
+  const auto value = [&](const Doubles& at_x, const Doubles& at_g) {
+    return project(float64::rms_norm(at_x, at_g, 1e-5, kRows, kWidth), dout);
+  };
+  expect_gradient("input", din, in, [&](const Doubles& at) { return value(at, g); });
+  expect_gradient("gamma", dgamma, gamma, [&](const Doubles& at) { return value(x, at); });
+}
+
+TEST_P(Derivative, OfSwiglu) {
+  constexpr int kRows = 3, kHidden = 21;
+  const Floats gate_up = random_.floats(2 * kRows * kHidden, 6), dout = random_.floats(kRows * kHidden);
+  Floats gradient(gate_up.size());
+  backend_->swiglu_backward(gradient.data(), dout.data(), gate_up.data(), kRows, kHidden);
+  expect_gradient("gate and up", gradient, gate_up, [&](const Doubles& at) {
+    Doubles gate, up;
+    for (std::size_t i = 0; i < at.size(); ++i) (i / kHidden % 2 == 0 ? gate : up).push_back(at[i]);
+    return project(float64::swiglu(gate, up), dout);
+  });
+}
+
+// Splits rows of qkv into q, k and v.
+void split_heads(const Doubles& qkv, int heads, int kv_heads, int head_width, Doubles& q, Doubles& k,
+                 Doubles& v) {
+  for (std::size_t i = 0; i < qkv.size(); ++i) {
+    const int head = static_cast<int>(i) / head_width % (heads + 2 * kv_heads);
+    (head < heads ? q : head < heads + kv_heads ? k : v).push_back(qkv[i]);
+  }
+}
+
+TEST_P(Derivative, OfRotaryPositionsAndGroupedAttentionTogether) {
+  for (const auto& [batch, seq, heads, kv_heads, head_width] :
+       {std::array{2, 9, 4, 2, 6}, {1, 67, 3, 1, 4}}) {
+    const std::size_t count = volume({batch, seq, heads, head_width});
+    const Floats qkv = random_.floats(volume({batch, seq, heads + 2 * kv_heads, head_width}), 1.5F),
+                 dout = random_.floats(count);
+    const RopeTable table = rope_table(seq, head_width, 100);
+    Floats rotated = qkv, out(count), logsumexp(volume({batch, heads, seq})), dqkv(qkv.size());
+    backend_->rope_forward(rotated.data(), table.cosine.data(), table.sine.data(), batch, seq, heads,
+                           kv_heads, head_width);
+    backend_->attention_forward(out.data(), logsumexp.data(), rotated.data(), batch, seq, heads, kv_heads,
+                                head_width);
+    backend_->attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(), rotated.data(),
+                                 batch, seq, heads, kv_heads, head_width);
+    backend_->rope_backward(dqkv.data(), table.cosine.data(), table.sine.data(), batch, seq, heads, kv_heads,
+                            head_width);
+    expect_gradient("qkv", dqkv, qkv,
+                    [&, b = batch, t = seq, h = heads, g = kv_heads, d = head_width](const Doubles& at) {
+                      Doubles q, k, v;
+                      split_heads(at, h, g, d, q, k, v);
+                      return project(
+                          float64::grouped_attention(float64::rope(q, 100, b, t, h, d),
+                                                     float64::rope(k, 100, b, t, g, d), v, b, t, h, g, d),
+                          dout);
+                    });
+  }
+}
+
 TEST_P(Derivative, OfGelu) {
   const Floats in = random_.floats(101, 5), dout = random_.floats(in.size());
   Floats din(in.size());
@@ -105,9 +173,10 @@ TEST_P(Derivative, OfAttentionWithinAndAcrossKeyTiles) {
     const std::size_t count = volume({batch, seq, heads, head_width});
     const Floats qkv = random_.floats(3 * count, 1.5F), dout = random_.floats(count);
     Floats out(count), logsumexp(volume({batch, heads, seq})), dqkv(3 * count);
-    backend_->attention_forward(out.data(), logsumexp.data(), qkv.data(), batch, seq, heads, head_width);
+    backend_->attention_forward(out.data(), logsumexp.data(), qkv.data(), batch, seq, heads, heads,
+                                head_width);
     backend_->attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(), qkv.data(), batch,
-                                 seq, heads, head_width);
+                                 seq, heads, heads, head_width);
     expect_gradient("qkv", dqkv, qkv, [&, b = batch, t = seq, h = heads, d = head_width](const Doubles& at) {
       return project(float64::attention(at, b, t, h, d), dout);
     });
@@ -136,7 +205,8 @@ TEST_P(Derivative, ForwardOperatorsMatchTheirDefinitions) {
   backend_->layernorm_forward(normal.data(), mean.data(), rstd.data(), in.data(), gamma.data(), beta.data(),
                               kRows, kWidth);
   backend_->matmul_forward(qkv.data(), normal.data(), weight.data(), bias.data(), kRows, kWidth, 3 * kWidth);
-  backend_->attention_forward(out.data(), logsumexp.data(), qkv.data(), kBatch, kSeq, kHeads, kHeadWidth);
+  backend_->attention_forward(out.data(), logsumexp.data(), qkv.data(), kBatch, kSeq, kHeads, kHeads,
+                              kHeadWidth);
   const Doubles exact_normal = float64::layer_norm(widen(in), widen(gamma), widen(beta), kRows, kWidth);
   const Doubles exact_qkv =
       float64::linear(exact_normal, widen(weight), widen(bias), kRows, kWidth, 3 * kWidth);

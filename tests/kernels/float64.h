@@ -194,7 +194,7 @@ struct Model {
   int vocab, context, layers, heads, width;
 };
 
-// Mean loss of one micro-batch. params in the order that kernels/gpt2.h documents.
+// Mean loss of one micro-batch. params in the order that kernels/model.h documents.
 template <class T>
 T gpt2_loss(const Model& model, const Vector<T>& params, std::span<const std::int32_t> inputs,
             std::span<const std::int32_t> targets, int batch, int seq) {

@@ -93,7 +93,7 @@ double error_bound(const Product& p, int row, int column) {
 
 RC_GTEST_PROP(Integer, AProductIsWithinWhatTheFormatAllows, (std::uint64_t seed)) {
   const Product p(any_extent(9), any_extent(400), any_extent(20), any_format(), seed);
-  const auto backend = make_backend(BackendKind::automatic, 1);
+  const auto backend = make_backend(BackendKind::cpu, 1);
   const std::vector<float> got = p.on(*backend);
   for (int i = 0; i < p.rows; ++i) {
     for (int j = 0; j < p.columns; ++j) {
@@ -117,7 +117,7 @@ TEST(Integer, IntegersThatFitAreMultipliedExactly) {
   for (float& x : in) x = static_cast<float>(random.below(255) - 127);
   for (float& x : weight) x = static_cast<float>(random.below(255) - 127) * 0x1p-20F;
   for (const MatmulFormat format : {MatmulFormat::int12, MatmulFormat::int8}) {
-    const auto backend = make_backend(BackendKind::automatic, 2);
+    const auto backend = make_backend(BackendKind::cpu, 2);
     std::vector<float> out(volume({kRows, kColumns}));
     backend->matmul_forward(out.data(), in.data(), weight.data(), nullptr, kRows, kDepth, kColumns, format);
     for (int i = 0; i < kRows; ++i) {
@@ -134,7 +134,7 @@ TEST(Integer, IntegersThatFitAreMultipliedExactly) {
 }
 
 TEST(Integer, AnInfinityOrNaNMakesItsRowNaNAndATinyBlockBecomesZero) {
-  for (const auto kind : {BackendKind::reference, BackendKind::automatic}) {
+  for (const auto kind : {BackendKind::reference, BackendKind::cpu}) {
     const auto backend = make_backend(kind, 1);
     std::vector<float> in(3 * 130, 1.0F), weight(2 * 130, 1.0F), out(6);
     in[7] = std::numeric_limits<float>::infinity();

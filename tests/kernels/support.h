@@ -1,6 +1,7 @@
 // What the tests of kernels/ share: reproducible data, the backends at hand, comparison by bits.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -78,17 +79,25 @@ inline std::ptrdiff_t first_difference(std::span<const float> a, std::span<const
   return -1;
 }
 
+// A kind's name as GoogleTest wants it: without dashes.
+inline std::string test_name(BackendKind kind) {
+  std::string name = backend_name(kind);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 struct Variant {
   BackendKind kind;
   int threads;
 };
 inline std::string variant_name(const Variant& variant) {
-  return std::string(backend_name(variant.kind)) + "_" + std::to_string(variant.threads);
+  return test_name(variant.kind) + "_" + std::to_string(variant.threads);
 }
 // The optimised backends that this processor runs, each on 1, 2 and 3 threads.
 inline std::vector<Variant> optimised_variants() {
   std::vector<Variant> variants;
-  for (const BackendKind kind : {BackendKind::avx2, BackendKind::avx512, BackendKind::avx512vnni}) {
+  for (const BackendKind kind :
+       {BackendKind::cpu_avx2, BackendKind::cpu_avx512, BackendKind::cpu_avx512vnni}) {
     for (int threads = 1; backend_available(kind) && threads <= 3; ++threads)
       variants.push_back({kind, threads});
   }

@@ -117,11 +117,11 @@ void measure(Backend& backend, const std::vector<Peer>& peers, Layer& layer, Pas
 }
 
 int run() {
-  const std::vector<Peer> peers = load_peers(kernels::backend_available(BackendKind::avx512));
+  const std::vector<Peer> peers = load_peers(kernels::backend_available(BackendKind::cpu_avx512));
   constexpr int kThreads[] = {1, 2};
   std::vector<std::unique_ptr<Backend>> backends;
   for (const int threads : kThreads) {
-    backends.push_back(kernels::make_backend(BackendKind::automatic, threads));
+    backends.push_back(kernels::make_backend(BackendKind::cpu, threads));
   }
   Means means;
   constexpr int kWidth = 768, kVocab = 50257;

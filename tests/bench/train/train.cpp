@@ -18,8 +18,8 @@
 #include <span>
 
 #include "kernels/adamw.h"
-#include "kernels/gpt2.h"
 #include "kernels/gradient.h"
+#include "kernels/model.h"
 #include "kernels/philox.h"
 #include "tests/bench/kernels/support.h"
 
@@ -28,20 +28,22 @@ namespace {
 
 using namespace kernels;
 
-constexpr Gpt2Config k124M{.vocab_size = 50257, .context = 1024, .layers = 12, .heads = 12, .width = 768};
-constexpr Gpt2Config kSmall{.vocab_size = 256, .context = 64, .layers = 4, .heads = 4, .width = 128};
+constexpr ModelConfig k124M =
+    Gpt2Shape{.vocab_size = 50257, .context = 1024, .layers = 12, .heads = 12, .width = 768};
+constexpr ModelConfig kSmall =
+    Gpt2Shape{.vocab_size = 256, .context = 64, .layers = 4, .heads = 4, .width = 128};
 constexpr int kThreads = 2;
 
 // One process's measurement: trains and prints the seconds of each step.
 class Run {
  public:
-  Run(const Gpt2Config& config, MatmulFormat format, int threads, int batch, int seq)
-      : backend_(make_backend(BackendKind::automatic, threads)),
-        tensors_(gpt2_parameters(config)),
+  Run(const ModelConfig& config, MatmulFormat format, int threads, int batch, int seq)
+      : backend_(make_backend(BackendKind::cpu, threads)),
+        tensors_(model_parameters(config)),
         model_(config, batch, seq, *backend_, format),
         exponents_(tensors_.size(), kFirstExponent) {
-    params_.resize(gpt2_parameter_count(config));
-    gpt2_init(config, 1, params_);
+    params_.resize(model_parameter_count(config));
+    model_init(config, 1, params_);
     m_.resize(params_.size());
     v_.resize(params_.size());
     sums_.resize(params_.size());
@@ -85,7 +87,7 @@ class Run {
   AdamWConfig config_;
   std::unique_ptr<Backend> backend_;
   std::vector<ParameterTensor> tensors_;
-  Gpt2 model_;
+  Model model_;
   std::vector<int> exponents_;
   std::vector<float> params_, m_, v_;
   std::vector<std::int32_t> sums_;

@@ -6,88 +6,26 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
-#include <regex>
 
 #include "fabric/base/file.h"
 #include "fabric/model/hugging_face.h"
 #include "fabric/train/checkpoint.h"
 #include "kernels/gradient.h"
 #include "tests/fabric/support/process.h"
+#include "tests/fabric/support/safetensors.h"
 #include "tests/kernels/float64.h"
 
 namespace ufab::testing {
 namespace {
 
 namespace float64 = kernels::float64;
-using Values = std::vector<double>;
 
-const kernels::Gpt2Config kModel{13, 7, 2, 2, 8};
+const kernels::ModelConfig kModel = kernels::Gpt2Shape{13, 7, 2, 2, 8};
 constexpr std::size_t kBatch = 2, kLength = 6;
-
-// One tensor of a file, as the independent code sees it.
-struct Tensor {
-  std::string dtype, shape;  // shape as in JSON, "2,3"
-  std::string bytes;
-};
-using Tensors = std::map<std::string, Tensor>;
-
-std::string bytes_of(const std::string& path) {
-  return std::string(as_text(*read_file(path, 1U << 30)));
-}
-
-Tensors read_independently(const std::string& path) {
-  const std::string file = bytes_of(path);
-  std::uint64_t length = 0;
-  for (std::size_t i = 8; i-- > 0;) length = length * 256 + static_cast<unsigned char>(file[i]);
-  const std::string header = file.substr(8, length);
-  const std::regex entry(
-      R"re("([^"]+)":\{"dtype":"(\w+)","shape":\[([0-9,]*)\],"data_offsets":\[(\d+),(\d+)\]\})re");
-  Tensors tensors;
-  for (std::sregex_iterator found(header.begin(), header.end(), entry), end; found != end; ++found) {
-    const std::size_t begin = std::stoull((*found)[4]), stop = std::stoull((*found)[5]);
-    tensors[(*found)[1]] = {(*found)[2], (*found)[3], file.substr(8 + length + begin, stop - begin)};
-  }
-  return tensors;
-}
-
-void write_independently(const std::string& path, const Tensors& tensors, const std::string& metadata = "") {
-  std::string header = "{" + metadata, data;
-  for (const auto& [name, tensor] : tensors) {
-    header += fmt::format(R"({}"{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                          header.size() > 1 ? ", " : "", name, tensor.dtype, tensor.shape, data.size(),
-                          data.size() + tensor.bytes.size());
-    data += tensor.bytes;
-  }
-  header += "}";
-  std::ofstream file(path, std::ios::binary);
-  for (int i = 0; i < 8; ++i) file << static_cast<char>(header.size() >> (8 * i) & 255U);
-  file << header << data;
-}
-
-Tensor f32(const std::string& shape, const Values& values) {
-  Tensor tensor{"F32", shape, {}};
-  for (const double value : values) {
-    const auto number = static_cast<float>(value);
-    tensor.bytes.append(reinterpret_cast<const char*>(&number), 4);
-  }
-  return tensor;
-}
-
-Values values_of(const Tensor& tensor) {
-  EXPECT_EQ(tensor.dtype, "F32");
-  Values values;
-  for (std::size_t at = 0; at < tensor.bytes.size(); at += 4) {
-    float number = 0;
-    std::memcpy(&number, tensor.bytes.data() + at, 4);
-    values.push_back(static_cast<double>(number));
-  }
-  return values;
-}
 
 // Names and shapes of a GPT-2 of kModel's extents, written down from that library's model; `matrix` marks
 // what its Conv1D holds as [in][out].
@@ -149,26 +87,26 @@ double loss_of_file(const Tensors& tensors) {
 }
 
 double loss_of_checkpoint(const Checkpoint& checkpoint) {
-  const auto backend = kernels::make_backend(kernels::BackendKind::automatic, 1);
-  kernels::Gpt2 model(checkpoint.info.model, kBatch, kLength, *backend);
+  const auto backend = kernels::make_backend(kernels::BackendKind::cpu, 1);
+  kernels::Model model(checkpoint.info.model, kBatch, kLength, *backend);
   return static_cast<double>(model.forward(checkpoint.state.params, tokens(0), tokens(3)));
 }
 
 // A trained-looking model: nothing is zero or one, so that no exchange of tensors goes unseen.
-Checkpoint example(const kernels::Gpt2Config& model) {
+Checkpoint example(const kernels::ModelConfig& model) {
   Checkpoint checkpoint;
   checkpoint.info.model = model;
   checkpoint.info.definition = sha256("definition");
   checkpoint.info.corpus = sha256("corpus");
   TrainState& state = checkpoint.state;
   state.step = 40;
-  state.params.resize(kernels::gpt2_parameter_count(model));
+  state.params.resize(kernels::model_parameter_count(model));
   for (std::size_t i = 0; i < state.params.size(); ++i) {
     state.params[i] = 0.3F * std::sin(static_cast<float>(i) * 1.7F + static_cast<float>(i % 101));
   }
   state.m.assign(state.params.size(), 0.25F);
   state.v.assign(state.params.size(), 0.5F);
-  state.exponents.assign(kernels::gpt2_parameters(model).size(), 3);
+  state.exponents.assign(kernels::model_parameters(model).size(), 3);
   checkpoint.info.digests = state_digest(state);
   return checkpoint;
 }
@@ -178,7 +116,7 @@ class ModelFilesTest : public ::testing::Test {
   void SetUp() override {
     for (const char* name : {"out", "in"}) ASSERT_TRUE(make_folders(folder_ / name).ok());
   }
-  Checkpoint save(const kernels::Gpt2Config& model = kModel) {
+  Checkpoint save(const kernels::ModelConfig& model = kModel) {
     Checkpoint checkpoint = example(model);
     EXPECT_TRUE(save_checkpoint_alone(checkpoint_, checkpoint).ok());
     return checkpoint;
@@ -226,8 +164,8 @@ TEST_F(ModelFilesTest, TheWeightsComeBackToTheSameDigestAndStartAtStepZero) {
   EXPECT_TRUE(loaded->info.definition.is_zero());
   EXPECT_EQ(loaded->state.step, 0U);
   EXPECT_EQ(loaded->state.params, saved.state.params);
-  EXPECT_EQ(loaded->state.m, std::vector<float>(saved.state.params.size()));
-  EXPECT_EQ(loaded->state.v, std::vector<float>(saved.state.params.size()));
+  EXPECT_EQ(loaded->state.m, std::pmr::vector<float>(saved.state.params.size()));
+  EXPECT_EQ(loaded->state.v, std::pmr::vector<float>(saved.state.params.size()));
   EXPECT_EQ(loaded->state.exponents, std::vector<int>(28, kernels::kFirstExponent));
 }
 
@@ -306,11 +244,12 @@ TEST_F(ModelFilesTest, WeightsOfIndependentCodeHaveTheSameLossHere) {
 }
 
 TEST_F(ModelFilesTest, MatricesOfManyPiecesAreTransposedElementByElement) {
-  const kernels::Gpt2Config wide{40, 16, 1, 5, 600};  // c_fc takes six pieces of a megabyte, of unequal size
+  const kernels::ModelConfig wide =
+      kernels::Gpt2Shape{40, 16, 1, 5, 600};  // c_fc takes six pieces of a megabyte, of unequal size
   const Checkpoint saved = save(wide);
   ASSERT_TRUE(export_model(checkpoint_, weights_).ok());
   const Tensors tensors = read_independently(weights_);
-  for (const auto& tensor : kernels::gpt2_parameters(wide)) {
+  for (const auto& tensor : kernels::model_parameters(wide)) {
     if (tensor.name.find(".c_") == std::string::npos || tensor.shape.size() != 2) continue;
     const auto rows = static_cast<std::size_t>(tensor.shape[0]),
                columns = static_cast<std::size_t>(tensor.shape[1]);
@@ -342,7 +281,7 @@ TEST_F(ModelFilesTest, HalvesAndBrainFloatsAreImported) {
     write_independently(folder_ / "in/model.safetensors", tensors);
     ASSERT_TRUE(import_model(folder_ / "in/model.safetensors", init_, 2).ok());
     const auto loaded = load_checkpoint(init_);
-    EXPECT_EQ(loaded->state.params, std::vector<float>(loaded->state.params.size(), 1.0F));
+    EXPECT_EQ(loaded->state.params, std::pmr::vector<float>(loaded->state.params.size(), 1.0F));
   }
 }
 
@@ -434,11 +373,11 @@ TEST_F(ModelFilesTest, ConfigurationAndHeadsMustFitTheWeights) {
   write_independently(folder_ / "in/model.safetensors", independent_weights());
   EXPECT_NE(refusal(ErrorCode::usage).find("no config.json beside it; give --heads N"), std::string::npos);
   EXPECT_NE(refusal(ErrorCode::invalid, 3).find("width 8 is not a multiple of heads 3"), std::string::npos);
-  write_config(hugging_face_config({13, 7, 3, 2, 8}));
+  write_config(hugging_face_config(kernels::Gpt2Shape{13, 7, 3, 2, 8}));
   EXPECT_NE(refusal().find("tensor 'h.2.ln_1.weight' is missing"), std::string::npos);
-  write_config(hugging_face_config({13, 7, 1, 2, 8}));
+  write_config(hugging_face_config(kernels::Gpt2Shape{13, 7, 1, 2, 8}));
   EXPECT_NE(refusal().find("is none of a GPT-2 of 1 layers"), std::string::npos);
-  write_config(hugging_face_config({14, 7, 2, 2, 8}));
+  write_config(hugging_face_config(kernels::Gpt2Shape{14, 7, 2, 2, 8}));
   EXPECT_NE(refusal().find("'wte.weight' has shape [13, 8], the model's is [14, 8]"), std::string::npos);
   write_config(hugging_face_config(kModel));
   EXPECT_NE(refusal(ErrorCode::usage, 4).find("says n_head 2"), std::string::npos);

@@ -22,14 +22,14 @@ void write_text(const std::string& path, std::string_view text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-Checkpoint example() {
+Checkpoint example(const kernels::ModelConfig& model = kernels::Gpt2Shape{32, 8, 1, 2, 8}) {
   Checkpoint checkpoint;
-  checkpoint.info.model = {32, 8, 1, 2, 8};
+  checkpoint.info.model = model;
   checkpoint.info.definition = sha256("definition");
   checkpoint.info.corpus = sha256("corpus");
-  const std::size_t count = kernels::gpt2_parameter_count(checkpoint.info.model);
-  checkpoint.state = {12, {}, {}, {}, {}};
-  const auto tensors = static_cast<int>(kernels::gpt2_parameters(checkpoint.info.model).size());
+  const std::size_t count = kernels::model_parameter_count(checkpoint.info.model);
+  checkpoint.state.step = 12;
+  const auto tensors = static_cast<int>(kernels::model_parameters(checkpoint.info.model).size());
   for (int t = 0; t < tensors; ++t) checkpoint.state.exponents.push_back(t - 3);
   for (std::size_t i = 0; i < count; ++i) {
     checkpoint.state.params.push_back(static_cast<float>(i) * 0.5F);
@@ -64,6 +64,52 @@ TEST_F(CheckpointTest, EverythingComesBack) {
   EXPECT_EQ(loaded->state.params, saved.state.params);
   EXPECT_EQ(loaded->state.m, saved.state.m);
   EXPECT_EQ(loaded->state.v, saved.state.v);
+}
+
+const kernels::LlamaShape kLlama{.vocab_size = 32,
+                                 .context = 8,
+                                 .layers = 1,
+                                 .heads = 4,
+                                 .kv_heads = 2,
+                                 .width = 16,
+                                 .hidden = 20,
+                                 .norm_epsilon = 3e-6F,
+                                 .rope_theta = 123456.75,
+                                 .tied = false};
+
+TEST_F(CheckpointTest, ALlamaComesBackWithAllThatItsShapeHasToChoose) {
+  for (const bool tied : {false, true}) {
+    kernels::LlamaShape shape = kLlama;
+    shape.tied = tied;
+    ASSERT_TRUE(save_checkpoint(MPI_COMM_SELF, path_, example(shape)).ok());
+    const auto loaded = load_checkpoint(path_);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    EXPECT_EQ(loaded->info.model, kernels::ModelConfig(shape));
+    EXPECT_EQ(loaded->state.params, example(shape).state.params);
+  }
+  EXPECT_EQ(
+      describe_model(kLlama),
+      "1 layers, 4 heads, width 16, context 8, vocabulary 32, llama: 2 kv heads, hidden 20, epsilon 3e-06, "
+      "theta 123456.75, untied head");
+}
+
+TEST_F(CheckpointTest, AFlippedByteOfALlamaIsFoundOrHarmless) {
+  ASSERT_TRUE(save_checkpoint(MPI_COMM_SELF, path_, example(kLlama)).ok());
+  const Bytes good = *read_file(path_, 1 << 24);
+  int refused = 0;
+  for (std::size_t at = 0; at < good.size(); at += 23) {
+    Bytes bad = good;
+    bad[at] ^= 0x40;
+    write_text(path_, as_text(bad));
+    const auto loaded = load_checkpoint(path_);
+    if (!loaded.ok()) {
+      ++refused;
+      continue;
+    }
+    EXPECT_EQ(state_digest(loaded->state).state, example(kLlama).info.digests.state) << at;
+    EXPECT_EQ(loaded->info.model, example(kLlama).info.model) << at;
+  }
+  EXPECT_GT(refused, 200);
 }
 
 TEST_F(CheckpointTest, AFlippedByteIsFoundOrHarmless) {

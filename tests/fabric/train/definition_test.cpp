@@ -7,6 +7,7 @@ namespace ufab {
 namespace {
 
 const std::string kModel = "[model]\nlayers = 2\nheads = 4\nwidth = 64\ncontext = 32\n";
+const std::string kLlama = "[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nwidth = 64\ncontext = 32\n";
 
 TEST(DefinitionTest, DefaultsAreTheDocumentedOnes) {
   const auto parsed = parse_definition(kModel + "[train]\nsteps = 10\n", "job.toml");
@@ -21,6 +22,36 @@ TEST(DefinitionTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(*parsed, expected);
   EXPECT_EQ(parsed->window_count(), 1U);
   EXPECT_EQ(parsed->tokens_per_step(), 4U * 8 * 32);
+}
+
+TEST(DefinitionTest, WhatALlamaLeavesOutHasTheDocumentedValues) {
+  const auto parsed = parse_definition(kLlama + "[train]\nsteps = 10\n", "job.toml");
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->model(256), kernels::ModelConfig(kernels::LlamaShape{.vocab_size = 256,
+                                                                         .context = 32,
+                                                                         .layers = 2,
+                                                                         .heads = 4,
+                                                                         .kv_heads = 4,
+                                                                         .width = 64,
+                                                                         .hidden = 192,
+                                                                         .norm_epsilon = 1e-5F,
+                                                                         .rope_theta = 10000,
+                                                                         .tied = false}));
+  const auto given = parse_definition(kLlama +
+                                          "kv_heads = 2\nhidden = 100\nrope_theta = 5e5\nnorm_epsilon = "
+                                          "1e-6\ntied = true\n[train]\nsteps = 10\n",
+                                      "job.toml");
+  ASSERT_TRUE(given.ok()) << given.error().message;
+  EXPECT_EQ(given->model(9), kernels::ModelConfig(kernels::LlamaShape{.vocab_size = 9,
+                                                                      .context = 32,
+                                                                      .layers = 2,
+                                                                      .heads = 4,
+                                                                      .kv_heads = 2,
+                                                                      .width = 64,
+                                                                      .hidden = 100,
+                                                                      .norm_epsilon = 1e-6F,
+                                                                      .rope_theta = 500000,
+                                                                      .tied = true}));
 }
 
 TEST(DefinitionTest, OverridesComeLastAndMayGiveWhatTheFileLacks) {
@@ -61,8 +92,18 @@ TEST(DefinitionTest, EachBadInputIsOneLineThatNamesItsPlace) {
        "job.toml: model.init_digest is 'init.h5'; sha256: and 64 hexadecimal digits are wanted"},
       {"[train]\nsteps = 1\n", "job.toml: model.layers is missing"},
       {"precision = \"fast\"\n" + kModel + "[train]\nsteps = 1\n", "precision is 'fast'"},
-      {"[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n",
-       "model.family is 'llama'"},
+      {"[model]\nfamily = \"bert\"\nlayers = 2\nheads = 4\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n",
+       "model.family is 'bert'; gpt2 and llama are possible"},
+      {kModel + "kv_heads = 2\n[train]\nsteps = 1\n",
+       "job.toml: model.kv_heads is of the family llama, model.family is 'gpt2'"},
+      {kModel + "tied = true\n[train]\nsteps = 1\n", "model.tied is of the family llama"},
+      {kLlama + "kv_heads = 3\n[train]\nsteps = 1\n", "job.toml: kv_heads 3 does not divide heads 4"},
+      {kLlama + "kv_heads = 0\n[train]\nsteps = 1\n", "job.toml:7: model.kv_heads is 0; 1 to"},
+      {kLlama + "tied = 1\n[train]\nsteps = 1\n", "job.toml:7: model.tied must be true or false"},
+      {kLlama + "rope_theta = 0.5\n[train]\nsteps = 1\n", "job.toml:7: model.rope_theta is 0.5; 1 to"},
+      {kLlama + "norm_epsilon = nan\n[train]\nsteps = 1\n", "job.toml:7: model.norm_epsilon is nan"},
+      {"[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nwidth = 20\ncontext = 32\n[train]\nsteps = 1\n",
+       "width / heads is 5, must be even"},
       {"[model]\nlayers = 2\nheads = 5\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n", "job.toml: "},
       {kModel + "[train]\nsteps = 1\nformat = \"int4\"\n", "f32, int12 and int8"},
       {"[model\n", "job.toml:1: "},
@@ -84,10 +125,32 @@ TEST(DefinitionTest, BadOverridesAreUsageErrors) {
                                                       {"train.steps", "ten"},
                                                       {"train.steps", "5\nseed = 2"},
                                                       {"train.steps", ""},
+                                                      {"model.tied", "yes"},
                                                       {"train.steps", "0"}}) {
     const auto parsed = parse_definition(text, "job.toml", {{key, value}});
     ASSERT_FALSE(parsed.ok()) << value;
     EXPECT_EQ(parsed.error().code, ErrorCode::usage);
+  }
+}
+
+TEST(DefinitionTest, ALlamasDigestChangesWithEveryKeyOfItsFamilyAndNotWithADefaultWrittenOut) {
+  const auto digest = [&](const DefinitionOverrides& overrides) {
+    return definition_digest(*parse_definition(kLlama + "[train]\nsteps = 10\n", "job.toml", overrides), {});
+  };
+  const Digest plain = digest({});
+  for (const auto& [key, value] : DefinitionOverrides{{"model.kv_heads", "2"},
+                                                      {"model.hidden", "160"},
+                                                      {"model.rope_theta", "500000"},
+                                                      {"model.norm_epsilon", "1e-6"},
+                                                      {"model.tied", "true"}}) {
+    EXPECT_NE(digest({{key, value}}), plain) << key;
+  }
+  for (const auto& [key, value] : DefinitionOverrides{{"model.kv_heads", "4"},
+                                                      {"model.hidden", "192"},
+                                                      {"model.rope_theta", "1e4"},
+                                                      {"model.norm_epsilon", "0.00001"},
+                                                      {"model.tied", "false"}}) {
+    EXPECT_EQ(digest({{key, value}}), plain) << key;
   }
 }
 
@@ -115,7 +178,7 @@ TEST(DefinitionTest, DigestChangesWithEveryValueAndTheCorpusButNotWithItsPath) {
   EXPECT_EQ(digest({{"model.init_digest", ""}}), plain);
   // Golden: ledgers record this digest, so its encoding may not change unnoticed. It covers the kernels'
   // semantics version: a new version brings a new value.
-  EXPECT_EQ(plain.hex(), "029ae4faaacd812c1fbe3f6241a67d66eb34558183ff6de798764c7d96b690fd");
+  EXPECT_EQ(plain.hex(), "0a644109079470d0dcda45e4c365f6e85fe50210d95c2f3d1239bd8593bda657");
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ TrainHooks cheating_hooks(const std::string& cheat) {
       if (open) fingerprint += 1;
     };
   } else if (std::sscanf(cheat.c_str(), "stale:%llu", &step) == 1) {
-    hooks.before_step = [=, old = std::vector<float>()](TrainState& state) mutable {
+    hooks.before_step = [=, old = std::pmr::vector<float>()](TrainState& state) mutable {
       if (state.step + 2 == step) old = state.params;
       if (state.step + 1 == step) state.params = old;
     };

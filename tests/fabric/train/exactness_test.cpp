@@ -46,12 +46,12 @@ TEST(ExactnessTest, OneToFiveRanksWithAnySharesAndThreadsReachTheSameDigest) {
 TEST(ExactnessTest, EveryKernelBackendReachesTheSameDigest) {
   const TestJob job;
   const std::string expected = reference_digest(job);
-  for (const auto kind : {kernels::BackendKind::reference, kernels::BackendKind::avx2,
-                          kernels::BackendKind::avx512, kernels::BackendKind::avx512vnni}) {
+  for (const auto kind : {kernels::BackendKind::reference, kernels::BackendKind::cpu_avx2,
+                          kernels::BackendKind::cpu_avx512, kernels::BackendKind::cpu_avx512vnni}) {
     if (!kernels::backend_available(kind)) continue;
     const std::string name = kernels::backend_name(kind);
     const Outcome outcome =
-        job.run(name, {1, {"--threads", "1", "--kernels", name}, {}, UFAB_TRAIN_PROGRAM, {}, {}});
+        job.run(name, {1, {"--threads", "1", "--backend", name}, {}, UFAB_TRAIN_PROGRAM, {}, {}});
     EXPECT_EQ(final_digest(outcome), expected) << name << ": " << outcome.errors;
   }
 }
@@ -69,16 +69,46 @@ TEST(ExactnessTest, IntegerFormatsReachOneDigestEachOnAnyRanksThreadsAndKernels)
       EXPECT_EQ(outcome.status, 0) << outcome.errors;
       return final_digest(outcome);
     };
-    const std::string expected = digest("reference", 1, {"--threads", "1", "--kernels", "reference"});
+    const std::string expected = digest("reference", 1, {"--threads", "1", "--backend", "reference"});
     EXPECT_TRUE(digests.insert(expected).second) << format << " computes what another format does";
     EXPECT_EQ(digest("best", 1, {"--threads", "2"}), expected);
     EXPECT_EQ(digest("ranks", 3, {"--threads", "1", "--shares", "1:5:2"}), expected);
-    for (const auto kind : {kernels::BackendKind::avx2, kernels::BackendKind::avx512}) {
+    for (const auto kind : {kernels::BackendKind::cpu_avx2, kernels::BackendKind::cpu_avx512}) {
       if (!kernels::backend_available(kind)) continue;
       EXPECT_EQ(digest(kernels::backend_name(kind), 1,
-                       {"--threads", "1", "--kernels", kernels::backend_name(kind)}),
+                       {"--threads", "1", "--backend", kernels::backend_name(kind)}),
                 expected);
     }
+  }
+}
+
+TEST(ExactnessTest, ALlamaReachesOneDigestOnAnyRanksKernelsFormatAndProvidersComputingLayersAgainOrNot) {
+  const TestJob job;
+  const std::string definition = job.path("llama.toml");
+  std::ofstream(definition)
+      << "[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nkv_heads = 2\nwidth = 32\ncontext = 32\n"
+         "[data]\ncorpus = \"corpus.h5\"\n[train]\nsteps = 8\nwindow = 4\nmicro_batch = 2\nmicro_batches = "
+         "8\n";
+  std::set<std::string> digests = {reference_digest(job)};
+  for (const std::string format : {"f32", "int8"}) {
+    const auto launch = [&](int ranks, std::vector<std::string> options) {
+      options.insert(options.end(), {"--format", format});
+      return Launch{ranks, std::move(options), {}, UFAB_TRAIN_PROGRAM, {}, definition};
+    };
+    const auto digest = [&](const std::string& name, const Launch& of) {
+      const Outcome outcome = job.run(format + name, of);
+      EXPECT_EQ(outcome.status, 0) << outcome.errors;
+      return final_digest(outcome);
+    };
+    const std::string expected = digest("one", launch(1, {"--threads", "1"}));
+    EXPECT_TRUE(digests.insert(expected).second) << format;
+    EXPECT_EQ(digest("reference", launch(1, {"--threads", "1", "--backend", "reference"})), expected);
+    EXPECT_EQ(digest("again", launch(1, {"--threads", "2", "--recompute"})), expected);
+    EXPECT_EQ(digest("ranks", launch(3, {"--threads", "1", "--shares", "1:5:2", "--recompute"})), expected);
+    const auto outcomes =
+        job.run_gang(format + "p", {3, 5},
+                     {{0, launch(1, {"--threads", "1"})}, {1, launch(2, {"--threads", "1", "--recompute"})}});
+    for (const Outcome& outcome : outcomes) EXPECT_EQ(final_digest(outcome), expected) << outcome.errors;
   }
 }
 
@@ -297,10 +327,10 @@ TEST(RecoveryTest, ADamagedNewestCheckpointIsNamedAndTheOneBeforeIsUsed) {
   EXPECT_NE(outcome.output.find("resumed at step 8"), std::string::npos) << outcome.output;
 }
 
-TEST(ExampleTest, TinyTrainsInUnderTenSecondsOnOneRankAndItsLossFalls) {
+void expect_quick_training(const std::string& example) {
   const TestJob job;
   Launch launch;
-  launch.definition = UFAB_EXAMPLES "/tiny.toml";
+  launch.definition = UFAB_EXAMPLES "/" + example;
   launch.options = {"--data", job.corpus()};
   const auto begin = std::chrono::steady_clock::now();
   const Outcome outcome = job.run("tiny", launch);
@@ -308,6 +338,14 @@ TEST(ExampleTest, TinyTrainsInUnderTenSecondsOnOneRankAndItsLossFalls) {
   ASSERT_FALSE(final_digest(outcome).empty()) << outcome.errors;
   const double loss = std::stod(outcome.output.substr(outcome.output.rfind("loss ") + 5));
   EXPECT_LT(loss, Corpus::load(job.corpus())->info().unigram_entropy * 0.8);
+}
+
+TEST(ExampleTest, TinyTrainsInUnderTenSecondsOnOneRankAndItsLossFalls) {
+  expect_quick_training("tiny.toml");
+}
+
+TEST(ExampleTest, TheTinyLlamaDoesToo) {
+  expect_quick_training("tiny-llama.toml");
 }
 
 TEST(GangTest, MembersOfDifferentDefinitionsEndWithOneLineThatNamesBoth) {

@@ -20,21 +20,22 @@ class FirstStateTest : public ::testing::Test {
  protected:
   void SetUp() override {
     // Weights of another seed go out to safetensors and come in again.
-    ASSERT_TRUE(save_checkpoint_alone(job_.path("other.h5"), other_seed({256, 32, 1, 2, 32})).ok());
+    ASSERT_TRUE(
+        save_checkpoint_alone(job_.path("other.h5"), other_seed(kernels::Gpt2Shape{256, 32, 1, 2, 32})).ok());
     ASSERT_TRUE(export_model(job_.path("other.h5"), job_.path("model.safetensors")).ok());
     const auto imported = import_model(job_.path("model.safetensors"), job_.path("init.h5"));
     ASSERT_TRUE(imported.ok()) << imported.error().message;
     digest_ = imported->parameters_digest.str();
   }
-  static Checkpoint other_seed(const kernels::Gpt2Config& model) {
+  static Checkpoint other_seed(const kernels::ModelConfig& model) {
     Checkpoint checkpoint;
     checkpoint.info.model = model;
     TrainState& state = checkpoint.state;
-    state.params.resize(kernels::gpt2_parameter_count(model));
-    kernels::gpt2_init(model, 77, state.params);
+    state.params.resize(kernels::model_parameter_count(model));
+    kernels::model_init(model, 77, state.params);
     state.m.resize(state.params.size());
     state.v.resize(state.params.size());
-    state.exponents.assign(kernels::gpt2_parameters(model).size(), kernels::kFirstExponent);
+    state.exponents.assign(kernels::model_parameters(model).size(), kernels::kFirstExponent);
     checkpoint.info.digests = state_digest(state);
     return checkpoint;
   }
@@ -119,7 +120,8 @@ TEST_F(FirstStateTest, WhatDoesNotGoTogetherIsOneLine) {
       {"--set", key + sha256("other").str(), "--init", init}, 1,
       "init.h5: holds the parameters " + digest_ + ", the definition starts from " + sha256("other").str());
   expect({"--set", key + digest_, "--init", job_.path("absent.h5")}, 1, "absent.h5: no such checkpoint");
-  ASSERT_TRUE(save_checkpoint_alone(job_.path("wide.h5"), other_seed({256, 32, 1, 4, 64})).ok());
+  ASSERT_TRUE(
+      save_checkpoint_alone(job_.path("wide.h5"), other_seed(kernels::Gpt2Shape{256, 32, 1, 4, 64})).ok());
   expect({"--set", key + digest_, "--init", job_.path("wide.h5")}, 1,
          "wide.h5: a model of 1 layers, 4 heads, width 64, context 32, vocabulary 256; definition and corpus "
          "make "

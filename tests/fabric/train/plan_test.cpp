@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "kernels/gpt2.h"
+#include "kernels/model.h"
 #include "tests/fabric/support/process.h"
 
 namespace ufab {
@@ -45,13 +45,13 @@ TEST(PlanTest, HoldsTheStateTheArenaAndWhatTheCallerNames) {
   const PlanInput input = example();
   const TrainPlan plan = make_plan(input);
   const auto model = input.definition.model(256);
-  EXPECT_EQ(plan.parameters, kernels::gpt2_parameter_count(model));
+  EXPECT_EQ(plan.parameters, kernels::model_parameter_count(model));
   for (const char* name : {"parameters", "first moments", "second moments", "gradient sums"}) {
     EXPECT_EQ(bytes_of(plan, name), 4 * plan.parameters) << name;
   }
   EXPECT_EQ(bytes_of(plan, "scratch of the kernels"), 7000U);
   const auto backend = kernels::make_backend(kernels::BackendKind::reference, 1);
-  const std::uint64_t arena = kernels::Gpt2(model, 8, 32, *backend).arena_bytes();
+  const std::uint64_t arena = kernels::Model(model, 8, 32, *backend).arena_bytes();
   EXPECT_GE(plan.needed_bytes(), arena + 16 * plan.parameters + 7000);
   EXPECT_LT(plan.needed_bytes(), arena + 16 * plan.parameters + 7000 + 20000) << "the rest is small here";
   EXPECT_EQ(plan.total_bytes(), plan.needed_bytes() + 5000 + (1 << 20));
@@ -60,8 +60,8 @@ TEST(PlanTest, HoldsTheStateTheArenaAndWhatTheCallerNames) {
 TEST(PlanTest, PaidWorkIsWhatTheLedgerPaysFor) {
   const TrainPlan plan = make_plan(example());
   const auto model = example().definition.model(256);
-  EXPECT_EQ(plan.paid_flop_per_micro_batch(), kernels::gpt2_train_flop(model, 8 * 32));
-  EXPECT_EQ(plan.paid_flop_per_step(), kernels::gpt2_train_flop(model, 4 * 8 * 32));
+  EXPECT_EQ(plan.paid_flop_per_micro_batch(), kernels::model_train_flop(model, 8 * 32));
+  EXPECT_EQ(plan.paid_flop_per_step(), kernels::model_train_flop(model, 4 * 8 * 32));
 }
 
 TEST(PlanTest, LeaderRanksGangAndMeasurementAddTheirPieces) {
@@ -103,6 +103,37 @@ TEST(PlanTest, ARefusalIsOneLineWithTheNeedTheRoomAndACure) {
   EXPECT_NE(shared.find("divided by 8 ranks"), std::string::npos) << shared;
   EXPECT_NE(shared.find("ranks on this machine would fit"), std::string::npos) << shared;
   EXPECT_NE(refusal({state, "MemAvailable", 1}).find("even train.micro_batch = 1 needs"), std::string::npos);
+}
+
+TEST(PlanTest, ComputingLayersAgainTakesLessMemoryAndMoreUnpaidWork) {
+  PlanInput lean = example();
+  lean.recompute = true;
+  const TrainPlan plan = make_plan(example()), again = make_plan(lean);
+  const auto backend = kernels::make_backend(kernels::BackendKind::reference, 1);
+  const auto model = example().definition.model(256);
+  const std::uint64_t saved =
+      kernels::Model(model, 8, 32, *backend).arena_bytes() -
+      kernels::Model(model, 8, 32, *backend, kernels::MatmulFormat::f32, true).arena_bytes();
+  EXPECT_GT(saved, 0U);
+  EXPECT_EQ(plan.needed_bytes() - again.needed_bytes(), saved);
+  EXPECT_EQ(again.paid_flop_per_step(), plan.paid_flop_per_step());
+  EXPECT_EQ(again.work.size(), plan.work.size() + 1);
+  EXPECT_NE(plan_text(again, {}).find("computed again"), std::string::npos);
+
+  // It is offered where it would do, alone or with a smaller micro-batch.
+  const auto refusal = [](const TrainPlan& of, std::uint64_t left) {
+    return check_fit(of, {left, "--memory", 1}).error().message;
+  };
+  EXPECT_NE(refusal(plan, again.needed_bytes()).find("--recompute needs "), std::string::npos);
+  EXPECT_EQ(refusal(plan, again.needed_bytes() - 1).find("--recompute needs "), std::string::npos);
+  EXPECT_EQ(refusal(again, again.needed_bytes() - 1).find("--recompute needs "), std::string::npos);
+  PlanInput least = lean;
+  least.definition.micro_batch = 1;
+  least.definition.micro_batches = 32;
+  least.micro_batches = 32;
+  EXPECT_NE(refusal(plan, make_plan(least).needed_bytes())
+                .find("train.micro_batch = 1 with train.micro_batches = 32 needs"),
+            std::string::npos);
 }
 
 TEST(PlanTest, JsonSaysWhatTheTableSays) {

@@ -183,11 +183,12 @@ TEST(SumPackTest, WidthsChangeExactlyWhereTheSignBitNeedsIt) {
 }
 
 TEST(StateDigestTest, EveryPartOfTheStateAndNothingElseDecidesIt) {
-  TrainState state{5,
-                   {40, 7},
-                   std::vector<float>(300'000, 1.0F),
-                   std::vector<float>(300'000),
-                   std::vector<float>(300'000)};
+  TrainState state;
+  state.step = 5;
+  state.exponents = {40, 7};
+  state.params.assign(300'000, 1.0F);
+  state.m.resize(300'000);
+  state.v.resize(300'000);
   const StateDigests base = state_digest(state);
   const auto changed = [&](auto change) {
     TrainState copy = state;
@@ -204,7 +205,10 @@ TEST(StateDigestTest, EveryPartOfTheStateAndNothingElseDecidesIt) {
 }
 
 TEST(StateDigestTest, ParametersDigestIsTheRecordedOne) {
-  TrainState state{0, {0}, {1.0F, -2.5F}, {0, 0}, {0, 0}};
+  TrainState state;
+  state.exponents = {0};
+  state.params = {1.0F, -2.5F};
+  state.m = state.v = {0, 0};
   Digest leaf = sha256(from_hex("0000803f000020c0").value());
   Bytes root = from_hex("11000000756661622e706172616d65746572732f310100000000000000").value();
   root.insert(root.end(), leaf.bytes.begin(), leaf.bytes.end());

@@ -71,6 +71,31 @@ TEST_F(VerifierTest, EveryWindowOfHonestProvidersMatchesOnOtherRanks) {
   }
 }
 
+TEST_F(VerifierTest, AWindowOfALlamaMatchesWhenItsLayersAreComputedAgain) {
+  Launch launch;
+  launch.definition = job_.path("llama.toml");
+  std::ofstream(launch.definition)
+      << "[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nkv_heads = 1\nwidth = 32\ncontext = 16\n"
+         "[data]\ncorpus = \"corpus.h5\"\n[train]\nsteps = 8\nwindow = 4\nmicro_batch = 2\nmicro_batches = "
+         "8\n";
+  for (const Outcome& outcome : job_.run_gang("p", {5, 3}, {{0, launch}, {1, launch}})) {
+    ASSERT_EQ(outcome.status, 0) << outcome.errors;
+  }
+  std::filesystem::create_directory(job_.path("claims"));
+  for (const char* name : {"p0", "p1"}) {
+    std::filesystem::create_symlink(job_.path(name), job_.path("claims") + "/" + name);
+  }
+  launch.gang = job_.path("p0.json");
+  launch.options = {"--threads",         "1",       "--recompute",
+                    "--verify",          "1",       "--claims",
+                    job_.path("claims"), "--start", checkpoint_path(job_.path("p1"), 4)};
+  const Outcome outcome = job_.run("verdict", launch);
+  EXPECT_EQ(outcome.status, 0) << outcome.errors << outcome.output;
+  const auto text = read_text_file(job_.path("verdict") + "/verdict.json", 1 << 20);
+  ASSERT_TRUE(text.ok());
+  EXPECT_TRUE(parse_verdict(*text)->matches());
+}
+
 TEST_F(VerifierTest, OneWrongIntegerInOneMicroBatchIsFoundAndNamed) {
   train("gradient:6:4");
   EXPECT_TRUE(verify(0, 0).matches());

@@ -1,0 +1,23 @@
+// The GPU backends. One text (kernels/gpu/*.h) is compiled for CUDA, for HIP and for the host executor; a
+// build leaves out those whose compiler it did not find.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/backend.h"
+
+namespace ufab::kernels::gpu {
+
+// Empty when the backend can be made here, or why not in one line.
+[[nodiscard]] std::string why_no_host_executor();
+[[nodiscard]] std::string why_no_cuda();
+[[nodiscard]] std::string why_no_hip();
+
+// Of what can be made (asserted). `threads` runs the host executor's blocks; a device has its own, and its
+// backend only returns the number.
+[[nodiscard]] std::unique_ptr<Backend> make_host_executor_backend(int threads);
+[[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(int threads);
+[[nodiscard]] std::unique_ptr<Backend> make_hip_backend(int threads);
+
+}  // namespace ufab::kernels::gpu
