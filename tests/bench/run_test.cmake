@@ -5,6 +5,7 @@ echo 'a line that is no figure'
 echo '{\"group\":\"good\",\"name\":\"fast, enough\",\"ours\":2.5,\"peer\":2,\"unit\":\"MB/s\",\"ratio\":1.25,\"aim\":0.9,\"met\":true}'
 echo '{\"group\":\"good\",\"name\":\"slow\",\"ours\":1,\"peer\":2,\"unit\":\"MB/s\",\"ratio\":0.5,\"aim\":0.9,\"met\":false}'
 echo '{\"group\":\"good\",\"name\":\"noted\",\"ours\":1,\"peer\":2,\"unit\":\"s\",\"ratio\":2,\"aim\":1,\"met\":true,\"peer_name\":\"other\",\"relative_error\":1e-07,\"peer_relative_error\":2e-07,\"includes\":\"packing, bias\"}'
+echo '{\"group\":\"good\",\"name\":\"without an aim\",\"ours\":1,\"peer\":2,\"unit\":\"s\",\"ratio\":0.5,\"aim\":null,\"met\":null}'
 echo '{\"group\":\"good\",\"name\":\"alone\",\"ours\":1,\"peer\":null,\"unit\":\"s\",\"ratio\":null,\"aim\":null,\"met\":null}'
 ")
 file(WRITE ${FOLDER}/bench/bench_bad "#!/bin/sh\nexit 3\n")
@@ -38,10 +39,10 @@ equal("schema" "${schema}" "ufab.bench/1")
 string(JSON command GET "${out}" command)
 equal("command" "${command}" "./dev bench good")
 string(JSON count LENGTH "${out}" results)
-equal("results" "${count}" 4)
+equal("results" "${count}" 5)
 string(JSON name GET "${out}" results 0 name)
 equal("name" "${name}" "fast, enough")
-string(JSON type TYPE "${out}" results 3 peer)
+string(JSON type TYPE "${out}" results 4 peer)
 equal("an absent peer" "${type}" "NULL")
 
 bench(0 silent --json)  # a group that is left out
@@ -52,7 +53,7 @@ bench(0 good)
 contains("${out}" "fast, enough")
 contains("${out}" "FALLS SHORT")
 contains("${out}" "no peer")
-contains("${out}" "against other; error 1e-07 (2e-07); with packing, bias")
+contains("${out}" "against other; error 1e-07, the peer's 2e-07; with packing, bias")
 bench(1 bad)
 contains("${err}" "bench: bad failed")
 bench(2 none)
