@@ -4,7 +4,7 @@
 //   bench_train                       all figures
 //   bench_train --run MODEL FORMAT THREADS STEPS BATCH SEQ     one process: seconds per step, one a line
 //   bench_train --floor MODEL FORMAT THREADS STEPS BATCH SEQ   one process: the step's seconds, the floor's
-//       for matmuls and for AdamW, and the copy's bytes a second
+//       for matmuls and for AdamW, and the bytes a second of a copy and of an update in place
 // With UFAB_BENCH_PROFILE=1 each process of --floor prints to stderr where its steps' time went.
 //
 // Ours, in each format of the linear layers' products (kernels/integer.h), is a job's step on one rank
@@ -78,7 +78,7 @@ void print_speed_and_memory(const std::string& name, const BatchShape& shape, do
 
 // The numbers of one process of --floor.
 void print_floor_share(const std::string& name, const std::vector<double>& numbers) {
-  if (numbers.size() != 4) return;
+  if (numbers.size() != 5) return;
   const double step = numbers[0], floor = numbers[1] + numbers[2];
   print({.group = "train",
          .name = name + " share of its floor",
@@ -90,7 +90,8 @@ void print_floor_share(const std::string& name, const std::vector<double>& numbe
          .peer_name = "its floor",
          .peers = {{"floor_matmul_s", numbers[1]},
                    {"floor_adamw_s", numbers[2]},
-                   {"copy_gb_per_s", numbers[3] * 1e-9}}});
+                   {"copy_gb_per_s", numbers[3] * 1e-9},
+                   {"update_gb_per_s", numbers[4] * 1e-9}}});
 }
 
 void compare_124m(const std::string& self, const std::string& folder, const BatchShape& shape) {
@@ -180,8 +181,8 @@ int run_with_floor(const OneRun& one) {
     total += seconds.back();
     floor.measure();
   }
-  std::printf("%.6f\n%.6f\n%.6f\n%.6g\n", median(seconds), floor.matmul_seconds(), floor.optimizer_seconds(),
-              floor.bytes_per_second());
+  std::printf("%.6f\n%.6f\n%.6f\n%.6g\n%.6g\n", median(seconds), floor.matmul_seconds(),
+              floor.optimizer_seconds(), floor.copy_bandwidth(), floor.update_bandwidth());
   const char* wanted = std::getenv("UFAB_BENCH_PROFILE");
   if (wanted == nullptr || std::strcmp(wanted, "1") != 0) return 0;
   const std::string title = std::to_string(one.batch) + "x" + std::to_string(one.seq) + " " +
