@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <memory_resource>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +27,7 @@ namespace {
 constexpr double kShareOfCopy = 0.85;  // what an operator bound by memory should reach
 
 struct Options {
-  BackendKind backend = BackendKind::cuda;
+  std::optional<BackendKind> backend;  // none: the first device that this machine has
   int batch = 8, seq = 1024, repeats = 5;
   double seconds = 0.05;  // of one repeat
   double peer = 0;        // tokens/s of the peer's step, 0: unknown
@@ -284,9 +286,8 @@ int run(int argc, char** argv) {
     }
     if (++i == argc) return usage();
     if (name == "--backend") {
-      const auto kind = backend_from_name(argv[i]);
-      if (!kind) return usage();
-      options.backend = *kind;
+      options.backend = backend_from_name(argv[i]);
+      if (!options.backend) return usage();
     } else if (name == "--seconds" || name == "--peer") {
       (name == "--peer" ? options.peer : options.seconds) = std::atof(argv[i]);
     } else if (name == "--batch" || name == "--seq" || name == "--repeats") {
@@ -297,11 +298,14 @@ int run(int argc, char** argv) {
       return usage();
     }
   }
-  const auto backend = make_backend(options.backend, 1);
-  if (backend == nullptr) {
-    std::fprintf(stderr, "kernels-bench-gpu: %s\n", why_unavailable(options.backend).c_str());
-    return 77;
+  std::unique_ptr<Backend> backend;
+  for (const BackendKind kind : options.backend ? std::vector{*options.backend}
+                                                : std::vector{BackendKind::cuda, BackendKind::hip}) {
+    backend = make_backend(kind, 1);
+    if (backend != nullptr) break;
+    std::fprintf(stderr, "kernels-bench-gpu: %s\n", why_unavailable(kind).c_str());
   }
+  if (backend == nullptr) return 77;
   Bench bench(options, *backend);
   bench.memory_bound();
   bench.products();

@@ -15,11 +15,20 @@ inline constexpr int kTileSquare = kTile * kTile;
 UFAB_INLINE int padded_width(int head_width) {
   return (head_width + 15) & ~15;
 }
-// Two squares, seven columns of per-query values, four packed operands.
+// What a tile of queries carries from one tile of keys to the next: maxima and sums of the softmax, and the
+// weighted sums of values.
+UFAB_INLINE int carried_floats(int head_width) {
+  return kTile * (2 + padded_width(head_width));
+}
+// The sums over dout * out of so many queries are made once, of later ones for each tile of keys again.
+inline constexpr int kKeptDeltas = 64 * kTile;
+
+// The larger of what the two passes lay out.
 inline std::size_t attention_scratch(int head_width) {
-  const std::size_t operand =
-      static_cast<std::size_t>(kTile) * static_cast<std::size_t>(padded_width(head_width));
-  return 2 * kTileSquare + 7 * kTile + 4 * operand;
+  const int operand = kTile * padded_width(head_width);
+  const int forward = kTileSquare + kTile + 2 * operand + kAttentionQueryTiles * carried_floats(head_width);
+  const int backward = 2 * kTileSquare + kTile + kKeptDeltas + 4 * operand;
+  return static_cast<std::size_t>(forward > backward ? forward : backward);
 }
 
 // One head's view: rows of q, k or v are `stride` floats apart.
@@ -80,78 +89,102 @@ UFAB_INLINE void softmax_tile(float* scores, SoftmaxState state, int queries, in
   }
 }
 
-inline void attention_forward(float* out, float* logsumexp, const float* qkv, AttentionShape shape, int head,
-                              int first_query, float* scratch) {
-  const HeadView view = head_view(qkv, shape, head);
-  const int width = shape.head_width, padded = padded_width(width);
-  const std::ptrdiff_t out_stride = static_cast<std::ptrdiff_t>(shape.heads) * width;
-  const int queries = smaller(shape.seq - first_query, kTile);
-  const float scale = attention_scale(width);
-  float* const scores = scratch;
-  const SoftmaxState state{scores + kTileSquare, scores + kTileSquare + kTile,
-                           scores + kTileSquare + 2 * kTile};
-  float* const keys_packed = scores + kTileSquare + 3 * kTile;
-  float* const values_packed = keys_packed + kTile * padded;
-  float* const sums = values_packed + kTile * padded;  // [kTile][padded]
-
-  for (int first_key = 0; first_key <= first_query; first_key += kTile) {
-    const bool first = first_key == 0, diagonal = first_key == first_query;
-    const int keys = smaller(shape.seq - first_key, kTile);
-    pack_transposed(keys_packed, kTile, view.k + first_key * view.stride, view.stride, keys, width);
-    pack_rows(values_packed, padded, view.v + first_key * view.stride, view.stride, width, keys);
-    const TileArgs score_args{.a = view.q + first_query * view.stride,
-                              .lda = view.stride,
-                              .b = keys_packed,
-                              .ldb = kTile,
-                              .c = scores,
-                              .ldc = kTile,
-                              .bias = nullptr,
-                              .depth = width,
-                              .last = 16,
-                              .start = Start::zero};
-    multiply<false>(score_args, queries, padded_width(keys));
-    softmax_tile(scores, state, queries, keys, first, diagonal, scale);
-    if (!first) {
-      for (int i = 0; i < queries; ++i) {
-        const F16 correction = F16::broadcast(state.correction[i]);
-        float* row = sums + i * padded;
-        for (int d = 0; d < padded; d += 16) (F16::load(row + d) * correction).store(row + d);
-      }
-    }
-    const TileArgs value_args{.a = scores,
-                              .lda = kTile,
-                              .b = values_packed,
-                              .ldb = padded,
-                              .c = sums,
-                              .ldc = padded,
-                              .bias = nullptr,
-                              .depth = keys,
-                              .last = 16,
-                              .start = first ? Start::zero : Start::load};
-    if (diagonal) {
-      multiply_triangle<Triangle::tail>(value_args, queries, padded);
-    } else {
-      multiply<false>(value_args, queries, padded);
+// Queries of one tile with keys of one tile. sums: [kTile][padded].
+UFAB_INLINE void attention_tiles(const HeadView& view, int width, int first_query, int queries, int first_key,
+                                 int keys, float scale, const float* keys_packed, const float* values_packed,
+                                 float* scores, SoftmaxState state, float* sums) {
+  const bool first = first_key == 0, diagonal = first_key == first_query;
+  const int padded = padded_width(width);
+  const TileArgs score_args{.a = view.q + first_query * view.stride,
+                            .lda = view.stride,
+                            .b = keys_packed,
+                            .ldb = kTile,
+                            .c = scores,
+                            .ldc = kTile,
+                            .bias = nullptr,
+                            .depth = width,
+                            .last = 16,
+                            .start = Start::zero};
+  multiply<false>(score_args, queries, padded_width(keys));
+  softmax_tile(scores, state, queries, keys, first, diagonal, scale);
+  if (!first) {
+    for (int i = 0; i < queries; ++i) {
+      const F16 correction = F16::broadcast(state.correction[i]);
+      float* row = sums + i * padded;
+      for (int d = 0; d < padded; d += 16) (F16::load(row + d) * correction).store(row + d);
     }
   }
+  const TileArgs value_args{.a = scores,
+                            .lda = kTile,
+                            .b = values_packed,
+                            .ldb = padded,
+                            .c = sums,
+                            .ldc = padded,
+                            .bias = nullptr,
+                            .depth = keys,
+                            .last = 16,
+                            .start = first ? Start::zero : Start::load};
+  if (diagonal) {
+    multiply_triangle<Triangle::tail>(value_args, queries, padded);
+  } else {
+    multiply<false>(value_args, queries, padded);
+  }
+}
 
+// Divides by the softmax's sums. out: at the head's first component of the first query.
+UFAB_INLINE void attention_finish(float* out, std::ptrdiff_t out_stride, float* logsumexp, int width,
+                                  int queries, SoftmaxState state, const float* sums) {
   float inverse[kTile];
   for (int i = queries; i < kTile; ++i) state.sum[i] = 1.0F;
   for (int i = 0; i < kTile; i += 16) {
     const F16 sum = F16::load(state.sum + i);
     (F16::broadcast(1.0F) / sum).store(inverse + i);
     const int valid = smaller(queries - i, 16);
-    if (valid > 0) {
-      (F16::load_n(state.maximum + i, valid) + log(sum)).store_n(logsumexp + first_query + i, valid);
-    }
+    if (valid > 0) (F16::load_n(state.maximum + i, valid) + log(sum)).store_n(logsumexp + i, valid);
   }
   for (int i = 0; i < queries; ++i) {
     const F16 factor = F16::broadcast(inverse[i]);
-    float* row = out + (first_query + i) * out_stride + static_cast<std::ptrdiff_t>(head) * width;
+    const float* from = sums + i * padded_width(width);
     for (int d = 0; d < width; d += 16) {
-      (F16::load(sums + i * padded + d) * factor).store_n(row + d, smaller(width - d, 16));
+      (F16::load(from + d) * factor).store_n(out + i * out_stride + d, smaller(width - d, 16));
     }
   }
+}
+
+inline void attention_forward(float* out, float* logsumexp, const float* qkv, AttentionShape shape, int head,
+                              int first_query, int query_tiles, float* scratch) {
+  const HeadView view = head_view(qkv, shape, head);
+  const int width = shape.head_width, padded = padded_width(width);
+  const std::ptrdiff_t out_stride = static_cast<std::ptrdiff_t>(shape.heads) * width;
+  const int end_query = smaller(shape.seq, first_query + query_tiles * kTile);
+  const float scale = attention_scale(width);
+  float* const scores = scratch;
+  float* const correction = scores + kTileSquare;
+  float* const keys_packed = correction + kTile;
+  float* const values_packed = keys_packed + kTile * padded;
+  float* const carried = values_packed + kTile * padded;
+  const auto each_tile = [&](int from, const auto& body) __attribute__((always_inline)) {
+    for (int query = from; query < end_query; query += kTile) {
+      float* const own = carried + (query - first_query) / kTile * carried_floats(width);
+      body(query, smaller(end_query - query, kTile), SoftmaxState{own, own + kTile, correction},
+           own + 2 * kTile);
+    }
+  };
+
+  for (int first_key = 0; first_key < end_query; first_key += kTile) {
+    const int keys = smaller(shape.seq - first_key, kTile);
+    pack_transposed(keys_packed, kTile, view.k + first_key * view.stride, view.stride, keys, width);
+    pack_rows(values_packed, padded, view.v + first_key * view.stride, view.stride, width, keys);
+    each_tile(first_key > first_query ? first_key : first_query,
+              [&](int query, int queries, SoftmaxState state, float* sums) {
+                attention_tiles(view, width, query, queries, first_key, keys, scale, keys_packed,
+                                values_packed, scores, state, sums);
+              });
+  }
+  each_tile(first_query, [&](int query, int queries, SoftmaxState state, const float* sums) {
+    attention_finish(out + query * out_stride + static_cast<std::ptrdiff_t>(head) * width, out_stride,
+                     logsumexp + query, width, queries, state, sums);
+  });
 }
 
 // Scores become probabilities, and the products with dout become the scores' gradients.
@@ -172,6 +205,19 @@ UFAB_INLINE void softmax_gradient_tile(float* scores, float* products, const flo
   }
 }
 
+// delta[i] = lane sum of dout * out over the head's components of query i.
+UFAB_INLINE void attention_deltas(float* delta, const float* dout, const float* out, std::ptrdiff_t stride,
+                                  int width, int queries) {
+  for (int i = 0; i < queries; ++i) {
+    F16 sum = F16::broadcast(0.0F);
+    for (int d = 0; d < width; d += 16) {
+      const int valid = smaller(width - d, 16);
+      sum = fma(F16::load_n(dout + i * stride + d, valid), F16::load_n(out + i * stride + d, valid), sum);
+    }
+    delta[i] = tree_sum(sum);
+  }
+}
+
 inline void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                                const float* qkv, AttentionShape shape, int head, float* scratch) {
   const HeadView view = head_view(qkv, shape, head);
@@ -187,8 +233,9 @@ inline void attention_backward(float* dqkv, const float* dout, const float* out,
   const bool first_of_group = head % (shape.heads / shape.kv_heads) == 0;
   float* const scores = scratch;
   float* const products = scores + kTileSquare;
-  float* const delta = products + kTileSquare;
-  float* const keys_transposed = delta + kTile;
+  float* const kept_deltas = products + kTileSquare;
+  float* const other_delta = kept_deltas + kKeptDeltas;
+  float* const keys_transposed = other_delta + kTile;
   float* const values_transposed = keys_transposed + kTile * padded;
   float* const keys_rows = values_transposed + kTile * padded;
   float* const query_rows = keys_rows + kTile * padded;  // q, then dout, of the tile at hand
@@ -204,14 +251,10 @@ inline void attention_backward(float* dqkv, const float* dout, const float* out,
       const int queries = smaller(shape.seq - first_query, kTile);
       const std::ptrdiff_t query_offset = first_query * view.stride;
       const float* const tile_dout = head_dout + first_query * out_stride;
-      for (int i = 0; i < queries; ++i) {
-        F16 sum = F16::broadcast(0.0F);
-        const float* o = head_out + (first_query + i) * out_stride;
-        for (int d = 0; d < width; d += 16) {
-          const int valid = smaller(width - d, 16);
-          sum = fma(F16::load_n(tile_dout + i * out_stride + d, valid), F16::load_n(o + d, valid), sum);
-        }
-        delta[i] = tree_sum(sum);
+      const bool kept = first_query < kKeptDeltas;
+      float* const delta = kept ? kept_deltas + first_query : other_delta;
+      if (first_key == 0 || !kept) {
+        attention_deltas(delta, tile_dout, head_out + first_query * out_stride, out_stride, width, queries);
       }
       TileArgs args{.a = view.q + query_offset,
                     .lda = view.stride,

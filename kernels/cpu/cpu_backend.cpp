@@ -197,12 +197,15 @@ class CpuBackend final : public Backend {
     const std::size_t scratch = table_.attention_scratch(head_width);
     const std::ptrdiff_t sequence = offset(seq, heads * head_width);
     const std::ptrdiff_t sequence_qkv = offset(seq, (heads + 2 * kv_heads) * head_width);
-    pool_.run(batch * heads * tiles, [&](int task, int worker) {
-      // Long tiles first: they cover the most keys.
-      const int first_query = (tiles - 1 - task / (batch * heads)) * kAttentionKeyTile;
+    // Tiles that share a packing of keys, but some tasks for each thread.
+    const int each = std::clamp(batch * heads * tiles / (4 * pool_.threads()), 1, kAttentionQueryTiles);
+    const int blocks = (tiles + each - 1) / each;
+    pool_.run(batch * heads * blocks, [&](int task, int worker) {
+      // The last ones first: they cover the most keys.
+      const int first_query = (blocks - 1 - task / (batch * heads)) * each * kAttentionKeyTile;
       const int head = task % heads, item = task / heads % batch;
       table_.attention_forward(out + item * sequence, logsumexp + offset(item * heads + head, seq),
-                               qkv + item * sequence_qkv, shape, head, first_query,
+                               qkv + item * sequence_qkv, shape, head, first_query, each,
                                scratch_[static_cast<std::size_t>(worker)].at_least(scratch));
     });
   }

@@ -46,6 +46,8 @@ struct IntegerKernels {
   void (*multiply)(const IntegerRange& range);
 };
 
+// Tiles of queries that one packing of keys and values serves, at most.
+inline constexpr int kAttentionQueryTiles = 4;
 struct AttentionShape {
   int seq, heads, kv_heads, head_width;
 };
@@ -83,10 +85,10 @@ struct KernelTable {
                                 int vocab, int count, bool gradient);
 
   std::size_t (*attention_scratch)(int head_width);  // floats
-  // One head of one sequence, queries of the tile that starts at first_query. qkv, out: at the sequence's
-  // first position; logsumexp: at the head's first.
+  // One head of one sequence, queries of up to query_tiles (1..kAttentionQueryTiles) tiles, of which the
+  // first starts at first_query. qkv, out: at the sequence's first position; logsumexp: at the head's first.
   void (*attention_forward)(float* out, float* logsumexp, const float* qkv, AttentionShape shape, int head,
-                            int first_query, float* scratch);
+                            int first_query, int query_tiles, float* scratch);
   // The first head of those that share keys and values starts their gradients, the others, ascending, go on.
   void (*attention_backward)(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                              const float* qkv, AttentionShape shape, int head, float* scratch);

@@ -1,11 +1,15 @@
 // The peer of bench_train: GPT-2 124M trained by libtorch on the CPU, the same model, batch and optimizer.
-// Prints the seconds of each step, one a line; the first is warm-up.
-//   bench_train_torch THREADS STEPS BATCH SEQ
+// Prints the seconds of each step, one a line; the first ones are warm-up.
+//   bench_train_torch THREADS STEPS BATCH SEQ keep|return
+// keep: the heap keeps the memory of freed tensors, so that no step waits for new pages; return: it gives
+// large tensors back, as it does unless told otherwise, which is slower but takes less memory.
+#include <malloc.h>
 #include <torch/torch.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace {
 
@@ -68,9 +72,13 @@ TORCH_MODULE(Gpt2);
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: bench_train_torch THREADS STEPS BATCH SEQ\n");
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: bench_train_torch THREADS STEPS BATCH SEQ keep|return\n");
     return 2;
+  }
+  if (std::strcmp(argv[5], "keep") == 0) {
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, -1);
   }
   const int threads = std::atoi(argv[1]), steps = std::atoi(argv[2]);
   const int64_t batch = std::atoi(argv[3]), seq = std::atoi(argv[4]);

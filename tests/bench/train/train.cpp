@@ -1,27 +1,22 @@
-// Exact training steps: GPT-2 124M at batch 4 x 64 against libtorch (time and peak memory), and the small
-// character model's step time.
+// Exact training steps: GPT-2 124M at batch 4 x 64 and 1 x 1024 against libtorch in float32 (time and peak
+// memory) and against the step's own floor (step_floor.h), and the small character model's step time.
 //
-// Each measurement is a process of its own, ours and the peer's in turns, because peak memory is a process's.
 //   bench_train                       all figures
 //   bench_train --run MODEL FORMAT THREADS STEPS BATCH SEQ     one process: seconds per step, one a line
+//   bench_train --floor MODEL FORMAT THREADS STEPS BATCH SEQ   one process: the step's seconds, the floor's
+//       for matmuls and for AdamW, and the bytes a second of a copy and of an update in place
+// With UFAB_BENCH_PROFILE=1 each process of --floor prints to stderr where its steps' time went.
 //
-// Ours, in each format of the linear layers' products (kernels/integer.h), is a job's step on one rank:
-// integer sums of all tensors, their norm, clipping, AdamW. The peer does not clip.
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+// Ours, in each format of the linear layers' products (kernels/integer.h), is a job's step on one rank
+// (training_run.h). The peer is given what makes it fastest on the machine, once it has warmed up, and
+// does not clip; its peak memory is measured in a process that is not, for that takes more.
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
-#include <span>
 
-#include "kernels/adamw.h"
-#include "kernels/gradient.h"
-#include "kernels/model.h"
-#include "kernels/philox.h"
-#include "tests/bench/kernels/support.h"
+#include "tests/bench/train/process.h"
+#include "tests/bench/train/profile.h"
+#include "tests/bench/train/training_run.h"
 
 namespace ufab::bench {
 namespace {
@@ -33,164 +28,114 @@ constexpr ModelConfig k124M =
 constexpr ModelConfig kSmall =
     Gpt2Shape{.vocab_size = 256, .context = 64, .layers = 4, .heads = 4, .width = 128};
 constexpr int kThreads = 2;
+constexpr int kPeerWarmUp = 5;  // steps until its heap has all the memory that it will use again
 
-// One process's measurement: trains and prints the seconds of each step.
-class Run {
- public:
-  Run(const ModelConfig& config, MatmulFormat format, int threads, int batch, int seq)
-      : backend_(make_backend(BackendKind::cpu, threads)),
-        tensors_(model_parameters(config)),
-        model_(config, batch, seq, *backend_, format),
-        exponents_(tensors_.size(), kFirstExponent) {
-    params_.resize(model_parameter_count(config));
-    model_init(config, 1, params_);
-    m_.resize(params_.size());
-    v_.resize(params_.size());
-    sums_.resize(params_.size());
-    for (int i = 0; i < batch * seq; ++i) {
-      const PhiloxCounter words = philox_block(1, 1, static_cast<std::uint64_t>(i));
-      const auto vocab = static_cast<std::uint32_t>(config.vocab_size);
-      inputs_.push_back(static_cast<std::int32_t>(words[0] % vocab));
-      targets_.push_back(static_cast<std::int32_t>(words[1] % vocab));
-    }
-  }
-  double step() {
-    ++steps_;
-    return time_once([&] { run_step(); });
-  }
+struct BatchShape {
+  int batch, seq;
+  int steps;       // of a process of ours, the first is warm-up
+  int peer_steps;  // after its warm-up
+  double aims[3];  // tokens/s against the peer in float32, 12 and 8 bits; 0: none
+  double memory_aim;
+};
+constexpr BatchShape kShapes[] = {{4, 64, 6, 3, {6, 8, 8}, 0.6}, {1, 1024, 4, 2, {0, 0, 0}, 0}};
+constexpr MatmulFormat kFormats[] = {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8};
 
- private:
-  void run_step() {
-    std::fill(sums_.begin(), sums_.end(), 0);
-    std::vector<std::uint64_t> peaks(tensors_.size());
-    model_.forward_backward(params_, inputs_, targets_,
-                            [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
-                              const std::size_t at = tensors_[tensor].offset + first;
-                              const auto result = quantize_add(*backend_, gradient, exponents_[tensor], at,
-                                                               std::span(sums_).subspan(at, gradient.size()));
-                              peaks[tensor] = std::max(peaks[tensor], result.peak);
-                              if (result.peak < kPeakLimit && !result.non_finite) return;
-                              std::fprintf(stderr, "bench_train: a gradient left the fixed-point range\n");
-                              std::exit(1);
-                            });
-    const float scale = gradient_clip_scale(gradient_norm(*backend_, tensors_, sums_, exponents_, 1), 1.0F);
-    for (std::size_t t = 0; t < tensors_.size(); ++t) {
-      const auto part = [&](auto& whole) {
-        return std::span(whole).subspan(tensors_[t].offset, tensors_[t].count);
-      };
-      adamw_step(*backend_, config_, steps_, exponents_[t], 1, scale, tensors_[t].decay, part(sums_),
-                 part(params_), part(m_), part(v_));
-      exponents_[t] = next_exponent(exponents_[t], peaks[t]);
-    }
-  }
-
-  AdamWConfig config_;
-  std::unique_ptr<Backend> backend_;
-  std::vector<ParameterTensor> tensors_;
-  Model model_;
-  std::vector<int> exponents_;
-  std::vector<float> params_, m_, v_;
-  std::vector<std::int32_t> sums_;
-  std::vector<std::int32_t> inputs_, targets_;
-  std::uint64_t steps_ = 0;
+struct Ours {
+  std::optional<Measurement> steps, floor;
 };
 
-struct Measurement {
-  std::vector<double> seconds;
-  double peak_mib = 0;
-};
-
-// Runs a program to its end; nullopt when it cannot be run or fails.
-std::optional<Measurement> measure_process(const std::vector<std::string>& arguments) {
-  int channel[2];
-  if (pipe(channel) != 0) return std::nullopt;
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(channel[1], STDOUT_FILENO);
-    close(channel[0]);
-    close(channel[1]);
-    std::vector<char*> argv;
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    execv(argv[0], argv.data());
-    _exit(127);
-  }
-  close(channel[1]);
-  Measurement result;
-  FILE* lines = fdopen(channel[0], "r");
-  for (double seconds = 0; std::fscanf(lines, "%lf", &seconds) == 1;) result.seconds.push_back(seconds);
-  std::fclose(lines);
-  int status = 0;
-  rusage usage{};
-  if (child < 0 || wait4(child, &status, 0, &usage) != child || status != 0 || result.seconds.size() < 2) {
-    return std::nullopt;
-  }
-  result.seconds.erase(result.seconds.begin());  // warm-up
-  result.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
-  return result;
+// Environment of the peer: its matrix library's kernels for this processor, and threads of its two pools that
+// do not keep the cores from one another.
+void prepare_peer() {
+  if (backend_available(BackendKind::cpu_avx512)) setenv("OPENBLAS_CORETYPE", "SKYLAKEX", 1);
+  setenv("OPENBLAS_THREAD_TIMEOUT", "20", 1);
+  setenv("GOMP_SPINCOUNT", "10000", 1);
 }
 
-void merge(std::optional<Measurement>& into, const std::optional<Measurement>& from) {
-  if (!from) return;
-  if (!into) into.emplace();
-  into->seconds.insert(into->seconds.end(), from->seconds.begin(), from->seconds.end());
-  into->peak_mib = std::max(into->peak_mib, from->peak_mib);
+void print_speed_and_memory(const std::string& name, const BatchShape& shape, double aim,
+                            const Measurement& ours, const std::optional<Measurement>& peer,
+                            const std::optional<Measurement>& peer_memory) {
+  const double tokens = shape.batch * shape.seq;
+  const double speed = tokens / median(ours.numbers);
+  const double peer_speed = peer ? tokens / median(peer->numbers) : -1;
+  print({.group = "train",
+         .name = name,
+         .unit = "tokens/s",
+         .ours = speed,
+         .peer = peer_speed,
+         .ratio = speed / peer_speed,
+         .aim = aim});
+  const double peer_mib = peer_memory ? peer_memory->peak_mib : -1;
+  print({.group = "train",
+         .name = name + " peak memory",
+         .unit = "MiB",
+         .ours = ours.peak_mib,
+         .peer = peer_mib,
+         .ratio = ours.peak_mib / peer_mib,
+         .aim = shape.memory_aim,
+         .at_most = true});
 }
 
-void compare_124m(const std::string& self, const std::string& folder) {
-  constexpr int kBatch = 4, kSeq = 64, kRounds = 2;
-  const std::string threads = std::to_string(kThreads), batch = std::to_string(kBatch),
-                    seq = std::to_string(kSeq);
-  struct Ours {
-    MatmulFormat format;
-    double aim;
-    std::optional<Measurement> measured;
+// The numbers of one process of --floor.
+void print_floor_share(const std::string& name, const std::vector<double>& numbers) {
+  if (numbers.size() != 5) return;
+  const double step = numbers[0], floor = numbers[1] + numbers[2];
+  print({.group = "train",
+         .name = name + " share of its floor",
+         .unit = "s",
+         .ours = step,
+         .peer = floor,
+         .ratio = floor / step,
+         .aim = 0.8,
+         .peer_name = "its floor",
+         .peers = {{"floor_matmul_s", numbers[1]},
+                   {"floor_adamw_s", numbers[2]},
+                   {"copy_gb_per_s", numbers[3] * 1e-9},
+                   {"update_gb_per_s", numbers[4] * 1e-9}}});
+}
+
+void compare_124m(const std::string& self, const std::string& folder, const BatchShape& shape) {
+  constexpr int kRounds = 2;
+  const auto text = [](int number) { return std::to_string(number); };
+  const auto peer_process = [&](int steps, const char* memory) {
+    return measure_process({folder + "/peer/bench_train_torch", text(kThreads), text(steps),
+                            text(shape.batch), text(shape.seq), memory});
   };
-  std::array<Ours, 3> ours{
-      {{MatmulFormat::f32, 6, {}}, {MatmulFormat::int12, 8, {}}, {MatmulFormat::int8, 8, {}}}};
+  const auto own_process = [&](const char* what, MatmulFormat format) {
+    return measure_process({self, what, "124m", format_name(format), text(kThreads), text(shape.steps),
+                            text(shape.batch), text(shape.seq)});
+  };
+  std::array<Ours, std::size(kFormats)> ours;
   std::optional<Measurement> peer;
+  const std::optional<Measurement> peer_memory = peer_process(2, "return");
   for (int round = 0; round < kRounds; ++round) {
-    merge(peer, measure_process({folder + "/peer/bench_train_torch", threads, "3", batch, seq}));
-    for (Ours& one : ours) {
-      const std::string format = format_name(one.format);
-      merge(one.measured, measure_process({self, "--run", "124m", format, threads, "6", batch, seq}));
+    merge(peer, peer_process(kPeerWarmUp + shape.peer_steps, "keep"), kPeerWarmUp);
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      merge(ours[i].steps, own_process("--run", kFormats[i]), 1);
     }
   }
+  for (std::size_t i = 0; i < ours.size(); ++i) ours[i].floor = own_process("--floor", kFormats[i]);
   if (!peer) std::fprintf(stderr, "bench train: libtorch's program is absent or failed; no ratios\n");
-  const double tokens = kBatch * kSeq;
-  const double peer_speed = peer ? tokens / median(peer->seconds) : -1,
-               peer_memory = peer ? peer->peak_mib : -1;
-  for (const Ours& one : ours) {
-    if (!one.measured) continue;
-    const double speed = tokens / median(one.measured->seconds), memory = one.measured->peak_mib;
-    const std::string name = std::string("gpt2-124m 4x64 ") + format_name(one.format);
-    print({.group = "train",
-           .name = name,
-           .unit = "tokens/s",
-           .ours = speed,
-           .peer = peer_speed,
-           .ratio = speed / peer_speed,
-           .aim = one.aim});
-    print({.group = "train",
-           .name = name + " peak memory",
-           .unit = "MiB",
-           .ours = memory,
-           .peer = peer_memory,
-           .ratio = memory / peer_memory,
-           .aim = 0.6,
-           .at_most = true});
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    const std::string name =
+        "gpt2-124m " + text(shape.batch) + "x" + text(shape.seq) + " " + format_name(kFormats[i]);
+    if (ours[i].steps) {
+      print_speed_and_memory(name, shape, shape.aims[i], *ours[i].steps, peer, peer_memory);
+    }
+    if (ours[i].floor) print_floor_share(name, ours[i].floor->numbers);
   }
 }
 
 void time_small(const std::string& self) {
   for (const int threads : {1, 2}) {
-    const auto result =
-        measure_process({self, "--run", "small", "f32", std::to_string(threads), "101", "12", "64"});
+    std::optional<Measurement> result;
+    merge(result,
+          measure_process({self, "--run", "small", "f32", std::to_string(threads), "101", "12", "64"}), 1);
     if (!result) continue;
     print({.group = "train",
            .name = "small model 12x64 step, threads=" + std::to_string(threads),
            .unit = "ms",
-           .ours = median(result->seconds) * 1e3,
+           .ours = median(result->numbers) * 1e3,
            .peer = -1,
            .ratio = 0,
            .aim = threads == 2 ? 40.0 : 0.0,
@@ -198,14 +143,51 @@ void time_small(const std::string& self) {
   }
 }
 
-int run_one(char** arguments) {
-  const bool small = std::strcmp(arguments[0], "small") == 0;
+// One process: MODEL FORMAT THREADS STEPS BATCH SEQ.
+struct OneRun {
+  const ModelConfig& config;
+  MatmulFormat format;
+  int threads, steps, batch, seq;
+};
+std::optional<OneRun> parse(char** arguments) {
   const auto format = format_from_name(arguments[1]);
-  if (!format) return 2;
-  const int steps = std::atoi(arguments[3]);
-  Run run(small ? kSmall : k124M, *format, std::atoi(arguments[2]), std::atoi(arguments[4]),
-          std::atoi(arguments[5]));
-  for (int step = 0; step < steps; ++step) std::printf("%.6f\n", run.step());
+  if (!format) return std::nullopt;
+  return OneRun{std::strcmp(arguments[0], "small") == 0 ? kSmall : k124M,
+                *format,
+                std::atoi(arguments[2]),
+                std::atoi(arguments[3]),
+                std::atoi(arguments[4]),
+                std::atoi(arguments[5])};
+}
+
+int run_steps(const OneRun& one) {
+  const auto backend = make_backend(BackendKind::cpu, one.threads);
+  TrainingRun run(one.config, one.format, one.batch, one.seq, *backend);
+  for (int step = 0; step < one.steps; ++step) std::printf("%.6f\n", run.step());
+  return 0;
+}
+
+int run_with_floor(const OneRun& one) {
+  const auto backend = make_backend(BackendKind::cpu, one.threads);
+  TimedBackend timed(*backend);
+  TrainingRun run(one.config, one.format, one.batch, one.seq, timed);
+  run.step();  // warm-up, which says what the products are
+  StepFloor floor(*backend, timed.products(), 1, model_parameter_count(one.config));
+  timed.reset();
+  std::vector<double> seconds;
+  double total = 0;
+  for (int step = 1; step < one.steps; ++step) {
+    seconds.push_back(run.step());
+    total += seconds.back();
+    floor.measure();
+  }
+  std::printf("%.6f\n%.6f\n%.6f\n%.6g\n%.6g\n", median(seconds), floor.matmul_seconds(),
+              floor.optimizer_seconds(), floor.copy_bandwidth(), floor.update_bandwidth());
+  const char* wanted = std::getenv("UFAB_BENCH_PROFILE");
+  if (wanted == nullptr || std::strcmp(wanted, "1") != 0) return 0;
+  const std::string title = std::to_string(one.batch) + "x" + std::to_string(one.seq) + " " +
+                            format_name(one.format) + ", " + std::to_string(one.threads) + " threads";
+  print_profile(title, timed, floor, one.config.vocab_size, one.steps - 1, total);
   return 0;
 }
 
@@ -213,16 +195,22 @@ int run_one(char** arguments) {
 }  // namespace ufab::bench
 
 int main(int argc, char** argv) {
-  if (argc == 8 && std::strcmp(argv[1], "--run") == 0) return ufab::bench::run_one(argv + 2);
+  using namespace ufab::bench;
+  if (argc == 8 && (std::strcmp(argv[1], "--run") == 0 || std::strcmp(argv[1], "--floor") == 0)) {
+    const auto one = parse(argv + 2);
+    if (!one) return 2;
+    return std::strcmp(argv[1], "--run") == 0 ? run_steps(*one) : run_with_floor(*one);
+  }
   if (argc != 1) {
-    std::fprintf(stderr, "usage: bench_train [--run small|124m FORMAT THREADS STEPS BATCH SEQ]\n");
+    std::fprintf(stderr, "usage: bench_train [--run|--floor small|124m FORMAT THREADS STEPS BATCH SEQ]\n");
     return 2;
   }
   char path[4096];
   const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
   if (length <= 0) return 1;
   const std::string self(path, static_cast<std::size_t>(length));
-  ufab::bench::compare_124m(self, self.substr(0, self.rfind('/')));
-  ufab::bench::time_small(self);
+  prepare_peer();
+  for (const BatchShape& shape : kShapes) compare_124m(self, self.substr(0, self.rfind('/')), shape);
+  time_small(self);
   return 0;
 }
