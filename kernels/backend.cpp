@@ -99,12 +99,14 @@ const char* format_name(MatmulFormat format) {
     case MatmulFormat::f32: return "f32";
     case MatmulFormat::int12: return "int12";
     case MatmulFormat::int8: return "int8";
+    case MatmulFormat::bf16: return "bf16";
   }
   return "unknown";
 }
 
 std::optional<MatmulFormat> format_from_name(std::string_view name) {
-  for (const MatmulFormat format : {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8}) {
+  for (const MatmulFormat format :
+       {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8, MatmulFormat::bf16}) {
     if (name == format_name(format)) return format;
   }
   return std::nullopt;
@@ -119,11 +121,14 @@ std::unique_ptr<Backend> make_backend(BackendKind kind, int threads) {
     case BackendKind::hip: return gpu::make_hip_backend(threads);
 #if defined(UFAB_KERNELS_X86)
     case BackendKind::cpu_avx2:
-      return make_cpu_backend(kind, avx2_kernels(), avx2_kernels().integer, threads);
+      return make_cpu_backend(kind, avx2_kernels(), avx2_kernels().integer, avx2_kernels().bf16, threads);
     case BackendKind::cpu_avx512:
-      return make_cpu_backend(kind, avx512_kernels(), avx512_kernels().integer, threads);
+      return make_cpu_backend(kind, avx512_kernels(), avx512_kernels().integer, avx512_kernels().bf16,
+                              threads);
     case BackendKind::cpu_avx512vnni:
-      return make_cpu_backend(kind, avx512_kernels(), avx512vnni_integer_kernels(), threads);
+      return make_cpu_backend(
+          kind, avx512_kernels(), avx512vnni_integer_kernels(),
+          __builtin_cpu_supports("avx512bf16") ? avx512bf16_kernels() : avx512_kernels().bf16, threads);
 #endif
     default: return make_reference_backend(threads);
   }

@@ -1,6 +1,7 @@
 // The operator interface, and where backends come from.
 //
-// Every backend gives the same bits (kernels/semantics.h) for any number of threads. All tensors are dense,
+// Every backend gives the same bits (kernels/semantics.h) for any number of threads, but for products in a
+// format that is not exact. All tensors are dense,
 // row-major, binary32 unless said otherwise, with no alignment required; outputs never overlap inputs unless
 // said. Sizes are at least 1. Calls from several threads at once are not allowed; different Backend objects
 // are independent.
@@ -23,9 +24,14 @@
 
 namespace ufab::kernels {
 
-// How the operands of a linear layer's products are represented: as they are, or as integers of 12 or 8 bits
-// (kernels/integer.h). Part of a job's definition: every backend gives the same bits for the same format.
-enum class MatmulFormat { f32, int12, int8 };
+// How the operands of a linear layer's products are represented: as they are, as integers of 12 or 8 bits
+// (kernels/integer.h), or rounded to bfloat16 (kernels/bf16.h). Part of a job's definition: every backend
+// gives the same bits for the same exact format; bf16 is fast, and not exact.
+enum class MatmulFormat { f32, int12, int8, bf16 };
+inline constexpr MatmulFormat kExactFormats[] = {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8};
+constexpr bool is_exact(MatmulFormat format) {
+  return format != MatmulFormat::bf16;
+}
 
 // reference: plain C++ on one thread. cpu: the fastest of the cpu_ kinds that this processor runs. gpu_host:
 // the GPU's kernels run by the processor, block by block and thread by thread (kernels/gpu/host_executor.h),
@@ -141,12 +147,14 @@ class Backend {
                              int heads, int kv_heads, int head_width) = 0;
   // Causal self-attention with grouped queries (Ainslie et al. 2023): head h reads the keys and values of kv
   // head h / (heads / kv_heads). out [batch][seq][heads][head_width], logsumexp [batch][heads][seq].
+  // In binary32 for every exact format; for bf16 a backend may make the products in bfloat16.
   virtual void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq,
-                                 int heads, int kv_heads, int head_width) = 0;
+                                 int heads, int kv_heads, int head_width,
+                                 MatmulFormat format = MatmulFormat::f32) = 0;
   // dqkv is overwritten.
   virtual void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                                   const float* qkv, int batch, int seq, int heads, int kv_heads,
-                                  int head_width) = 0;
+                                  int head_width, MatmulFormat format = MatmulFormat::f32) = 0;
 
   // ---- embedding: tokens [batch][seq] in [0, vocab), wte [vocab][width], wpe [>= seq][width] or null, for a
   //      model without learned positions ----
@@ -175,7 +183,7 @@ class Backend {
                      const AdamWScalars& scalars) = 0;
 };
 
-// "f32", "int12", "int8", and its exact inverse.
+// "f32", "int12", "int8", "bf16", and its exact inverse.
 [[nodiscard]] const char* format_name(MatmulFormat format);
 [[nodiscard]] std::optional<MatmulFormat> format_from_name(std::string_view name);
 

@@ -39,7 +39,8 @@ constexpr int bits_of(MatmulFormat format) {
 struct IntegerScale {
   float scale, inverse;
 };
-[[gnu::always_inline]] inline UFAB_HOST_DEVICE IntegerScale integer_scale(std::uint32_t largest_bits, int bits) {
+[[gnu::always_inline]] inline UFAB_HOST_DEVICE IntegerScale integer_scale(std::uint32_t largest_bits,
+                                                                          int bits) {
   const std::uint32_t exponent = largest_bits >> 23;  // biased
   if (exponent == 255) return {std::bit_cast<float>(0x7FC00000U), 0.0F};
   if (exponent < kIntegerTiny) return {0.0F, 0.0F};
@@ -47,12 +48,5 @@ struct IntegerScale {
   return {std::bit_cast<float>((exponent + 2 - width) << 23),
           std::bit_cast<float>((252 + width - exponent) << 23)};
 }
-
-// One operand of a product: element (row, k) at base[row * row_stride + k * depth_stride]; one stride is 1.
-struct IntegerOperand {
-  const float* base;
-  std::ptrdiff_t row_stride, depth_stride;
-  int rows;
-};
 
 }  // namespace ufab::kernels

@@ -124,7 +124,7 @@ struct Model::State : Arena {
     linear_forward(a.qkv, normal, layer.qkv);
     rotate(a.qkv, false);
     backend.attention_forward(a.attention, a.logsumexp, a.qkv, batch, seq, config.heads, config.kv_heads,
-                              config.head_width());
+                              config.head_width(), format);
     linear_forward(narrow, a.attention, layer.attention_out);
     backend.residual_forward(a.middle, a.input, narrow, elements(width));
     norm_forward(normal, a.norm2, a.middle, layer.norm2);
@@ -298,7 +298,7 @@ struct Model::State : Arena {
     linear_gradients(sink, layer.attention_out, a.attention, dresidual);
     float* dqkv = dwide;
     backend.attention_backward(dqkv, dnarrow, a.attention, a.logsumexp, a.qkv, batch, seq, config.heads,
-                               config.kv_heads, config.head_width());
+                               config.kv_heads, config.head_width(), format);
     rotate(dqkv, true);
     linear_backward_input(dnarrow, dqkv, layer.qkv);
     norm_forward(normal, a.norm1, a.input, layer.norm1);

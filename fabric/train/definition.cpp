@@ -137,14 +137,29 @@ std::optional<std::string> complete_model(JobDefinition& d, const std::vector<st
   return std::nullopt;
 }
 
+// Precision and format say the same: what was left out follows the other.
+std::optional<std::string> complete_precision(JobDefinition& d, const std::vector<std::string>& given) {
+  const auto is_given = [&](const char* key) {
+    return std::find(given.begin(), given.end(), key) != given.end();
+  };
+  if (d.precision != "exact" && d.precision != "fast") {
+    return fmt::format("precision is '{}'; exact and fast are possible", d.precision);
+  }
+  if (!is_given("train.format") && !d.is_exact()) d.format = format_name(kernels::MatmulFormat::bf16);
+  const auto format = kernels::format_from_name(d.format);
+  if (!format) return fmt::format("train.format is '{}'; f32, int12, int8 and bf16 are possible", d.format);
+  if (!is_given("precision")) d.precision = is_exact(*format) ? "exact" : "fast";
+  if (d.is_exact() != is_exact(*format)) {
+    return fmt::format("precision is '{}', but train.format '{}' is {}: leave one of them out, or change it",
+                       d.precision, d.format, is_exact(*format) ? "exact" : "not exact");
+  }
+  return std::nullopt;
+}
+
 // Rules between keys.
 std::optional<std::string> check(JobDefinition& d, const std::vector<std::string>& given) {
-  if (d.precision != "exact")
-    return fmt::format("precision is '{}'; this version has \"exact\"", d.precision);
+  if (const auto wrong = complete_precision(d, given)) return *wrong;
   if (const auto wrong = complete_model(d, given)) return *wrong;
-  if (!kernels::format_from_name(d.format)) {
-    return fmt::format("train.format is '{}'; f32, int12 and int8 are possible", d.format);
-  }
   if (!d.init_digest.empty() && !Digest::parse(d.init_digest).ok()) {
     return fmt::format(
         "model.init_digest is '{}'; sha256: and 64 hexadecimal digits are wanted, as `ufab model import` "

@@ -2,7 +2,7 @@
 //
 // TOML, every key optional but those marked *; an unknown key, a wrong type and a value out of range are
 // errors that name file and line:
-//   precision = "exact"
+//   precision = "exact" (as train.format: "fast" is bf16, whose bits are those of one kind of machine)
 //   [model]  family = "gpt2" or "llama", layers *, heads *, width *, context *  (the vocabulary is the
 //   corpus's),
 //            for "llama" alone (kernels/model.h): kv_heads = heads, hidden = 8/3 of the width rounded up to a
@@ -13,7 +13,8 @@
 //   [train]  steps *, micro_batch = 4 (sequences), micro_batches = 8 (per step), seq_len = context,
 //            learning_rate = 1e-3, min_learning_rate = 1e-4, warmup_steps = 0, beta1 = 0.9, beta2 = 0.95,
 //            epsilon = 1e-8, weight_decay = 0.1, grad_clip = 1.0 (0: off), seed = 1,
-//            format = "f32" (of the linear layers' products: "f32", "int12" or "int8", kernels/integer.h),
+//            format = "f32" (of the linear layers' products: "f32", "int12" or "int8", kernels/integer.h, or
+//            "bf16", kernels/bf16.h, which is what precision = "fast" means),
 //            window = 100 (steps per window), eval_every = 100 (0: only at the end), eval_batches = 8
 #pragma once
 
@@ -52,6 +53,8 @@ struct JobDefinition {
 
   friend bool operator==(const JobDefinition&, const JobDefinition&) = default;
 
+  // The same bits whoever computes: what re-execution can verify.
+  [[nodiscard]] bool is_exact() const { return precision == "exact"; }
   [[nodiscard]] std::uint64_t tokens_per_step() const {
     return static_cast<std::uint64_t>(micro_batch * micro_batches * seq_len);
   }

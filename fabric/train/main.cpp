@@ -185,7 +185,9 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--out", line.out, "output folder")->capture_default_str();
   app.add_option("--set", line.settings, "KEY=VALUE over the definition, for example train.steps=500");
   app.add_option("--format", line.format,
-                 "of the linear layers' products: f32, int12 or int8; as --set train.format=");
+                 "of the linear layers' products: f32, int12 or int8, which are exact, or bf16 (precision "
+                 "\"fast\"); as --set "
+                 "train.format=");
   app.add_option("--gang", line.gang, "gang.json of a job over several providers");
   app.add_option("--shares", line.shares, "weights of the ranks, 1:5:2; 'equal' (default) or 'speed'");
   app.add_option("--threads", line.threads, "threads per rank; default: cores / ranks of this machine")

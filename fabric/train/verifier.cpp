@@ -60,6 +60,10 @@ class Verifier {
 };
 
 Status Verifier::prepare() {
+  if (!definition_.is_exact()) {
+    return Error{ErrorCode::usage,
+                 "precision is 'fast': only an exact job can be verified by computing it again"};
+  }
   UFAB_TRY(check_cover(options_.gang, static_cast<std::uint32_t>(definition_.micro_batches)));
   if (options_.window >= definition_.window_count()) {
     return Error{ErrorCode::usage,

@@ -20,6 +20,13 @@ Result<TrainingPlan> plan_training(const std::string& definition_path, const std
                      ": model.init_digest: initial parameters do not travel to providers in this "
                      "version; train here with `ufab train --config FILE -- --init CHECKPOINT`"};
   }
+  if (!definition.is_exact()) {
+    return Error{
+        ErrorCode::usage,
+        definition_path +
+            ": precision is 'fast': no provider is paid for what another cannot compute again; train "
+            "here with `ufab train`, or choose an exact format"};
+  }
   plan.corpus_path = data.empty() ? definition.corpus : data;
   auto corpus = Corpus::load(plan.corpus_path);
   if (!corpus) return corpus.error();

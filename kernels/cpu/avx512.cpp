@@ -1,5 +1,6 @@
 // The leaf kernels compiled for AVX-512 (F, BW, DQ, VL). The compiler's flags are set for this file alone.
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/bf16_matmul.h"
 #include "kernels/cpu/integer_matmul.h"
 #include "kernels/cpu/llama_rows.h"
 #include "kernels/cpu/matmul.h"

@@ -4,10 +4,10 @@
 
 namespace ufab::kernels {
 
-const IntegerKernels& avx512vnni_integer_kernels() {
-  static constexpr IntegerKernels kernels{.panel_words = avx512vnni::integer_panel_words,
-                                          .pack = avx512vnni::integer_pack,
-                                          .multiply = avx512vnni::integer_multiply};
+const PackedKernels& avx512vnni_integer_kernels() {
+  static constexpr PackedKernels kernels{.panel_words = avx512vnni::integer_panel_words,
+                                         .pack = avx512vnni::integer_pack,
+                                         .multiply = avx512vnni::integer_multiply};
   return kernels;
 }
 

@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "kernels/integer.h"
 #include "kernels/semantics.h"
 #include "kernels/thread_pool.h"
 
@@ -37,10 +38,12 @@ class Scratch {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(BackendKind kind, const KernelTable& table, const IntegerKernels& integer, int threads)
+  CpuBackend(BackendKind kind, const KernelTable& table, const PackedKernels& integer,
+             const PackedKernels& bf16, int threads)
       : kind_(kind),
         table_(table),
         integer_(integer),
+        bf16_(bf16),
         pool_(threads),
         scratch_(static_cast<std::size_t>(threads)),
         worker_packed_(static_cast<std::size_t>(threads)) {}
@@ -52,7 +55,7 @@ class CpuBackend final : public Backend {
     const std::size_t bytes = scratch_.size() * floats * sizeof(float);
     if (format == MatmulFormat::f32) return bytes;
     const std::size_t panels = static_cast<std::size_t>((operand_rows + 15) / 16);
-    const std::size_t words = integer_.panel_words(kDepthChunk, bits_of(format));
+    const std::size_t words = packed(format).panel_words(kDepthChunk, bits_of(format));
     return bytes + (panels + worker_packed_.size() * kWorkerPanels) * words * sizeof(std::int32_t);
   }
 
@@ -191,7 +194,7 @@ class CpuBackend final : public Backend {
   }
 
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int kv_heads, int head_width) override {
+                         int kv_heads, int head_width, MatmulFormat) override {
     const AttentionShape shape{seq, heads, kv_heads, head_width};
     const int tiles = (seq + kAttentionKeyTile - 1) / kAttentionKeyTile;
     const std::size_t scratch = table_.attention_scratch(head_width);
@@ -210,8 +213,8 @@ class CpuBackend final : public Backend {
     });
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                          const float* qkv, int batch, int seq, int heads, int kv_heads,
-                          int head_width) override {
+                          const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
+                          MatmulFormat) override {
     const AttentionShape shape{seq, heads, kv_heads, head_width};
     const int group = heads / kv_heads;
     const std::size_t scratch = table_.attention_scratch(head_width);
@@ -350,17 +353,20 @@ class CpuBackend final : public Backend {
 
   void matmul(MatmulFormat format, const MatmulRange& whole) {
     if (format == MatmulFormat::f32) return matmul_f32(whole);
-    matmul_integer(whole, bits_of(format));
+    matmul_packed(whole, packed(format), bits_of(format));
+  }
+  const PackedKernels& packed(MatmulFormat format) const {
+    return format == MatmulFormat::bf16 ? bf16_ : integer_;
   }
   static constexpr int kDepthChunk = 8 * kIntegerBlock;
   static constexpr int kWorkerPanels = 12;  // what a worker packs stays in its L2 cache
 
   // The contraction goes in chunks that keep what is packed small: the chains over blocks go on through c.
-  void matmul_integer(const MatmulRange& whole, int bits) {
+  void matmul_packed(const MatmulRange& whole, const PackedKernels& kernels, int bits) {
     MatmulRange part = whole;
     for (int k = 0; k < whole.depth; k += kDepthChunk) {
       part.depth = std::min(whole.depth - k, kDepthChunk);
-      multiply_chunk(part, bits);
+      multiply_chunk(part, kernels, bits);
       part.a += kDepthChunk * whole.a_depth;
       part.b += kDepthChunk * whole.b_depth;
       part.bias = nullptr;
@@ -370,12 +376,12 @@ class CpuBackend final : public Backend {
 
   // The operand with fewer rows is packed whole, for all workers; of the other one each worker packs some
   // panels into its own cache and multiplies them at once.
-  void multiply_chunk(const MatmulRange& chunk, int bits) {
-    const IntegerOperand a{chunk.a, chunk.a_row, chunk.a_depth, chunk.rows},
+  void multiply_chunk(const MatmulRange& chunk, const PackedKernels& kernels, int bits) {
+    const Operand a{chunk.a, chunk.a_row, chunk.a_depth, chunk.rows},
         b{chunk.b, chunk.b_column, chunk.b_depth, chunk.columns};
-    const std::size_t words = integer_.panel_words(chunk.depth, bits);
+    const std::size_t words = kernels.panel_words(chunk.depth, bits);
     const bool a_whole = a.rows <= b.rows;
-    const IntegerOperand &whole = a_whole ? a : b, &other = a_whole ? b : a;
+    const Operand &whole = a_whole ? a : b, &other = a_whole ? b : a;
     const int whole_panels = (whole.rows + 15) / 16, other_panels = (other.rows + 15) / 16;
     std::int32_t* const packed = packed_.at_least(static_cast<std::size_t>(whole_panels) * words);
     const double operations = 8.0 * whole_panels * other_panels * chunk.depth;
@@ -386,27 +392,27 @@ class CpuBackend final : public Backend {
       run_ranges(panels, each, pieces == 1 ? 1 : (panels + each - 1) / each, body);
     };
     split_panels(whole_panels, whole_panels + 2, [&](int from, int count, int) {
-      integer_.pack(packed + static_cast<std::size_t>(from) * words, whole, chunk.depth, bits, !a_whole, from,
-                    count);
+      kernels.pack(packed + static_cast<std::size_t>(from) * words, whole, chunk.depth, bits, !a_whole, from,
+                   count);
     });
     split_panels(other_panels, kWorkerPanels, [&](int from, int count, int worker) {
       for (int first = from; first < from + count; first += kWorkerPanels) {
         const int panels = std::min(kWorkerPanels, from + count - first);
         std::int32_t* const own =
             worker_packed_[static_cast<std::size_t>(worker)].at_least(kWorkerPanels * words);
-        integer_.pack(own, other, chunk.depth, bits, a_whole, first, panels);
+        kernels.pack(own, other, chunk.depth, bits, a_whole, first, panels);
         const int at = 16 * first, rows = std::min(16 * panels, other.rows - at);
-        integer_.multiply({.c = chunk.c + (a_whole ? at : at * chunk.c_row),
-                           .c_row = chunk.c_row,
-                           .a = a_whole ? packed : own,
-                           .b = a_whole ? own : packed,
-                           .panel = static_cast<std::ptrdiff_t>(words),
-                           .bias = chunk.bias == nullptr || !a_whole ? chunk.bias : chunk.bias + at,
-                           .rows = a_whole ? chunk.rows : rows,
-                           .columns = a_whole ? rows : chunk.columns,
-                           .depth = chunk.depth,
-                           .bits = bits,
-                           .accumulate = chunk.accumulate});
+        kernels.multiply({.c = chunk.c + (a_whole ? at : at * chunk.c_row),
+                          .c_row = chunk.c_row,
+                          .a = a_whole ? packed : own,
+                          .b = a_whole ? own : packed,
+                          .panel = static_cast<std::ptrdiff_t>(words),
+                          .bias = chunk.bias == nullptr || !a_whole ? chunk.bias : chunk.bias + at,
+                          .rows = a_whole ? chunk.rows : rows,
+                          .columns = a_whole ? rows : chunk.columns,
+                          .depth = chunk.depth,
+                          .bits = bits,
+                          .accumulate = chunk.accumulate});
       }
     });
   }
@@ -444,7 +450,7 @@ class CpuBackend final : public Backend {
 
   BackendKind kind_;
   const KernelTable& table_;
-  const IntegerKernels& integer_;
+  const PackedKernels &integer_, &bf16_;
   ThreadPool pool_;
   std::vector<Scratch<float>> scratch_;               // one a worker
   Scratch<std::int32_t> packed_;                      // of the operand that the workers share
@@ -454,8 +460,9 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(BackendKind kind, const KernelTable& table,
-                                          const IntegerKernels& integer, int threads) {
-  return std::make_unique<CpuBackend>(kind, table, integer, threads);
+                                          const PackedKernels& integer, const PackedKernels& bf16,
+                                          int threads) {
+  return std::make_unique<CpuBackend>(kind, table, integer, bf16, threads);
 }
 
 }  // namespace ufab::kernels

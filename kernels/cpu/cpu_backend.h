@@ -10,6 +10,7 @@
 namespace ufab::kernels {
 
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(BackendKind kind, const KernelTable& table,
-                                                        const IntegerKernels& integer, int threads);
+                                                        const PackedKernels& integer,
+                                                        const PackedKernels& bf16, int threads);
 
 }  // namespace ufab::kernels

@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
-#include "kernels/integer.h"
+#include "kernels/operand.h"
 
 namespace ufab::kernels {
 
@@ -26,24 +26,25 @@ struct MatmulRange {
   bool accumulate;  // start from c
 };
 
-// c(i, j) as kernels/integer.h says, of operands packed into panels of 16 rows, `panel` words each; rows and
-// columns from the first panels on.
-struct IntegerRange {
+// c(i, j) as kernels/integer.h or kernels/bf16.h says, of operands packed into panels of 16 rows, `panel`
+// words each; rows and columns from the first panels on.
+struct PackedRange {
   float* c;  // row-major
   std::ptrdiff_t c_row;
   const std::int32_t *a, *b;
   std::ptrdiff_t panel;
-  const float* bias;  // null: none
-  int rows, columns, depth, bits;
-  bool accumulate;  // start from c
+  const float* bias;               // null: none
+  int rows, columns, depth, bits;  // bits: 8 or 12 of integers; of no meaning to bf16
+  bool accumulate;                 // start from c
 };
 
-struct IntegerKernels {
+// Products of operands that are packed before they are multiplied, in the integer formats or in bf16.
+struct PackedKernels {
   std::size_t (*panel_words)(int depth, int bits);
   // Panels [first, first + count) of the operand, to `out`, which is where the first of them goes.
-  void (*pack)(std::int32_t* out, const IntegerOperand& operand, int depth, int bits, bool is_b, int first,
+  void (*pack)(std::int32_t* out, const Operand& operand, int depth, int bits, bool is_b, int first,
                int count);
-  void (*multiply)(const IntegerRange& range);
+  void (*multiply)(const PackedRange& range);
 };
 
 // Tiles of queries that one packing of keys and values serves, at most.
@@ -56,7 +57,7 @@ struct KernelTable {
   int tile_rows, tile_columns;  // of the matmul's register tile: cuts at multiples waste nothing
   std::size_t matmul_scratch;   // floats
   void (*matmul)(const MatmulRange& range, float* scratch);
-  IntegerKernels integer;
+  PackedKernels integer, bf16;
   void (*column_sums)(float* sums, const float* in, int rows, int stride, int columns);
 
   void (*layernorm_forward)(float* out, float* mean, float* rstd, const float* in, const float* gamma,
@@ -102,6 +103,7 @@ struct KernelTable {
 
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
-const IntegerKernels& avx512vnni_integer_kernels();
+const PackedKernels& avx512vnni_integer_kernels();
+const PackedKernels& avx512bf16_kernels();
 
 }  // namespace ufab::kernels

@@ -9,6 +9,7 @@ static constexpr KernelTable kTable{
     .matmul_scratch = kMatmulScratch,
     .matmul = matmul,
     .integer = {.panel_words = integer_panel_words, .pack = integer_pack, .multiply = integer_multiply},
+    .bf16 = {.panel_words = bf16_panel_words, .pack = bf16_pack, .multiply = bf16_multiply},
     .column_sums = column_sums,
     .layernorm_forward = layernorm_forward,
     .layernorm_backward_input = layernorm_backward_input,

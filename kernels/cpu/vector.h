@@ -1,7 +1,7 @@
 // Sixteen binary32 (F16) and 32-bit integer lanes (I16), eight binary64 (D8) and eight 64-bit integer lanes
-// (L8), for AVX-512, with VNNI or without, and for AVX2 + FMA. Included only by translation units compiled
-// for one of them: everything lives in a namespace of that instruction set, so that no inline function of one
-// can stand in for another's at link time.
+// (L8), for AVX-512, with VNNI or BF16 or without, and for AVX2 + FMA. Included only by translation units
+// compiled for one of them: everything lives in a namespace of that instruction set, so that no inline
+// function of one can stand in for another's at link time.
 //
 // load_n/store_n touch the first n lanes (1 <= n <= 16) and no byte beyond; loaded lanes past n are +0.
 #pragma once
@@ -11,7 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512BF16__)
+#define UFAB_KERNELS_ISA avx512bf16
+#elif defined(__AVX512VNNI__)
 #define UFAB_KERNELS_ISA avx512vnni
 #elif defined(__AVX512F__)
 #define UFAB_KERNELS_ISA avx512

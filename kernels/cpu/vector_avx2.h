@@ -232,6 +232,19 @@ UFAB_INLINE I16 add_pair_products(I16 sum, I16 x, I16 y) {
   return {_mm256_add_epi32(sum.a, _mm256_madd_epi16(x.a, y.a)),
           _mm256_add_epi32(sum.b, _mm256_madd_epi16(x.b, y.b))};
 }
+UFAB_INLINE F16 as_floats(I16 x) {
+  return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)};
+}
+template <int kBits>
+UFAB_INLINE I16 shift_right(I16 x) {
+  return {_mm256_srli_epi32(x.a, kBits), _mm256_srli_epi32(x.b, kBits)};
+}
+UFAB_INLINE __m256i select_nan_half(__m256 x, __m256i nan, __m256i number) {
+  return _mm256_blendv_epi8(number, nan, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
+UFAB_INLINE I16 select_nan(F16 x, I16 nan, I16 number) {
+  return {select_nan_half(x.a, nan.a, number.a), select_nan_half(x.b, nan.b, number.b)};
+}
 // Nearest integer, ties to even, of |x| < 2^31.
 UFAB_INLINE I16 round_to_integer(F16 x) {
   constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;

@@ -190,6 +190,16 @@ UFAB_INLINE I16 add_byte_products(I16 sum, I16 a, I16 b) {
   return {_mm512_dpbusd_epi32(sum.m(), a.m(), b.m())};
 }
 #endif
+UFAB_INLINE F16 as_floats(I16 a) {
+  return {_mm512_castsi512_ps(a.m())};
+}
+template <int kBits>
+UFAB_INLINE I16 shift_right(I16 a) {
+  return {_mm512_srli_epi32(a.m(), kBits)};
+}
+UFAB_INLINE I16 select_nan(F16 a, I16 nan, I16 number) {
+  return {_mm512_mask_blend_epi32(_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q), number.m(), nan.m())};
+}
 // Nearest integer, ties to even, of |a| < 2^31.
 UFAB_INLINE I16 round_to_integer(F16 a) {
   return {_mm512_cvt_roundps_epi32(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

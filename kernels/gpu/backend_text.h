@@ -172,14 +172,14 @@ class GpuBackend final : public Backend {
     rope(dqkv, cosine, sine, batch * seq, seq, heads, kv_heads, head_width, true);
   }
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int kv_heads, int head_width) override {
+                         int kv_heads, int head_width, MatmulFormat) override {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
     device_.launch(attention_forward_kernel, attention_blocks(shape, heads), kAttentionThreads, out,
                    logsumexp, qkv, shape);
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                          const float* qkv, int batch, int seq, int heads, int kv_heads,
-                          int head_width) override {
+                          const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
+                          MatmulFormat) override {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
     const int rows = batch * seq * heads;
     auto* const delta = static_cast<float*>(partial_.at_least(product(rows, sizeof(float))));

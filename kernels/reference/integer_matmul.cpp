@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/integer.h"
+
 namespace ufab::kernels::reference {
 namespace {
 
@@ -13,7 +15,7 @@ struct Quantized {
 };
 
 // The block of `length` elements from k0 on, of every row.
-Quantized quantize(const IntegerOperand& operand, int k0, int length, int bits) {
+Quantized quantize(const Operand& operand, int k0, int length, int bits) {
   Quantized result;
   const int limit = (1 << (bits - 1)) - 1;
   for (int row = 0; row < operand.rows; ++row) {
@@ -36,8 +38,8 @@ Quantized quantize(const IntegerOperand& operand, int k0, int length, int bits) 
 
 }  // namespace
 
-void integer_matmul(float* c, int c_row, const IntegerOperand& a, const IntegerOperand& b, int depth,
-                    int bits, const float* bias, bool accumulate) {
+void integer_matmul(float* c, int c_row, const Operand& a, const Operand& b, int depth, int bits,
+                    const float* bias, bool accumulate) {
   for (int k0 = 0; k0 < depth; k0 += kIntegerBlock) {
     const int length = std::min(depth - k0, kIntegerBlock);
     const Quantized qa = quantize(a, k0, length, bits), qb = quantize(b, k0, length, bits);

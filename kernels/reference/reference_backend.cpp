@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/bf16.h"
 #include "kernels/gradient.h"
+#include "kernels/integer.h"
 #include "kernels/math.h"
 #include "kernels/order/column_sum.h"
 #include "kernels/order/layer_norm.h"
@@ -36,9 +38,8 @@ class ReferenceBackend final : public Backend {
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
                       int in_width, int out_width, MatmulFormat format) override {
     if (format != MatmulFormat::f32) {
-      return reference::integer_matmul(out, out_width, {in, in_width, 1, rows},
-                                       {weight, in_width, 1, out_width}, in_width, bits_of(format), bias,
-                                       false);
+      return product(out, out_width, {in, in_width, 1, rows}, {weight, in_width, 1, out_width}, in_width,
+                     format, bias, false);
     }
     for (int m = 0; m < rows; ++m) {
       for (int n = 0; n < out_width; ++n) {
@@ -52,9 +53,8 @@ class ReferenceBackend final : public Backend {
   void matmul_backward_input(float* din, const float* dout, const float* weight, int rows, int in_width,
                              int out_width, MatmulFormat format) override {
     if (format != MatmulFormat::f32) {
-      return reference::integer_matmul(din, in_width, {dout, out_width, 1, rows},
-                                       {weight, 1, in_width, in_width}, out_width, bits_of(format), nullptr,
-                                       false);
+      return product(din, in_width, {dout, out_width, 1, rows}, {weight, 1, in_width, in_width}, out_width,
+                     format, nullptr, false);
     }
     for (int m = 0; m < rows; ++m) {
       float* dx = din + at(m, in_width);
@@ -68,9 +68,8 @@ class ReferenceBackend final : public Backend {
   void matmul_backward_weight(float* dweight, const float* in, const float* dout, int rows, int in_width,
                               int out_width, int dout_stride, bool accumulate, MatmulFormat format) override {
     if (format != MatmulFormat::f32) {
-      return reference::integer_matmul(dweight, in_width, {dout, 1, dout_stride, out_width},
-                                       {in, 1, in_width, in_width}, rows, bits_of(format), nullptr,
-                                       accumulate);
+      return product(dweight, in_width, {dout, 1, dout_stride, out_width}, {in, 1, in_width, in_width}, rows,
+                     format, nullptr, accumulate);
     }
     for (int n = 0; n < out_width; ++n) {
       float* dw = dweight + at(n, in_width);
@@ -215,7 +214,7 @@ class ReferenceBackend final : public Backend {
   }
 
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int kv_heads, int head_width) override {
+                         int kv_heads, int head_width, MatmulFormat) override {
     const reference::AttentionShape shape{seq, heads, kv_heads, head_width};
     for (int b = 0; b < batch; ++b) {
       for (int h = 0; h < heads; ++h) {
@@ -226,8 +225,8 @@ class ReferenceBackend final : public Backend {
     }
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                          const float* qkv, int batch, int seq, int heads, int kv_heads,
-                          int head_width) override {
+                          const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
+                          MatmulFormat) override {
     const reference::AttentionShape shape{seq, heads, kv_heads, head_width};
     for (int b = 0; b < batch; ++b) {
       const std::ptrdiff_t first = at(b * seq, heads * head_width);
@@ -328,6 +327,24 @@ class ReferenceBackend final : public Backend {
   }
 
  private:
+  // Of a format that is not f32.
+  static void product(float* c, int c_row, const Operand& a, const Operand& b, int depth, MatmulFormat format,
+                      const float* bias, bool accumulate) {
+    if (format != MatmulFormat::bf16) {
+      return reference::integer_matmul(c, c_row, a, b, depth, bits_of(format), bias, accumulate);
+    }
+    const auto value = [](const Operand& operand, int row, int k) {
+      return round_to_bf16(operand.base[row * operand.row_stride + k * operand.depth_stride]);
+    };
+    for (int i = 0; i < a.rows; ++i) {
+      for (int j = 0; j < b.rows; ++j) {
+        float& sum = c[at(i, c_row) + j];
+        if (!accumulate) sum = bias == nullptr ? 0.0F : bias[j];
+        for (int k = 0; k < depth; ++k) sum = __builtin_fmaf(value(a, i, k), value(b, j, k), sum);
+      }
+    }
+  }
+
   static void rope(float* qkv, const float* cosine, const float* sine, int batch, int seq, int heads,
                    int kv_heads, int head_width, bool back) {
     const int half = head_width / 2;

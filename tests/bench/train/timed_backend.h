@@ -136,15 +136,17 @@ class TimedBackend final : public kernels::Backend {
     timed("rope", [&] { inner_.rope_backward(dqkv, cosine, sine, batch, seq, heads, kv_heads, head_width); });
   }
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int kv_heads, int head_width) override {
-    timed("attention",
-          [&] { inner_.attention_forward(out, logsumexp, qkv, batch, seq, heads, kv_heads, head_width); });
+                         int kv_heads, int head_width, Format format) override {
+    timed("attention", [&] {
+      inner_.attention_forward(out, logsumexp, qkv, batch, seq, heads, kv_heads, head_width, format);
+    });
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
-                          const float* qkv, int batch, int seq, int heads, int kv_heads,
-                          int head_width) override {
+                          const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
+                          Format format) override {
     timed("attention gradient", [&] {
-      inner_.attention_backward(dqkv, dout, out, logsumexp, qkv, batch, seq, heads, kv_heads, head_width);
+      inner_.attention_backward(dqkv, dout, out, logsumexp, qkv, batch, seq, heads, kv_heads, head_width,
+                                format);
     });
   }
 

@@ -91,7 +91,11 @@ TEST(DefinitionTest, EachBadInputIsOneLineThatNamesItsPlace) {
       {kModel + "init_digest = \"init.h5\"\n[train]\nsteps = 1\n",
        "job.toml: model.init_digest is 'init.h5'; sha256: and 64 hexadecimal digits are wanted"},
       {"[train]\nsteps = 1\n", "job.toml: model.layers is missing"},
-      {"precision = \"fast\"\n" + kModel + "[train]\nsteps = 1\n", "precision is 'fast'"},
+      {"precision = \"half\"\n" + kModel + "[train]\nsteps = 1\n", "precision is 'half'; exact and fast"},
+      {"precision = \"fast\"\n" + kModel + "[train]\nsteps = 1\nformat = \"int8\"\n",
+       "precision is 'fast', but train.format 'int8' is exact"},
+      {"precision = \"exact\"\n" + kModel + "[train]\nsteps = 1\nformat = \"bf16\"\n",
+       "precision is 'exact', but train.format 'bf16' is not exact"},
       {"[model]\nfamily = \"bert\"\nlayers = 2\nheads = 4\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n",
        "model.family is 'bert'; gpt2 and llama are possible"},
       {kModel + "kv_heads = 2\n[train]\nsteps = 1\n",
@@ -105,7 +109,7 @@ TEST(DefinitionTest, EachBadInputIsOneLineThatNamesItsPlace) {
       {"[model]\nfamily = \"llama\"\nlayers = 2\nheads = 4\nwidth = 20\ncontext = 32\n[train]\nsteps = 1\n",
        "width / heads is 5, must be even"},
       {"[model]\nlayers = 2\nheads = 5\nwidth = 64\ncontext = 32\n[train]\nsteps = 1\n", "job.toml: "},
-      {kModel + "[train]\nsteps = 1\nformat = \"int4\"\n", "f32, int12 and int8"},
+      {kModel + "[train]\nsteps = 1\nformat = \"int4\"\n", "f32, int12, int8 and bf16"},
       {"[model\n", "job.toml:1: "},
       {"a = 1\na = 2\n", "job.toml:2: "},
       {std::string("\0\xff", 2), "job.toml:1: "},
@@ -117,6 +121,20 @@ TEST(DefinitionTest, EachBadInputIsOneLineThatNamesItsPlace) {
     EXPECT_NE(message.find(test.expected), std::string::npos) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   }
+}
+
+TEST(DefinitionTest, PrecisionAndFormatFollowEachOther) {
+  const std::string train = "[train]\nsteps = 10\n";
+  const auto parsed = [&](const std::string& text, const DefinitionOverrides& overrides = {}) {
+    const auto definition = parse_definition(text, "job.toml", overrides);
+    return definition.ok() ? definition->precision + " " + definition->format : definition.error().message;
+  };
+  EXPECT_EQ(parsed(kModel + train), "exact f32");
+  EXPECT_EQ(parsed("precision = \"fast\"\n" + kModel + train), "fast bf16");
+  EXPECT_EQ(parsed(kModel + train + "format = \"bf16\"\n"), "fast bf16");
+  EXPECT_EQ(parsed(kModel + train, {{"train.format", "bf16"}}), "fast bf16");
+  EXPECT_EQ(parsed(kModel + train, {{"precision", "fast"}}), "fast bf16");
+  EXPECT_EQ(parsed(kModel + train + "format = \"int8\"\n"), "exact int8");
 }
 
 TEST(DefinitionTest, BadOverridesAreUsageErrors) {
