@@ -33,8 +33,10 @@ struct FormatAim {
   MatmulFormat format;
   double aim;
 };
-constexpr FormatAim kFormats[] = {
-    {MatmulFormat::f32, 1.0}, {MatmulFormat::int12, 1.4}, {MatmulFormat::int8, 2.2}};
+constexpr FormatAim kFormats[] = {{MatmulFormat::f32, 1.0},
+                                  {MatmulFormat::int12, 1.4},
+                                  {MatmulFormat::int8, 2.2},
+                                  {MatmulFormat::bf16, 0}};  // fast
 
 // One of those that take turns at a product.
 struct Contender {
@@ -54,7 +56,9 @@ struct Means {
 };
 
 std::string includes(const Layer& layer, Pass pass, MatmulFormat format) {
-  std::string text = format == MatmulFormat::f32 ? "packing" : "quantisation, packing";
+  std::string text = format == MatmulFormat::f32    ? "packing"
+                     : format == MatmulFormat::bf16 ? "rounding, packing"
+                                                    : "quantisation, packing";
   if (pass == Pass::forward && layer.shape.bias) text += ", bias";
   return text;
 }

@@ -34,11 +34,12 @@ struct BatchShape {
   int batch, seq;
   int steps;       // of a process of ours, the first is warm-up
   int peer_steps;  // after its warm-up
-  double aims[3];  // tokens/s against the peer in float32, 12 and 8 bits; 0: none
+  double aims[4];  // tokens/s against the peer, of each of kFormats; 0: none
   double memory_aim;
 };
-constexpr BatchShape kShapes[] = {{4, 64, 6, 3, {6, 8, 8}, 0.6}, {1, 1024, 4, 2, {0, 0, 0}, 0}};
-constexpr MatmulFormat kFormats[] = {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8};
+constexpr BatchShape kShapes[] = {{4, 64, 6, 3, {6, 8, 8, 0}, 0.8}, {1, 1024, 4, 2, {6, 8, 8, 0}, 0.8}};
+constexpr MatmulFormat kFormats[] = {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8,
+                                     MatmulFormat::bf16};
 
 struct Ours {
   std::optional<Measurement> steps, floor;

@@ -191,6 +191,15 @@ TEST(MemoryLeftTest, AMachineWithoutLimitsSharesWhatIsAvailable) {
   EXPECT_FALSE(memory_left({0, 0, 1, "/no/such/folder"}).limited());
 }
 
+TEST(MemoryLeftTest, ADevicesMemoryIsSharedByTheRanksThatUseIt) {
+  const auto left = [](int ranks, int devices, std::size_t bytes) {
+    return memory_left({0, 0, ranks, "/no/such/folder", kernels::DeviceMemoryLeft{bytes, devices}});
+  };
+  expect_left(left(1, 1, 8000), 8000, "GPU memory");
+  expect_left(left(4, 4, 8000), 8000, "GPU memory");
+  expect_left(left(5, 2, 9000), 3000, "GPU memory");  // three on one of the two
+}
+
 TEST(MemoryLeftTest, TheOptionCountsWhatTheRanksOccupyAlready) {
   const Machine machine;
   expect_left(machine.left(1, 1000000, 200000), 800000, "--memory");
