@@ -112,13 +112,13 @@ std::optional<MatmulFormat> format_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-std::unique_ptr<Backend> make_backend(BackendKind kind, int threads) {
+std::unique_ptr<Backend> make_backend(BackendKind kind, int threads, int device) {
   if (kind == BackendKind::cpu) kind = best_cpu_kind();
   if (threads < 1 || threads > kMaxThreads || !backend_available(kind)) return nullptr;
   switch (kind) {
     case BackendKind::gpu_host: return gpu::make_host_executor_backend(threads);
-    case BackendKind::cuda: return gpu::make_cuda_backend(threads);
-    case BackendKind::hip: return gpu::make_hip_backend(threads);
+    case BackendKind::cuda: return gpu::make_cuda_backend(threads, device);
+    case BackendKind::hip: return gpu::make_hip_backend(threads, device);
 #if defined(UFAB_KERNELS_X86)
     case BackendKind::cpu_avx2:
       return make_cpu_backend(kind, avx2_kernels(), avx2_kernels().integer, avx2_kernels().bf16, threads);

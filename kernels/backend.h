@@ -35,7 +35,7 @@ constexpr bool is_exact(MatmulFormat format) {
 
 // reference: plain C++ on one thread. cpu: the fastest of the cpu_ kinds that this processor runs. gpu_host:
 // the GPU's kernels run by the processor, block by block and thread by thread (kernels/gpu/host_executor.h),
-// which is for tests: it is slow. cuda, hip: the first device of that kind.
+// which is for tests: it is slow. cuda, hip: a device of that kind.
 enum class BackendKind { reference, cpu, cpu_avx2, cpu_avx512, cpu_avx512vnni, gpu_host, cuda, hip };
 
 // kernels/gradient.h. Two results merge by or, maximum and addition.
@@ -60,6 +60,12 @@ struct AdamWScalars {
 // Of a processor's backends: what its caches and memory bear well.
 inline constexpr std::size_t kLogitsBytes = std::size_t{32} << 20;
 
+// Memory of a device of its own: what is free now, and how many such devices this machine has.
+struct DeviceMemoryLeft {
+  std::size_t bytes;
+  int devices;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -73,6 +79,8 @@ class Backend {
     return *std::pmr::new_delete_resource();
   }
   [[nodiscard]] virtual std::pmr::memory_resource& device_memory() { return shared_memory(); }
+  // nullopt: operators use the processor's memory.
+  [[nodiscard]] virtual std::optional<DeviceMemoryLeft> device_memory_left() { return std::nullopt; }
   // Returns when every operator called so far is done. A device that fails ends the process with one line: no
   // result may be used.
   virtual void wait() {}
@@ -199,8 +207,9 @@ class Backend {
 // Why `kind` is not available, in one line, for example "this build has no CUDA"; empty when it is.
 [[nodiscard]] std::string why_unavailable(BackendKind kind);
 // nullptr when `kind` is not available, or when threads is not in 1..kMaxThreads. On the CPU the calling
-// thread works too: threads - 1 more are started, and soon sleep between calls.
+// thread works too: threads - 1 more are started, and soon sleep between calls. `device`: which GPU, modulo
+// how many there are, so that a rank may give its number on its machine.
 inline constexpr int kMaxThreads = 256;
-[[nodiscard]] std::unique_ptr<Backend> make_backend(BackendKind kind, int threads);
+[[nodiscard]] std::unique_ptr<Backend> make_backend(BackendKind kind, int threads, int device = 0);
 
 }  // namespace ufab::kernels

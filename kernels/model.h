@@ -126,11 +126,12 @@ struct ModelMemory {
   const char* name;
   std::size_t bytes;
 };
-// What Model(config, batch, seq_len, ..., recompute) takes on a backend of the processor, without taking it:
-// from the function that lays its arena out, so that the pieces add up to arena_bytes(). Working rows in the
-// memory of the logits count as logits.
+// What Model(config, batch, seq_len, ..., recompute) takes on a backend of these logits_bytes(), without
+// taking it: from the function that lays its arena out, so that the pieces add up to arena_bytes(). Working
+// rows in the memory of the logits count as logits.
 [[nodiscard]] std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int seq_len,
-                                                    bool recompute = false);
+                                                    bool recompute = false,
+                                                    std::size_t logits_bytes = kLogitsBytes);
 
 // The activations of one micro-batch and the passes over it. All memory is planned and taken in the
 // constructor. Not thread-safe; uses the backend's threads.

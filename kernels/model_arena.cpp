@@ -149,8 +149,9 @@ void Arena::plan(const ModelConfig& config, int seq, float* device, float* host_
   device_floats = used;
 }
 
-std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int seq_len, bool recompute) {
-  const Arena arena(config, batch, seq_len, true, recompute, kLogitsBytes);
+std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int seq_len, bool recompute,
+                                      std::size_t logits_bytes) {
+  const Arena arena(config, batch, seq_len, true, recompute, logits_bytes);
   std::vector<ModelMemory> pieces;
   for (int kind = 0; kind < kArenaKinds; ++kind) {
     if (arena.floats_of[kind] == 0) continue;

@@ -31,13 +31,14 @@ Group::Group(MPI_Comm communicator) : communicator_(communicator) {
   MPI_Comm_size(communicator, &size_);
 }
 
-int Group::local_ranks() const {
+Group::Local Group::local() const {
   MPI_Comm local = MPI_COMM_NULL;
   MPI_Comm_split_type(communicator_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
-  int ranks = 1;
-  MPI_Comm_size(local, &ranks);
+  Local result;
+  MPI_Comm_size(local, &result.ranks);
+  MPI_Comm_rank(local, &result.rank);
   MPI_Comm_free(&local);
-  return ranks;
+  return result;
 }
 
 void Group::sum_everywhere(std::span<std::uint64_t> values) const {

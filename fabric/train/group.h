@@ -24,10 +24,13 @@ class Group {
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] int size() const { return size_; }
   [[nodiscard]] bool leader() const { return rank_ == 0; }
-  // Ranks that share this machine's memory.
-  [[nodiscard]] int local_ranks() const;
+  // Collective, like all below: the ranks that share this machine's memory, and which of them this one is.
+  struct Local {
+    int ranks = 1, rank = 0;
+  };
+  [[nodiscard]] Local local() const;
 
-  // Collective, like all below. Sums modulo the type's range, on every rank.
+  // Sums modulo the type's range, on every rank.
   void sum_everywhere(std::span<std::uint64_t> values) const;
   void sum_everywhere(std::span<std::int64_t> values) const;
   void sum_everywhere(std::span<std::int32_t> values) const;

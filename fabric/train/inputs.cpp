@@ -11,15 +11,16 @@ namespace {
 
 Result<std::unique_ptr<kernels::Backend>> make_rank_backend(const Group& group, kernels::BackendKind kind,
                                                             int threads) {
+  const Group::Local local = group.local();
   if (threads <= 0) {
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-    threads = std::max(1, static_cast<int>(cores) / group.local_ranks());
+    threads = std::max(1, static_cast<int>(cores) / local.ranks);
   }
   if (!kernels::backend_available(kind)) {
     return Error{ErrorCode::usage, fmt::format("--backend {}: {}", kernels::backend_name(kind),
                                                kernels::why_unavailable(kind))};
   }
-  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads));
+  auto backend = kernels::make_backend(kind, std::min(threads, kernels::kMaxThreads), local.rank);
   UFAB_ASSERT(backend != nullptr);
   return backend;
 }

@@ -20,7 +20,8 @@ struct RunInputs {
   kernels::ModelConfig model;
 };
 
-// Collective where threads is 0: cores / ranks on this machine. An error names what is missing or wrong.
+// Collective. threads 0: cores / ranks on this machine, whose GPUs the ranks take in turn. An error names
+// what is missing or wrong.
 [[nodiscard]] Result<RunInputs> load_inputs(const Group& group, const JobDefinition& definition,
                                             const std::string& corpus, kernels::BackendKind kind,
                                             int threads);

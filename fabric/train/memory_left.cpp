@@ -171,6 +171,10 @@ MemoryLeft memory_left(const MemoryQuestion& question) {
   consider(cgroups_left(question.root), ranks, "cgroup limit");
   consider(available_bytes(question.root), ranks, "MemAvailable");
   consider(address_space_left(question.root), 1, "RLIMIT_AS");
+  if (question.device) {
+    const int devices = question.device->devices;
+    consider(question.device->bytes, (ranks + devices - 1) / devices, "GPU memory");
+  }
   return left;
 }
 

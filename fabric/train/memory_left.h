@@ -7,13 +7,17 @@
 //                   the root; pages of files do not count as use, since the kernel drops them; shared
 //   MemAvailable    of /proc/meminfo; shared
 //   RLIMIT_AS       the address space's limit less its size; each process's own
+//   GPU             what is free on a device, where the kernels run on one; shared by the ranks that use it
 // What is shared is divided evenly by the ranks on this machine. Files that are absent or unreadable set no
 // limit.
 #pragma once
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
+
+#include "kernels/backend.h"
 
 namespace ufab {
 
@@ -22,6 +26,7 @@ struct MemoryQuestion {
   std::uint64_t own_bytes = 0;     // resident now, without the corpus's pages
   int local_ranks = 1;
   std::string root;  // before /proc and every mount point: a test's folder
+  std::optional<kernels::DeviceMemoryLeft> device = std::nullopt;
 };
 
 struct MemoryLeft {

@@ -30,8 +30,9 @@ void add_state(Pieces& pieces, std::uint64_t parameters) {
 
 void add_micro_batch(Pieces& pieces, const PlanInput& input, const kernels::ModelConfig& model) {
   const JobDefinition& d = input.definition;
-  for (const kernels::ModelMemory& piece : kernels::model_memory(
-           model, static_cast<int>(d.micro_batch), static_cast<int>(d.seq_len), input.recompute)) {
+  for (const kernels::ModelMemory& piece :
+       kernels::model_memory(model, static_cast<int>(d.micro_batch), static_cast<int>(d.seq_len),
+                             input.recompute, input.logits_bytes)) {
     add(pieces, piece.name, piece.bytes);
   }
   const auto tokens = static_cast<std::uint64_t>(2 * d.micro_batch * d.seq_len + d.seq_len + 1);

@@ -31,6 +31,7 @@ struct PlanInput {
   std::uint32_t vocab_size = 0;
   std::uint64_t corpus_bytes = 0;   // mapped
   std::uint64_t scratch_bytes = 0;  // of the kernels: Backend::scratch_bytes
+  std::size_t logits_bytes = kernels::kLogitsBytes;
   std::uint64_t present_bytes = 0;  // of libraries and MPI
   int ranks = 1, local_ranks = 1, threads = 1;
   bool leader = true;               // the rank that keeps the records

@@ -14,9 +14,10 @@ RunPlan plan_run(const Group& group, const TrainOptions& options, const RunInput
       inputs.model.width / inputs.model.heads, options.definition.matmul_format(),
       std::max(static_cast<int>(options.definition.micro_batch * options.definition.seq_len),
                inputs.model.width));
+  input.logits_bytes = inputs.backend->logits_bytes();
   input.present_bytes = resident.bytes - std::min(resident.file_bytes, input.corpus_bytes);
   input.ranks = group.size();
-  input.local_ranks = group.local_ranks();
+  input.local_ranks = group.local().ranks;
   input.threads = inputs.backend->threads();
   input.leader = group.leader();
   input.members = static_cast<std::uint32_t>(options.gang.members.size());
@@ -28,6 +29,7 @@ RunPlan plan_run(const Group& group, const TrainOptions& options, const RunInput
   question.option_bytes = options.memory_bytes;
   question.own_bytes = input.present_bytes;
   question.local_ranks = input.local_ranks;
+  question.device = inputs.backend->device_memory_left();
   return {make_plan(input), memory_left(question)};
 }
 

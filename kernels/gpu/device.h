@@ -1,4 +1,5 @@
-// A CUDA or HIP device: its memory and one stream, in which the kernels run one after another.
+// A CUDA or HIP device: its memory and one stream, in which the kernels run one after another. A process uses
+// one device; the thread that made the Device is the one that calls it.
 //
 // Shared memory is managed memory: the driver moves its pages to whoever uses them. A call that fails ends
 // the process with one line: whatever the kernels have written by then is not to be used.
@@ -7,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "kernels/backend.h"
@@ -53,10 +55,13 @@ class Device {
     return {};
   }
 
-  explicit Device(int threads) : threads_(threads) {
-    check(UFAB_GPU(SetDevice)(0), "choosing the device");
+  // `device` modulo the number of devices.
+  Device(int threads, int device) : threads_(threads) {
+    check(UFAB_GPU(GetDeviceCount)(&devices_), "counting the devices");
+    device_ = device % devices_;
+    check(UFAB_GPU(SetDevice)(device_), "choosing the device");
     check(UFAB_GPU(StreamCreate)(&stream_), "making a stream");
-    check(UFAB_GPU(DeviceGetAttribute)(&processors_, kProcessors, 0), "asking for the processors");
+    check(UFAB_GPU(DeviceGetAttribute)(&processors_, kProcessors, device_), "asking for the processors");
   }
   ~Device() {
     static_cast<void>(UFAB_GPU(StreamDestroy)(stream_));
@@ -85,6 +90,11 @@ class Device {
   void release(void* p, std::size_t, bool) {
     check(UFAB_GPU(Free)(p), "releasing memory");
   }
+  [[nodiscard]] std::optional<DeviceMemoryLeft> memory_left() const {
+    std::size_t left = 0, whole = 0;
+    check(UFAB_GPU(MemGetInfo)(&left, &whole), "asking for the free memory");
+    return DeviceMemoryLeft{left, devices_};
+  }
   void wait() {
     check(UFAB_GPU(StreamSynchronize)(stream_), "waiting for the kernels");
   }
@@ -107,7 +117,7 @@ class Device {
   static constexpr auto kManaged = hipDeviceAttributeManagedMemory;
   static constexpr auto kProcessors = hipDeviceAttributeMultiprocessorCount;
 #endif
-  int threads_, processors_ = 1;
+  int threads_, devices_ = 1, device_ = 0, processors_ = 1;
   UFAB_GPU(Stream_t) stream_ = nullptr;
 };
 

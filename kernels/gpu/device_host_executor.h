@@ -59,6 +59,7 @@ class Device {
     Pieces::all().remove(p);
     ::operator delete (p, std::align_val_t{alignment});
   }
+  [[nodiscard]] std::optional<DeviceMemoryLeft> memory_left() const { return std::nullopt; }
   void wait() {}
 
   void zero(void* memory, std::size_t bytes) {

@@ -24,7 +24,7 @@ enum class IntegerUnit { best, dot4 };
 [[nodiscard]] std::unique_ptr<Backend> make_host_executor_backend(
     int threads, host_executor::ThreadOrder order = host_executor::ThreadOrder::ascending,
     IntegerUnit unit = IntegerUnit::best);
-[[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(int threads);
-[[nodiscard]] std::unique_ptr<Backend> make_hip_backend(int threads);
+[[nodiscard]] std::unique_ptr<Backend> make_cuda_backend(int threads, int device);
+[[nodiscard]] std::unique_ptr<Backend> make_hip_backend(int threads, int device);
 
 }  // namespace ufab::kernels::gpu

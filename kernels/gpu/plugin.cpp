@@ -34,9 +34,9 @@ class Plugin {
         std::string("this build has no ").append(name).append(": it was not found when it was configured");
   }
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
-  [[nodiscard]] std::unique_ptr<Backend> make(int threads) const {
+  [[nodiscard]] std::unique_ptr<Backend> make(int threads, int device) const {
     UFAB_KERNELS_ASSERT(why_not_.empty());
-    return std::unique_ptr<Backend>(make_(threads));
+    return std::unique_ptr<Backend>(make_(threads, device));
   }
 
  private:
@@ -58,14 +58,14 @@ const Plugin& hip() {
 std::string why_no_cuda() {
   return cuda().why_not();
 }
-std::unique_ptr<Backend> make_cuda_backend(int threads) {
-  return cuda().make(threads);
+std::unique_ptr<Backend> make_cuda_backend(int threads, int device) {
+  return cuda().make(threads, device);
 }
 std::string why_no_hip() {
   return hip().why_not();
 }
-std::unique_ptr<Backend> make_hip_backend(int threads) {
-  return hip().make(threads);
+std::unique_ptr<Backend> make_hip_backend(int threads, int device) {
+  return hip().make(threads, device);
 }
 
 #if !defined(UFAB_KERNELS_GPU_HOST)

@@ -9,9 +9,9 @@
 
 extern "C" {
 
-// Empty when the first device can be used, or why not in one line. The text is the plug-in's.
+// Empty when there are devices and the first can be used, or why not in one line. The text is the plug-in's.
 const char* ufab_gpu_why_not();
 // The caller owns the backend. Only where ufab_gpu_why_not() is empty.
-ufab::kernels::Backend* ufab_gpu_make_backend(int threads);
+ufab::kernels::Backend* ufab_gpu_make_backend(int threads, int device);
 
 }  // extern "C"

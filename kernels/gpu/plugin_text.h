@@ -11,6 +11,6 @@ extern "C" const char* ufab_gpu_why_not() {
   static const std::string why = target::Device::why_not();
   return why.c_str();
 }
-extern "C" ufab::kernels::Backend* ufab_gpu_make_backend(int threads) {
-  return new target::GpuBackend<target::Device>(ufab::kernels::gpu::IntegerUnit::best, threads);
+extern "C" ufab::kernels::Backend* ufab_gpu_make_backend(int threads, int device) {
+  return new target::GpuBackend<target::Device>(ufab::kernels::gpu::IntegerUnit::best, threads, device);
 }
