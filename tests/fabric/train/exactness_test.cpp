@@ -46,8 +46,9 @@ TEST(ExactnessTest, OneToFiveRanksWithAnySharesAndThreadsReachTheSameDigest) {
 TEST(ExactnessTest, EveryKernelBackendReachesTheSameDigest) {
   const TestJob job;
   const std::string expected = reference_digest(job);
-  for (const auto kind : {kernels::BackendKind::reference, kernels::BackendKind::cpu_avx2,
-                          kernels::BackendKind::cpu_avx512, kernels::BackendKind::cpu_avx512vnni}) {
+  for (const auto kind :
+       {kernels::BackendKind::reference, kernels::BackendKind::cpu_avx2, kernels::BackendKind::cpu_avx512,
+        kernels::BackendKind::cpu_avx512vnni, kernels::BackendKind::gpu_host}) {
     if (!kernels::backend_available(kind)) continue;
     const std::string name = kernels::backend_name(kind);
     const Outcome outcome =
@@ -104,6 +105,9 @@ TEST(ExactnessTest, ALlamaReachesOneDigestOnAnyRanksKernelsFormatAndProvidersCom
     EXPECT_TRUE(digests.insert(expected).second) << format;
     EXPECT_EQ(digest("reference", launch(1, {"--threads", "1", "--backend", "reference"})), expected);
     EXPECT_EQ(digest("again", launch(1, {"--threads", "2", "--recompute"})), expected);
+    if (kernels::backend_available(kernels::BackendKind::gpu_host) && format == "int8") {
+      EXPECT_EQ(digest("gpu", launch(2, {"--threads", "1", "--backend", "gpu-host"})), expected);
+    }
     EXPECT_EQ(digest("ranks", launch(3, {"--threads", "1", "--shares", "1:5:2", "--recompute"})), expected);
     const auto outcomes =
         job.run_gang(format + "p", {3, 5},
