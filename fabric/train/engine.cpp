@@ -52,6 +52,11 @@ void Engine::load_sequence(std::uint64_t start, std::uint64_t sequence) {
   }
 }
 
+void Engine::clear(std::span<std::int32_t> sums) {
+  backend_.zero(sums.data(), sums.size_bytes());
+  backend_.wait();
+}
+
 ShareReport Engine::add_gradients(const TrainState& state, std::span<const int> exponents,
                                   MicroBatchRange range, std::span<std::int32_t> sums,
                                   const AfterMicroBatch& after) {

@@ -50,6 +50,8 @@ class Engine {
 
   // The memory that states and sums must lie in for the functions below.
   [[nodiscard]] std::pmr::memory_resource& memory() const { return backend_.shared_memory(); }
+  // Sums of nothing.
+  void clear(std::span<std::int32_t> sums);
   // Adds the gradients of `range` of step state.step + 1 to `sums`, in fixed point at 2^exponents[tensor].
   [[nodiscard]] ShareReport add_gradients(const TrainState& state, std::span<const int> exponents,
                                           MicroBatchRange range, std::span<std::int32_t> sums,

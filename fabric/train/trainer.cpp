@@ -251,7 +251,7 @@ void Trainer::start_hashing() {
 }
 
 Status Trainer::gather(std::span<const int> exponents, std::uint32_t attempt, StepReport& report) {
-  std::fill(sums_->begin(), sums_->end(), 0);
+  engine_->clear(*sums_);
   const MicroBatchRange whole = provider_range();
   const MicroBatchRange mine = rank_range(group_, whole, weights_);
   const auto begin = Clock::now();

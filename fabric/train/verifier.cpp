@@ -138,7 +138,7 @@ void Verifier::load_claims() {
 
 Status Verifier::add_member(std::size_t index, std::span<const int> exponents) {
   const GangMember& member = options_.gang.members[index];
-  std::fill(part_->begin(), part_->end(), 0);
+  engine_->clear(*part_);
   const MicroBatchRange whole{member.first_micro_batch, member.micro_batches};
   const MicroBatchRange mine = rank_range(group_, whole, {});
   const ShareReport share = engine_->add_gradients(*state_, exponents, mine, *part_, {});
@@ -181,7 +181,7 @@ Status Verifier::step() {
   std::vector<int> exponents = state_->exponents;
   for (int attempt = 0; attempt < kernels::kStepTries; ++attempt) {
     const std::vector<int> used = exponents;
-    std::fill(total_->begin(), total_->end(), 0);
+    engine_->clear(*total_);
     std::fill(peaks_.begin(), peaks_.end(), 0);
     for (std::size_t i = 0; i < claims_.size(); ++i) UFAB_TRY(add_member(i, used));
     if (kernels::adjust_exponents(

@@ -59,6 +59,12 @@ class CpuBackend final : public Backend {
     return bytes + (panels + worker_packed_.size() * kWorkerPanels) * words * sizeof(std::int32_t);
   }
 
+  void zero(void* memory, std::size_t bytes) override {
+    split_elements(bytes, 0.25, [&](std::size_t from, std::size_t n, int) {
+      std::memset(static_cast<std::byte*>(memory) + from, 0, n);
+    });
+  }
+
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,
                       int in_width, int out_width, MatmulFormat format) override {
     matmul(format, {.c = out,

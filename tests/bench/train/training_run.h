@@ -43,7 +43,7 @@ class TrainingRun {
 
  private:
   void run_step() {
-    std::fill(sums_.begin(), sums_.end(), 0);
+    backend_.zero(sums_.data(), sums_.size() * sizeof(std::int32_t));
     std::vector<std::uint64_t> peaks(tensors_.size());
     const auto sink = [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
       const std::size_t at = tensors_[tensor].offset + first;
