@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ufab::kernels {
 
@@ -66,6 +67,19 @@ struct DeviceMemoryLeft {
   int devices;
 };
 
+// A product as the forward pass makes it, and with it those of its two gradients.
+struct ProductShape {
+  int rows, in_width, out_width;
+};
+// What a model asks of the operators, as far as their working memory depends on it.
+struct ScratchQuestion {
+  MatmulFormat format = MatmulFormat::f32;
+  std::vector<ProductShape> products;
+  int rows = 0, heads = 0, head_width = 0;  // of attention; rows: batch * seq
+  int widest = 0;                           // of the matrices whose columns are summed
+  std::size_t largest_tensor = 0;           // of the parameters
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -93,10 +107,8 @@ class Backend {
 
   [[nodiscard]] virtual BackendKind kind() const = 0;
   [[nodiscard]] virtual int threads() const = 0;
-  // The most memory that the operators below keep beside their arguments, for attention heads of this width
-  // and products in `format` of which the operand with fewer rows has at most `operand_rows`.
-  [[nodiscard]] virtual std::size_t scratch_bytes(int head_width, MatmulFormat format,
-                                                  int operand_rows) const = 0;
+  // The most memory that the operators below keep beside their arguments.
+  [[nodiscard]] virtual std::size_t scratch_bytes(const ScratchQuestion& question) const = 0;
 
   // ---- matmul: in [rows][in_width], weight [out_width][in_width], out [rows][out_width] ----
   // out = in * weight^T + bias; bias [out_width] may be null.

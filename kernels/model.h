@@ -132,6 +132,9 @@ struct ModelMemory {
 [[nodiscard]] std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int seq_len,
                                                     bool recompute = false,
                                                     std::size_t logits_bytes = kLogitsBytes);
+// What such a model's training and its optimizer ask of the backend's working memory.
+[[nodiscard]] ScratchQuestion model_scratch(const ModelConfig& config, int batch, int seq_len,
+                                            MatmulFormat format, std::size_t logits_bytes = kLogitsBytes);
 
 // The activations of one micro-batch and the passes over it. All memory is planned and taken in the
 // constructor. Not thread-safe; uses the backend's threads.

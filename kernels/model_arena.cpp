@@ -4,6 +4,7 @@
 
 #include "kernels/assert.h"
 #include "kernels/integer.h"
+#include "kernels/model_layout.h"
 
 namespace ufab::kernels {
 namespace {
@@ -158,6 +159,27 @@ std::vector<ModelMemory> model_memory(const ModelConfig& config, int batch, int 
     pieces.push_back({kArenaNames[kind], arena.floats_of[kind] * sizeof(float)});
   }
   return pieces;
+}
+
+ScratchQuestion model_scratch(const ModelConfig& config, int batch, int seq_len, MatmulFormat format,
+                              std::size_t logits_bytes) {
+  const Arena arena(config, batch, seq_len, true, false, logits_bytes);
+  const ModelLayout layout(config);
+  ScratchQuestion question;
+  question.format = format;
+  question.rows = arena.rows;
+  question.heads = config.heads;
+  question.head_width = config.head_width();
+  for (const Linear& linear : {layout.first_layer.qkv, layout.first_layer.attention_out,
+                               layout.first_layer.mlp_in, layout.first_layer.mlp_out}) {
+    question.products.push_back({arena.rows, linear.in_width, linear.out_width});
+    question.widest = std::max(question.widest, linear.out_width);
+  }
+  question.products.push_back({arena.logits_rows, arena.width, config.vocab_size});
+  for (const ParameterTensor& tensor : model_parameters(config)) {
+    question.largest_tensor = std::max(question.largest_tensor, tensor.count);
+  }
+  return question;
 }
 
 }  // namespace ufab::kernels

@@ -10,10 +10,10 @@ RunPlan plan_run(const Group& group, const TrainOptions& options, const RunInput
   input.definition = options.definition;
   input.vocab_size = inputs.corpus.info().vocab_size;
   input.corpus_bytes = inputs.corpus.mapped_bytes();
-  input.scratch_bytes = inputs.backend->scratch_bytes(
-      inputs.model.width / inputs.model.heads, options.definition.matmul_format(),
-      std::max(static_cast<int>(options.definition.micro_batch * options.definition.seq_len),
-               inputs.model.width));
+  const JobDefinition& definition = options.definition;
+  input.scratch_bytes = inputs.backend->scratch_bytes(kernels::model_scratch(
+      inputs.model, static_cast<int>(definition.micro_batch), static_cast<int>(definition.seq_len),
+      definition.matmul_format(), inputs.backend->logits_bytes()));
   input.logits_bytes = inputs.backend->logits_bytes();
   input.present_bytes = resident.bytes - std::min(resident.file_bytes, input.corpus_bytes);
   input.ranks = group.size();

@@ -50,12 +50,17 @@ class CpuBackend final : public Backend {
 
   BackendKind kind() const override { return kind_; }
   int threads() const override { return pool_.threads(); }
-  std::size_t scratch_bytes(int head_width, MatmulFormat format, int operand_rows) const override {
-    const std::size_t floats = std::max(table_.matmul_scratch, table_.attention_scratch(head_width));
+  std::size_t scratch_bytes(const ScratchQuestion& question) const override {
+    const std::size_t floats = std::max(table_.matmul_scratch, table_.attention_scratch(question.head_width));
     const std::size_t bytes = scratch_.size() * floats * sizeof(float);
-    if (format == MatmulFormat::f32) return bytes;
-    const std::size_t panels = static_cast<std::size_t>((operand_rows + 15) / 16);
-    const std::size_t words = packed(format).panel_words(kDepthChunk, bits_of(format));
+    if (question.format == MatmulFormat::f32) return bytes;
+    int packed_rows = 0;  // of the operand that is packed whole
+    for (const auto& [rows, in_width, out_width] : question.products) {
+      packed_rows = std::max(
+          {packed_rows, std::min(rows, out_width), std::min(rows, in_width), std::min(out_width, in_width)});
+    }
+    const std::size_t panels = static_cast<std::size_t>((packed_rows + 15) / 16);
+    const std::size_t words = packed(question.format).panel_words(kDepthChunk, bits_of(question.format));
     return bytes + (panels + worker_packed_.size() * kWorkerPanels) * words * sizeof(std::int32_t);
   }
 

@@ -87,10 +87,24 @@ class GpuBackend final : public Backend {
   void wait() override { device_.wait(); }
   // Enough rows at a time to give every processor a tile.
   std::size_t logits_bytes() const override { return std::size_t{1} << 30; }
-  // Of the operand with fewer rows; the other one's, which the caller does not name, is a weight's at most.
-  std::size_t scratch_bytes(int, MatmulFormat format, int operand_rows) const override {
-    if (format == MatmulFormat::f32) return 0;
-    return packed_bytes(operand_rows, kIntegerBlock, planes_of(format));
+  std::size_t scratch_bytes(const ScratchQuestion& question) const override {
+    std::size_t a = 0, b = 0;
+    const auto both = [&](int rows, int columns, int depth) {
+      a = std::max(a, packed_bytes(rows, depth, planes_of(question.format)));
+      b = std::max(b, packed_bytes(columns, depth, planes_of(question.format)));
+    };
+    if (question.format != MatmulFormat::f32) {
+      for (const auto& [rows, in_width, out_width] : question.products) {
+        both(rows, out_width, in_width);
+        both(rows, in_width, out_width);
+        both(out_width, in_width, rows);
+      }
+    }
+    const std::size_t column_parts = product(parts_of(question.rows, kRowBlock), question.widest);
+    const std::size_t deltas = product(question.rows, question.heads);
+    const std::size_t norm_blocks = (question.largest_tensor + kNormBlock - 1) / kNormBlock;
+    return a + b +
+           std::max({column_parts * sizeof(float), deltas * sizeof(float), norm_blocks * sizeof(double)});
   }
 
   void zero(void* memory, std::size_t bytes) override { device_.zero(memory, bytes); }

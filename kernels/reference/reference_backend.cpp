@@ -31,8 +31,8 @@ class ReferenceBackend final : public Backend {
   explicit ReferenceBackend(int threads) : threads_(threads) {}
   BackendKind kind() const override { return BackendKind::reference; }
   int threads() const override { return threads_; }
-  std::size_t scratch_bytes(int head_width, MatmulFormat, int) const override {
-    return static_cast<std::size_t>(head_width) * sizeof(float);
+  std::size_t scratch_bytes(const ScratchQuestion& question) const override {
+    return static_cast<std::size_t>(question.head_width) * sizeof(float);
   }
 
   void matmul_forward(float* out, const float* in, const float* weight, const float* bias, int rows,

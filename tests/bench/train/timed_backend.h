@@ -45,8 +45,8 @@ class TimedBackend final : public kernels::Backend {
   void wait() override { inner_.wait(); }
   kernels::BackendKind kind() const override { return inner_.kind(); }
   int threads() const override { return inner_.threads(); }
-  std::size_t scratch_bytes(int head_width, Format format, int operand_rows) const override {
-    return inner_.scratch_bytes(head_width, format, operand_rows);
+  std::size_t scratch_bytes(const kernels::ScratchQuestion& question) const override {
+    return inner_.scratch_bytes(question);
   }
   std::size_t logits_bytes() const override { return inner_.logits_bytes(); }
   void zero(void* memory, std::size_t bytes) override {
