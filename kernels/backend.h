@@ -23,6 +23,8 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/device_group.h"
+
 namespace ufab::kernels {
 
 // How the operands of a linear layer's products are represented: as they are, as integers of 12 or 8 bits
@@ -95,6 +97,8 @@ class Backend {
   [[nodiscard]] virtual std::pmr::memory_resource& device_memory() { return shared_memory(); }
   // nullopt: operators use the processor's memory.
   [[nodiscard]] virtual std::optional<DeviceMemoryLeft> device_memory_left() { return std::nullopt; }
+  // Null: no library for sums between devices, or no device.
+  [[nodiscard]] virtual DeviceGroupMaker* device_groups() { return nullptr; }
   // Returns when every operator called so far is done. A device that fails ends the process with one line: no
   // result may be used.
   virtual void wait() {}

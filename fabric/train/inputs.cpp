@@ -27,6 +27,11 @@ Result<std::unique_ptr<kernels::Backend>> make_rank_backend(const Group& group, 
 
 }  // namespace
 
+DeviceOffer device_offer(kernels::Backend& backend) {
+  const auto left = backend.device_memory_left();
+  return {backend.device_groups(), left ? left->devices : 0, &backend.shared_memory()};
+}
+
 Result<RunInputs> load_inputs(const Group& group, const JobDefinition& definition, const std::string& path,
                               kernels::BackendKind kind, int threads) {
   UFAB_ASSIGN(auto backend, make_rank_backend(group, kind, threads));

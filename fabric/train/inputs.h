@@ -9,6 +9,7 @@
 #include "fabric/train/definition.h"
 #include "fabric/train/group.h"
 #include "fabric/train/schedule.h"
+#include "fabric/train/sum_exchange.h"
 #include "kernels/backend.h"
 
 namespace ufab {
@@ -19,6 +20,9 @@ struct RunInputs {
   Split split;
   kernels::ModelConfig model;
 };
+
+// What the rank's devices offer for sums between them.
+[[nodiscard]] DeviceOffer device_offer(kernels::Backend& backend);
 
 // Collective. threads 0: cores / ranks on this machine, whose GPUs the ranks take in turn. An error names
 // what is missing or wrong.

@@ -94,6 +94,7 @@ class Trainer {
   std::optional<TrainState> state_;                     // in the engine's memory, from prepare() on
   StateDigests digests_;                                // of state_ at the last window's end
   std::optional<std::pmr::vector<std::int32_t>> sums_;  // likewise
+  std::optional<SumExchange> exchange_;                 // of sums_
   std::vector<Digest> sum_leaves_;
   std::vector<std::future<void>> hashing_;   // of sums_ into sum_leaves_, beside the optimizer
   std::vector<std::uint64_t> fingerprints_;  // of the provider's micro-batches, this step
@@ -235,7 +236,7 @@ Status Trainer::exchange_with_gang(StepReport& report) {
   for (std::size_t t = 0; t < report.peaks.size(); ++t) {
     report.peaks[t] = std::bit_cast<std::uint64_t>(shared[3 + t]);
   }
-  group_.broadcast(std::span(*sums_));
+  exchange_->broadcast(*sums_);
   return {};
 }
 
@@ -273,10 +274,10 @@ Status Trainer::gather(std::span<const int> exponents, std::uint32_t attempt, St
   report = {state_->step + 1, attempt, values[0] != 0, values[1] != 0, values[2], peaks_};
 
   if (options_.gang.members.size() > 1) {
-    group_.sum_to_leader(*sums_);
+    exchange_->sum_to_leader(*sums_);
     return exchange_with_gang(report);
   }
-  group_.sum_everywhere(std::span(*sums_));
+  exchange_->sum_everywhere(*sums_);
   if (group_.leader()) {
     start_hashing();
   }
@@ -423,6 +424,7 @@ Result<TrainResult> Trainer::run() {
   const RunPlan plan = plan_run(group_, options_, *inputs_);
   UFAB_TRY(group_.agree(check_fit(plan.plan, plan.left)));
   UFAB_TRY(group_.agree(prepare()));
+  exchange_.emplace(group_, device_offer(*inputs_->backend));
   UFAB_TRY(group_.agree(join_gang()));
   UFAB_TRY(load_start());
   UFAB_TRY(group_.agree(choose_shares()));

@@ -52,7 +52,8 @@ class Verifier {
   std::optional<Engine> engine_;
   std::optional<TrainState> state_;  // in the engine's memory, from prepare() on, as the sums
   std::optional<std::pmr::vector<std::int32_t>> total_, part_;
-  std::vector<std::uint64_t> peaks_;  // of total_
+  std::optional<SumExchange> exchange_;  // of part_
+  std::vector<std::uint64_t> peaks_;     // of total_
   std::vector<std::optional<MemberClaim>> claims_;
   std::uint64_t first_step_ = 0, end_step_ = 0;
   bool diverged_ = false;
@@ -149,7 +150,7 @@ Status Verifier::add_member(std::size_t index, std::span<const int> exponents) {
   group_.sum_everywhere(flags);
   group_.sum_everywhere(peaks);
   group_.sum_everywhere(fingerprints);
-  group_.sum_everywhere(std::span(*part_));
+  exchange_->sum_everywhere(*part_);
   for (std::size_t i = 0; i < part_->size(); ++i) {
     (*total_)[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>((*total_)[i]) +
                                              static_cast<std::uint32_t>((*part_)[i]));
@@ -215,6 +216,7 @@ void Verifier::judge_ends() {
 
 Result<WindowVerdict> Verifier::run() {
   UFAB_TRY(group_.agree(prepare()));
+  exchange_.emplace(group_, device_offer(*inputs_->backend));
   load_claims();
   verdict_.start_digest = group_state_digest(group_, *state_).state;
   while (state_->step < end_step_) UFAB_TRY(step());

@@ -84,6 +84,7 @@ class GpuBackend final : public Backend {
   std::pmr::memory_resource& shared_memory() override { return shared_memory_; }
   std::pmr::memory_resource& device_memory() override { return device_memory_; }
   std::optional<DeviceMemoryLeft> device_memory_left() override { return device_.memory_left(); }
+  DeviceGroupMaker* device_groups() override { return device_.device_groups(); }
   void wait() override { device_.wait(); }
   // Enough rows at a time to give every processor a tile.
   std::size_t logits_bytes() const override { return std::size_t{1} << 30; }

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -27,6 +28,12 @@ inline void check(UFAB_GPU(Error_t) error, const char* what) {
   std::fprintf(stderr, "ufab: the GPU failed at %s: %s\n", what, UFAB_GPU(GetErrorString)(error));
   std::_Exit(EXIT_FAILURE);
 }
+
+}  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
+
+#include "kernels/gpu/collectives.h"
+
+namespace ufab::kernels::UFAB_GPU_NAMESPACE {
 
 class Device {
  public:
@@ -95,6 +102,10 @@ class Device {
     check(UFAB_GPU(MemGetInfo)(&left, &whole), "asking for the free memory");
     return DeviceMemoryLeft{left, devices_};
   }
+  DeviceGroupMaker* device_groups() {
+    if (!collectives_) collectives_ = std::make_unique<Collectives>(stream_);
+    return collectives_.get();
+  }
   void wait() {
     check(UFAB_GPU(StreamSynchronize)(stream_), "waiting for the kernels");
   }
@@ -119,6 +130,7 @@ class Device {
 #endif
   int threads_, devices_ = 1, device_ = 0, processors_ = 1;
   UFAB_GPU(Stream_t) stream_ = nullptr;
+  std::unique_ptr<Collectives> collectives_;  // of that stream
 };
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE

@@ -60,6 +60,7 @@ class Device {
     ::operator delete (p, std::align_val_t{alignment});
   }
   [[nodiscard]] std::optional<DeviceMemoryLeft> memory_left() const { return std::nullopt; }
+  DeviceGroupMaker* device_groups() { return nullptr; }
   void wait() {}
 
   void zero(void* memory, std::size_t bytes) {
