@@ -5,15 +5,16 @@
 #include <algorithm>
 #include <cmath>
 #include <memory_resource>
+#include <type_traits>
 
 #include "kernels/assert.h"
 #include "kernels/backend.h"
 #include "kernels/gpu/attention.h"
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/gpu_backend.h"
-#include "kernels/gpu/integer_matmul.h"
 #include "kernels/gpu/matmul.h"
 #include "kernels/gpu/optimizer.h"
+#include "kernels/gpu/packed_matmul.h"
 #include "kernels/gpu/rows.h"
 
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
@@ -89,7 +90,9 @@ class GpuBackend final : public Backend {
   // Of the operand with fewer rows; the other one's, which the caller does not name, is a weight's at most.
   std::size_t scratch_bytes(int, MatmulFormat format, int operand_rows) const override {
     if (format == MatmulFormat::f32) return 0;
-    return packed_bytes(operand_rows, kIntegerBlock, planes_of(format));
+    return with_packed_format(format, [&](auto packed) {
+      return packed_bytes<packed.value>(operand_rows, Packing<packed.value>::kBlock);
+    });
   }
 
   void zero(void* memory, std::size_t bytes) override { device_.zero(memory, bytes); }
@@ -235,7 +238,6 @@ class GpuBackend final : public Backend {
   static std::size_t product(int a, std::size_t b) { return static_cast<std::size_t>(a) * b; }
   static std::size_t product(int a, int b) { return product(a, static_cast<std::size_t>(b)); }
   static int parts_of(int count, int size) { return (count + size - 1) / size; }
-  static int planes_of(MatmulFormat format) { return bits_of(format) == 8 ? 1 : 2; }
 
   // A thread an element, up to what keeps a device busy; then each thread takes several.
   template <class Kernel, class... Arguments>
@@ -273,8 +275,9 @@ class GpuBackend final : public Backend {
   }
 
   void matmul(MatmulFormat format, const MatmulArguments& m) {
-    if (format == MatmulFormat::int8) return integer_matmul<1>(m);
-    if (format == MatmulFormat::int12) return integer_matmul<2>(m);
+    if (format != MatmulFormat::f32) {
+      return with_packed_format(format, [&](auto packed) { packed_matmul<packed.value>(m); });
+    }
     const bool a_first = m.a_depth == 1, b_first = m.b_depth == 1;
     const bool large = product(parts_of(m.rows, 128), parts_of(m.columns, 128)) >=
                        static_cast<std::size_t>(device_.processors());
@@ -292,53 +295,83 @@ class GpuBackend final : public Backend {
     }
   }
 
-  static std::size_t packed_bytes(int rows, int depth, int planes) {
-    const std::size_t blocks = product(rows, parts_of(depth, kIntegerBlock));
-    return blocks * (static_cast<std::size_t>(planes) * kIntegerBlock + sizeof(float));
+  // f(std::integral_constant<MatmulFormat, format>) of a format whose operands are packed.
+  template <class F>
+  static auto with_packed_format(MatmulFormat format, const F& f) {
+    switch (format) {
+      case MatmulFormat::int12: return f(std::integral_constant<MatmulFormat, MatmulFormat::int12>());
+      case MatmulFormat::int8: return f(std::integral_constant<MatmulFormat, MatmulFormat::int8>());
+      default: break;
+    }
+    UFAB_KERNELS_ASSERT(format == MatmulFormat::bf16);
+    return f(std::integral_constant<MatmulFormat, MatmulFormat::bf16>());
   }
-  template <int planes>
+  template <MatmulFormat format>
+  static std::size_t packed_bytes(int rows, int depth) {
+    using Format = Packing<format>;
+    const std::size_t words = kBlockWords * Format::kPlanes, scales = Format::kScaled ? 1 : 0;
+    return product(rows, parts_of(depth, Format::kBlock)) *
+           (words * sizeof(std::uint32_t) + scales * sizeof(float));
+  }
+  template <MatmulFormat format>
   PackedOperand pack(Scratch<Device>& memory, const float* base, std::ptrdiff_t row_stride,
                      std::ptrdiff_t depth_stride, int rows, int depth) {
-    const int blocks = parts_of(depth, kIntegerBlock);
-    auto* const words = static_cast<std::uint32_t*>(memory.at_least(packed_bytes(rows, depth, planes)));
-    const std::size_t word_count = product(planes * kBlockWords, product(rows, blocks));
+    using Format = Packing<format>;
+    const int blocks = parts_of(depth, Format::kBlock);
+    auto* const words = static_cast<std::uint32_t*>(memory.at_least(packed_bytes<format>(rows, depth)));
+    const std::size_t word_count = product(Format::kPlanes * kBlockWords, product(rows, blocks));
     const PackedOperand operand{words, reinterpret_cast<float*>(words + word_count), rows, blocks};
     if (depth_stride == 1) {
       const std::size_t groups = product(rows, blocks);
-      device_.launch(pack_rows_kernel<planes>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads,
+      device_.launch(pack_rows_kernel<format>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads,
                      operand, base, row_stride, depth);
     } else {
-      device_.launch(pack_columns_kernel<planes>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
+      device_.launch(pack_columns_kernel<format>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
                      base, depth_stride, depth);
     }
     return operand;
   }
-  template <int planes>
-  void integer_matmul(const MatmulArguments& m) {
-    const IntegerArguments arguments{m.c,
-                                     m.c_row,
-                                     pack<planes>(packed_a_, m.a, m.a_row, m.a_depth, m.rows, m.depth),
-                                     pack<planes>(packed_b_, m.b, m.b_row, m.b_depth, m.columns, m.depth),
-                                     m.bias,
-                                     m.accumulate};
+  template <MatmulFormat format>
+  void packed_matmul(const MatmulArguments& m) {
+    const PackedArguments arguments{m.c,
+                                    m.c_row,
+                                    pack<format>(packed_a_, m.a, m.a_row, m.a_depth, m.rows, m.depth),
+                                    pack<format>(packed_b_, m.b, m.b_row, m.b_depth, m.columns, m.depth),
+                                    m.bias,
+                                    m.accumulate};
 #if defined(UFAB_GPU_HAS_TILES)
     if (unit_ == gpu::IntegerUnit::best) {
-      constexpr int kDown = planes == 1 ? 4 : 2, kAcross = 2;
-      device_.launch(integer_matmul_mma_kernel<planes, kDown, kAcross>,
-                     product(parts_of(m.rows, 32 * kDown), parts_of(m.columns, 32 * kAcross)),
-                     32 * kDown * kAcross, arguments);
+      // What the registers hold: of an integer format the sums of a block beside the results.
+      if constexpr (format == MatmulFormat::bf16) {
+        if (launch_mma<format, 4, 8>(arguments, true)) return;
+      } else if constexpr (format == MatmulFormat::int8) {
+        if (launch_mma<format, 4, 4>(arguments, true)) return;
+      }
+      launch_mma<format, 2, 4>(arguments, false);
       return;
     }
 #endif
-    device_.launch(integer_matmul_dot4_kernel<planes>,
-                   product(parts_of(m.rows, kDot4Tile), parts_of(m.columns, kDot4Tile)), kDot4Threads,
+    device_.launch(packed_matmul_dot_kernel<format>,
+                   product(parts_of(m.rows, kDotTile), parts_of(m.columns, kDotTile)), kDotThreads,
                    arguments);
   }
+#if defined(UFAB_GPU_HAS_TILES)
+  // Four warps of down x across fragments. False, and nothing, where it would leave processors idle that
+  // should have a tile each.
+  template <MatmulFormat format, int down, int across>
+  bool launch_mma(const PackedArguments& m, bool only_if_large) {
+    using Shape = MmaShape<2, 2, down, across>;
+    const std::size_t tiles = product(parts_of(m.a.rows, Shape::kRows), parts_of(m.b.rows, Shape::kColumns));
+    if (only_if_large && tiles < static_cast<std::size_t>(device_.processors())) return false;
+    device_.launch(packed_matmul_mma_kernel<format, 2, 2, down, across>, tiles, Shape::kThreads, m);
+    return true;
+  }
+#endif
 
   Device device_;
   DeviceMemory<Device> shared_memory_, device_memory_;
   [[maybe_unused]] gpu::IntegerUnit unit_;
-  Scratch<Device> packed_a_, packed_b_;  // the operands of an integer product
+  Scratch<Device> packed_a_, packed_b_;  // the operands of a product that packs them
   Scratch<Device> partial_;              // partial sums and the like, within one operator
 };
 
