@@ -11,6 +11,7 @@
 #include "kernels/backend.h"
 #include "kernels/gpu/attention.h"
 #include "kernels/gpu/elements.h"
+#include "kernels/gpu/fast_attention.h"
 #include "kernels/gpu/gpu_backend.h"
 #include "kernels/gpu/matmul.h"
 #include "kernels/gpu/optimizer.h"
@@ -175,18 +176,38 @@ class GpuBackend final : public Backend {
     rope(dqkv, cosine, sine, batch * seq, seq, heads, kv_heads, head_width, true);
   }
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int kv_heads, int head_width, MatmulFormat) override {
+                         int kv_heads, int head_width, MatmulFormat format) override {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
+#if defined(UFAB_GPU_HAS_TILES)
+    if (fast_attention(format, head_width)) {
+      device_.launch(fast_attention_forward_kernel, attention_blocks(shape, heads), kFastThreads, out,
+                     logsumexp, qkv, shape);
+      return;
+    }
+#else
+    static_cast<void>(format);
+#endif
     device_.launch(attention_forward_kernel, attention_blocks(shape, heads), kAttentionThreads, out,
                    logsumexp, qkv, shape);
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                           const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
-                          MatmulFormat) override {
+                          MatmulFormat format) override {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
     const int rows = batch * seq * heads;
     auto* const delta = static_cast<float*>(partial_.at_least(product(rows, sizeof(float))));
     each_row(attention_delta_kernel, rows, delta, dout, out, shape);
+#if defined(UFAB_GPU_HAS_TILES)
+    if (fast_attention(format, head_width)) {
+      device_.launch(fast_attention_query_gradient_kernel, attention_blocks(shape, heads), kFastThreads, dqkv,
+                     dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      device_.launch(fast_attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kFastThreads,
+                     dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      return;
+    }
+#else
+    static_cast<void>(format);
+#endif
     device_.launch(attention_query_gradient_kernel, attention_blocks(shape, heads), kAttentionThreads, dqkv,
                    dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
     device_.launch(attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kAttentionThreads, dqkv,
@@ -235,9 +256,15 @@ class GpuBackend final : public Backend {
   }
 
  private:
-  static std::size_t product(int a, std::size_t b) { return static_cast<std::size_t>(a) * b; }
-  static std::size_t product(int a, int b) { return product(a, static_cast<std::size_t>(b)); }
-  static int parts_of(int count, int size) { return (count + size - 1) / size; }
+  static std::size_t product(int a, std::size_t b) {
+    return static_cast<std::size_t>(a) * b;
+  }
+  static std::size_t product(int a, int b) {
+    return product(a, static_cast<std::size_t>(b));
+  }
+  static int parts_of(int count, int size) {
+    return (count + size - 1) / size;
+  }
 
   // A thread an element, up to what keeps a device busy; then each thread takes several.
   template <class Kernel, class... Arguments>
@@ -269,6 +296,11 @@ class GpuBackend final : public Backend {
     each_element(rope_kernel, count, qkv, cosine, sine, count, seq, heads + 2 * kv_heads, turned, half,
                  back ? 1 : 0);
   }
+#if defined(UFAB_GPU_HAS_TILES)
+  [[nodiscard]] bool fast_attention(MatmulFormat format, int head_width) const {
+    return format == MatmulFormat::bf16 && unit_ == gpu::IntegerUnit::best && head_width <= kFastHead;
+  }
+#endif
   static std::size_t attention_blocks(const AttentionShape& s, int heads) {
     return product(parts_of(s.seq, kTileRows),
                    product(s.batch, product(heads, parts_of(s.head_width, kDims))));

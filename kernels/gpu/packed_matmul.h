@@ -55,7 +55,7 @@ template <MatmulFormat format>
 UFAB_DEVICE void pack_word(const PackedOperand& to, int row, int block, int word,
                            const float (&x)[Packing<format>::kPerWord], bool active) {
   if constexpr (!Packing<format>::kScaled) {
-    if (active) to.words[packed_at(to, 0, row, block) + word] = bf16_bits(x[0]) | bf16_bits(x[1]) << 16;
+    if (active) to.words[packed_at(to, 0, row, block) + word] = pack_bf16(x[0], x[1]);
   } else {
     constexpr int bits = bits_of(format), limit = (1 << (bits - 1)) - 1, planes = Packing<format>::kPlanes;
     std::uint32_t largest = 0;

@@ -19,6 +19,8 @@
 //                                      memory to a shared array, or zeros, and then `from` is not read; it
 //                                      may take until this thread's next await_copies(), and others see it
 //                                      after a barrier after that
+//   pack_bf16(low, high)               a word of the two, rounded to bfloat16
+//   exp2_fast(x)                       2^x within a few units of the last place, where UFAB_GPU_HAS_TILES
 //   atomic_or, atomic_max, atomic_add  on integers, of the whole grid
 // Blocks and grids have one dimension. A warp is 32 threads or 64: nothing may depend on which.
 //
@@ -26,6 +28,8 @@
 #pragma once
 
 #include <cstdint>
+
+#include "kernels/bf16.h"
 
 #if defined(UFAB_GPU_CUDA)
 #include <cuda_runtime.h>
@@ -90,6 +94,12 @@ UFAB_DEVICE void multiply_tile(Sum (&c)[rows][columns][4], const std::uint32_t (
   host_executor::multiply_tile(c[0][0], a[0], b[0], rows, columns);
 }
 #define UFAB_GPU_HAS_TILES
+UFAB_DEVICE std::uint32_t pack_bf16(float low, float high) {
+  return bf16_bits(low) | bf16_bits(high) << 16;
+}
+UFAB_DEVICE float exp2_fast(float x) {
+  return __builtin_exp2f(x);
+}
 template <int words>
 UFAB_DEVICE void copy_async(void* to, const void* from, bool inside) {
   static_assert(words == 1 || words == 4);
@@ -175,6 +185,16 @@ UFAB_DEVICE void multiply_tile(float (&c)[rows][columns][4], const std::uint32_t
   }
 }
 #define UFAB_GPU_HAS_TILES
+UFAB_DEVICE std::uint32_t pack_bf16(float low, float high) {
+  std::uint32_t word = 0;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
+UFAB_DEVICE float exp2_fast(float x) {
+  float y = 0;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+  return y;
+}
 // PTX ISA, cp.async: what the source does not give of the bytes becomes zeros.
 template <int words>
 UFAB_DEVICE void copy_async(void* to, const void* from, bool inside) {
@@ -195,6 +215,9 @@ UFAB_DEVICE void await_copies() {
   asm volatile("cp.async.wait_all;\n" ::: "memory");
 }
 #else
+UFAB_DEVICE std::uint32_t pack_bf16(float low, float high) {
+  return bf16_bits(low) | bf16_bits(high) << 16;
+}
 template <int words>
 UFAB_DEVICE void copy_async(void* to, const void* from, bool inside) {
   static_assert(words == 1 || words == 4);

@@ -56,12 +56,12 @@ Floats run_all(Backend& backend, MatmulFormat format) {
   const Floats qkv = random.floats(volume({kRows, kHeads + 2 * kKvHeads, kHeadWidth}));
   Floats heads(volume({kRows, kHeads, kHeadWidth})), logsumexp(volume({kRows, kHeads})), dqkv(qkv.size());
   backend.attention_forward(heads.data(), logsumexp.data(), qkv.data(), 1, kRows, kHeads, kKvHeads,
-                            kHeadWidth);
+                            kHeadWidth, format);
   keep(heads);
   keep(logsumexp);
   const Floats dheads = random.floats(heads.size());
   backend.attention_backward(dqkv.data(), dheads.data(), heads.data(), logsumexp.data(), qkv.data(), 1, kRows,
-                             kHeads, kKvHeads, kHeadWidth);
+                             kHeads, kKvHeads, kHeadWidth, format);
   keep(dqkv);
 
   Floats logits = random.floats(volume({3, kVocab})), losses(3);
