@@ -23,6 +23,9 @@ static_assert(kTileRows == kFastHead, "a tile is as many rows as components");
 // A warp's 16 rows of 64 sums in fragments; and 16 rows of 64 factors, 16 of the contraction at a time.
 using FastSums = float[1][8][4];
 using FastFactors = std::uint32_t[4][1][4];
+// Half of the columns, and as factors half of the contraction: where registers are few.
+using HalfFastSums = float[1][4][4];
+using HalfFastFactors = std::uint32_t[2][1][4];
 
 // This thread's row of output e of a fragment, of the tile's 64; and its column in fragment j.
 UFAB_DEVICE int fast_row(int e) {
@@ -31,10 +34,11 @@ UFAB_DEVICE int fast_row(int e) {
 UFAB_DEVICE int fast_column(int j, int e) {
   return 8 * j + thread_index() % 4 * 2 + e % 2;
 }
-template <class F>
+// f(j, e) for the outputs of this many fragments.
+template <int columns = 8, class F>
 UFAB_DEVICE void each_fast_sum(const F& f) {
   UFAB_UNROLL
-  for (int j = 0; j < 8; ++j) {
+  for (int j = 0; j < columns; ++j) {
     UFAB_UNROLL
     for (int e = 0; e < 4; ++e) f(j, e);
   }
@@ -47,8 +51,8 @@ UFAB_DEVICE float component_or_zero(const HeadRows& rows, int row, int seq, int 
 UFAB_DEVICE void load_fast_tile(std::uint32_t* by_row, std::uint32_t* by_component, const HeadRows& rows,
                                 int first_row, int seq, int head_width) {
   // Two by two elements at a time; a warp four pairs of rows by eight of components.
-  for (int i = thread_index(); i < kFastPairs * kFastPairs; i += kFastThreads) {
-    const int across = i % 8 + i / 32 % 4 * 8, down = i / 8 % 4 + i / 128 * 4;
+  const int across = thread_index() % 8 + thread_index() / 32 * 8;
+  for (int down = thread_index() / 8 % 4; down < kFastPairs; down += 4) {
     float x[2][2];
     UFAB_UNROLL
     for (int r = 0; r < 2; ++r) {
@@ -66,23 +70,20 @@ UFAB_DEVICE void load_fast_tile(std::uint32_t* by_row, std::uint32_t* by_compone
     }
   }
 }
-// This warp's 16 of the rows from first_row on, as factors.
-UFAB_DEVICE void load_fast_factors(FastFactors& a, const HeadRows& rows, int first_row, int seq,
-                                   int head_width) {
+// This warp's 16 rows of a tile [row][pair of components].
+UFAB_DEVICE void read_fast_factors(FastFactors& a, const std::uint32_t* by_row) {
+  const int q = thread_index() % 4;
   UFAB_UNROLL
   for (int t = 0; t < 4; ++t) {
     UFAB_UNROLL
-    for (int r = 0; r < 4; ++r) {
-      const int row = first_row + fast_row(r % 2 * 2), first = 16 * t + fast_column(r / 2, 0);
-      a[t][0][r] = pack_bf16(component_or_zero(rows, row, seq, first, head_width),
-                             component_or_zero(rows, row, seq, first + 1, head_width));
-    }
+    for (int r = 0; r < 4; ++r) a[t][0][r] = by_row[fast_row(r % 2 * 2) * kFastPitch + 8 * t + q + r / 2 * 4];
   }
 }
 // Sums as factors of the next product: a thread has of them what it needs.
-UFAB_DEVICE void as_fast_factors(FastFactors& a, const FastSums& c) {
+template <int steps>
+UFAB_DEVICE void as_fast_factors(std::uint32_t (&a)[steps][1][4], const float (&c)[1][2 * steps][4]) {
   UFAB_UNROLL
-  for (int t = 0; t < 4; ++t) {
+  for (int t = 0; t < steps; ++t) {
     UFAB_UNROLL
     for (int r = 0; r < 4; ++r) {
       const int j = 2 * t + r / 2, e = r % 2 * 2;
@@ -91,13 +92,15 @@ UFAB_DEVICE void as_fast_factors(FastFactors& a, const FastSums& c) {
   }
 }
 // c += a times a tile, whose rows become c's columns.
-UFAB_DEVICE void multiply_fast(FastSums& c, const FastFactors& a, const std::uint32_t* tile) {
+template <int columns, int steps>
+UFAB_DEVICE void multiply_fast(float (&c)[1][columns][4], const std::uint32_t (&a)[steps][1][4],
+                               const std::uint32_t* tile) {
   const int g = thread_index() % 32 / 4, q = thread_index() % 4;
   UFAB_UNROLL
-  for (int t = 0; t < 4; ++t) {
-    std::uint32_t b[8][2];
+  for (int t = 0; t < steps; ++t) {
+    std::uint32_t b[columns][2];
     UFAB_UNROLL
-    for (int j = 0; j < 8; ++j) {
+    for (int j = 0; j < columns; ++j) {
       UFAB_UNROLL
       for (int r = 0; r < 2; ++r) b[j][r] = tile[(8 * j + g) * kFastPitch + 8 * t + q + 4 * r];
     }
@@ -125,7 +128,9 @@ void fast_attention_forward_kernel(float* out, float* logsumexp, const float* qk
   const HeadRows k = key_rows(s, qkv, at.item, kv_head), v = value_rows(s, qkv, at.item, kv_head);
   const float scale = attention_scale(s.head_width) * kLog2E;
   FastFactors q;
-  load_fast_factors(q, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
+  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
+  block_barrier();
+  read_fast_factors(q, keys);
   FastSums o = {};
   float maximum[2] = {-__builtin_inff(), -__builtin_inff()}, sum[2] = {};  // sum: of this thread's columns
 
@@ -199,8 +204,11 @@ void fast_attention_query_gradient_kernel(float* dqkv, const float* dout, const 
   const HeadRows k = key_rows(s, qkv, at.item, kv_head), v = value_rows(s, qkv, at.item, kv_head);
   const float scale = attention_scale(s.head_width), log2_scale = scale * kLog2E;
   FastFactors q, d_o;
-  load_fast_factors(q, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
-  load_fast_factors(d_o, output_rows(s, dout, at.item, at.head), first_query, s.seq, s.head_width);
+  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
+  load_fast_tile(values, nullptr, output_rows(s, dout, at.item, at.head), first_query, s.seq, s.head_width);
+  block_barrier();
+  read_fast_factors(q, keys);
+  read_fast_factors(d_o, values);
   const std::ptrdiff_t statistics = offset(at.item * s.heads + at.head, s.seq);
   float total[2], shift[2];
   UFAB_UNROLL
@@ -243,8 +251,11 @@ void fast_attention_key_gradient_kernel(float* dqkv, const float* dout, const fl
   const int first_key = at.tile * kTileRows, group = s.heads / s.kv_heads;
   const float scale = attention_scale(s.head_width), log2_scale = scale * kLog2E;
   FastFactors k, v;
-  load_fast_factors(k, key_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
-  load_fast_factors(v, value_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
+  load_fast_tile(queries, nullptr, key_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
+  load_fast_tile(douts, nullptr, value_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
+  block_barrier();
+  read_fast_factors(k, queries);
+  read_fast_factors(v, douts);
   FastSums dk = {}, dv = {};
   for (int head = at.head * group; head < (at.head + 1) * group; ++head) {
     const HeadRows q = query_rows(s, qkv, at.item, head), d_o = output_rows(s, dout, at.item, head);
@@ -260,20 +271,22 @@ void fast_attention_key_gradient_kernel(float* dqkv, const float* dout, const fl
       }
       block_barrier();
       // Keys down, queries across.
-      FastSums p = {}, ds = {};
-      multiply_fast(p, k, queries);
-      multiply_fast(ds, v, douts);
-      each_fast_sum([&](int j, int e) {
-        const int column = fast_column(j, e), query = first_query + column;
-        const bool seen = first_key + fast_row(e) <= query && query < s.seq;
-        p[0][j][e] = seen ? exp2_fast(p[0][j][e] * log2_scale - totals[column]) : 0.0F;
-        ds[0][j][e] = seen ? p[0][j][e] * (ds[0][j][e] - shifts[column]) * scale : 0.0F;
-      });
-      FastFactors factors;
-      as_fast_factors(factors, p);
-      multiply_fast(dv, factors, douts_by_component);
-      as_fast_factors(factors, ds);
-      multiply_fast(dk, factors, queries_by_component);
+      for (int first = 0; first < kTileRows; first += kTileRows / 2) {
+        HalfFastSums p = {}, ds = {};
+        multiply_fast(p, k, queries + first * kFastPitch);
+        multiply_fast(ds, v, douts + first * kFastPitch);
+        each_fast_sum<4>([&](int j, int e) {
+          const int column = first + fast_column(j, e), query = first_query + column;
+          const bool seen = first_key + fast_row(e) <= query && query < s.seq;
+          p[0][j][e] = seen ? exp2_fast(p[0][j][e] * log2_scale - totals[column]) : 0.0F;
+          ds[0][j][e] = seen ? p[0][j][e] * (ds[0][j][e] - shifts[column]) * scale : 0.0F;
+        });
+        HalfFastFactors factors;
+        as_fast_factors(factors, p);
+        multiply_fast(dv, factors, douts_by_component + first / 2);
+        as_fast_factors(factors, ds);
+        multiply_fast(dk, factors, queries_by_component + first / 2);
+      }
     }
   }
   store_fast_sums(dqkv + qkv_at(s, at.item, s.heads + at.head), qkv_stride(s), dk, first_key, s.seq,
