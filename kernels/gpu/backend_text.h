@@ -383,9 +383,13 @@ class GpuBackend final : public Backend {
       return;
     }
 #endif
+#if defined(UFAB_GPU_CUDA)
+    UFAB_KERNELS_ASSERT(false);  // every device has the best unit, and the plug-in asks for it
+#else
     device_.launch(packed_matmul_dot_kernel<format>,
                    product(parts_of(m.rows, kDotTile), parts_of(m.columns, kDotTile)), kDotThreads,
                    arguments);
+#endif
   }
 #if defined(UFAB_GPU_HAS_TILES)
   // Four warps of down x across fragments. False, and nothing, where it would leave processors idle that
