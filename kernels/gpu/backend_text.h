@@ -91,12 +91,18 @@ class GpuBackend final : public Backend {
   // Of the operand with fewer rows; the other one's, which the caller does not name, is a weight's at most.
   std::size_t scratch_bytes(int, MatmulFormat format, int operand_rows) const override {
     if (format == MatmulFormat::f32) return 0;
-    return with_packed_format(format, [&](auto packed) {
+    std::size_t bytes = with_packed_format(format, [&](auto packed) {
       return packed_bytes<packed.value>(operand_rows, Packing<packed.value>::kBlock);
     });
+#if defined(UFAB_GPU_HAS_LIBRARY)
+    if (format == MatmulFormat::bf16) bytes += device_.library().scratch_bytes();
+#endif
+    return bytes;
   }
 
-  void zero(void* memory, std::size_t bytes) override { device_.zero(memory, bytes); }
+  void zero(void* memory, std::size_t bytes) override {
+    device_.zero(memory, bytes);
+  }
 
   void copy(float* to, const float* from, std::size_t count) override {
     each_element(copy_kernel, count, to, from, count);
@@ -371,6 +377,17 @@ class GpuBackend final : public Backend {
                                     pack<format>(packed_b_, m.b, m.b_row, m.b_depth, m.columns, m.depth),
                                     m.bias,
                                     m.accumulate};
+#if defined(UFAB_GPU_HAS_LIBRARY)
+    // Of one plane without scales, a packed operand is a plain matrix whose rows are filled up with zeros.
+    if constexpr (format == MatmulFormat::bf16) {
+      const PackedOperand &a = arguments.a, &b = arguments.b;
+      if (device_.multiply_by_library({m.c, m.c_row, a.words, b.words, m.accumulate ? nullptr : m.bias,
+                                       m.rows, m.columns, a.blocks * Packing<format>::kBlock,
+                                       m.accumulate})) {
+        return;
+      }
+    }
+#endif
 #if defined(UFAB_GPU_HAS_TILES)
     if (unit_ == gpu::IntegerUnit::best) {
       // What the registers hold: of an integer format the sums of a block beside the results.

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <string>
 
@@ -16,6 +17,10 @@
 #define UFAB_GPU(name) cuda##name
 #else
 #define UFAB_GPU(name) hip##name
+#endif
+
+#if defined(UFAB_GPU_HAS_LIBRARY)
+#include "kernels/gpu/cublaslt.h"
 #endif
 
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
@@ -99,6 +104,17 @@ class Device {
     check(UFAB_GPU(GetLastError)(), "starting a kernel");
   }
 
+#if defined(UFAB_GPU_HAS_LIBRARY)
+  // A program that multiplies nothing in bfloat16 does not load it.
+  [[nodiscard]] CublasLt& library() const {
+    if (!library_) library_ = std::make_unique<CublasLt>();
+    return *library_;
+  }
+  bool multiply_by_library(const LibraryProduct& m) {
+    return library().multiply(m, stream_);
+  }
+#endif
+
  private:
 #if defined(UFAB_GPU_CUDA)
   static constexpr auto kManaged = cudaDevAttrConcurrentManagedAccess;
@@ -109,6 +125,9 @@ class Device {
 #endif
   int threads_, processors_ = 1;
   UFAB_GPU(Stream_t) stream_ = nullptr;
+#if defined(UFAB_GPU_HAS_LIBRARY)
+  mutable std::unique_ptr<CublasLt> library_;
+#endif
 };
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE

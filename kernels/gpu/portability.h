@@ -24,7 +24,8 @@
 //   atomic_or, atomic_max, atomic_add  on integers, of the whole grid
 // Blocks and grids have one dimension. A warp is 32 threads or 64: nothing may depend on which.
 //
-// Of the host's side there is a Device (kernels/gpu/device.h, kernels/gpu/host_device_executor.h).
+// Of the host's side there is a Device (kernels/gpu/device.h, kernels/gpu/device_host_executor.h), which
+// where UFAB_GPU_HAS_LIBRARY is defined may know a library for products in bfloat16 (kernels/gpu/cublaslt.h).
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,9 @@
 #if defined(UFAB_GPU_CUDA)
 #include <cuda_runtime.h>
 #define UFAB_GPU_NAMESPACE gpu_cuda
+#if __has_include(<cublasLt.h>)
+#define UFAB_GPU_HAS_LIBRARY
+#endif
 #elif defined(UFAB_GPU_HIP)
 #include <hip/hip_runtime.h>
 #define UFAB_GPU_NAMESPACE gpu_hip
