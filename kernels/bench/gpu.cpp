@@ -3,7 +3,8 @@
 // Matrix products, quantisation and packing included, at GPT-2 124M's shapes; operators bound by memory as a
 // share of the bandwidth of a copy measured in the same run, counting each byte that must move once; steps of
 // training (forward, backward, integer sums, norm, AdamW; data stays on the device) against the tokens/s that
-// --peer gives, the exact one in int8 against the fast one too. Medians of --repeats, each long enough for the clock.
+// --peer gives, the exact one in int8 against the fast one too. Medians of --repeats, each long enough for
+// the clock.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -219,18 +220,21 @@ void Bench::attention() {
   // The causal half of queries with keys and probabilities with values.
   const double work = 2.0 * rows() * options_.seq * kWidth;
   const int width = kWidth / kHeads;
-  report("attention, forward", work / 1e12 / time([&] {
-                                 backend_.attention_forward(out.data(), logsumexp.data(), qkv.data(),
-                                                            options_.batch, options_.seq, kHeads, kHeads,
-                                                            width);
-                               }),
-         "Top/s");
-  report("attention, backward", 2.5 * work / 1e12 / time([&] {
-                                  backend_.attention_backward(dqkv.data(), dout.data(), out.data(),
-                                                              logsumexp.data(), qkv.data(), options_.batch,
-                                                              options_.seq, kHeads, kHeads, width);
-                                }),
-         "Top/s");
+  for (const MatmulFormat format : {MatmulFormat::bf16, MatmulFormat::f32}) {
+    const std::string name = is_exact(format) ? "attention, " : "attention, fast bf16, ";
+    report(name + "forward", work / 1e12 / time([&] {
+                               backend_.attention_forward(out.data(), logsumexp.data(), qkv.data(),
+                                                          options_.batch, options_.seq, kHeads, kHeads, width,
+                                                          format);
+                             }),
+           "Top/s");
+    report(name + "backward", 2.5 * work / 1e12 / time([&] {
+                                backend_.attention_backward(dqkv.data(), dout.data(), out.data(),
+                                                            logsumexp.data(), qkv.data(), options_.batch,
+                                                            options_.seq, kHeads, kHeads, width, format);
+                              }),
+           "Top/s");
+  }
 }
 
 void Bench::steps() {
