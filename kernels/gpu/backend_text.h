@@ -5,15 +5,17 @@
 #include <algorithm>
 #include <cmath>
 #include <memory_resource>
+#include <type_traits>
 
 #include "kernels/assert.h"
 #include "kernels/backend.h"
 #include "kernels/gpu/attention.h"
 #include "kernels/gpu/elements.h"
+#include "kernels/gpu/fast_attention.h"
 #include "kernels/gpu/gpu_backend.h"
-#include "kernels/gpu/integer_matmul.h"
 #include "kernels/gpu/matmul.h"
 #include "kernels/gpu/optimizer.h"
+#include "kernels/gpu/packed_matmul.h"
 #include "kernels/gpu/rows.h"
 
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
@@ -89,26 +91,33 @@ class GpuBackend final : public Backend {
   // Enough rows at a time to give every processor a tile.
   std::size_t logits_bytes() const override { return std::size_t{1} << 30; }
   std::size_t scratch_bytes(const ScratchQuestion& question) const override {
-    std::size_t a = 0, b = 0;
-    const auto both = [&](int rows, int columns, int depth) {
-      a = std::max(a, packed_bytes(rows, depth, planes_of(question.format)));
-      b = std::max(b, packed_bytes(columns, depth, planes_of(question.format)));
-    };
-    if (question.format != MatmulFormat::f32) {
-      for (const auto& [rows, in_width, out_width] : question.products) {
-        both(rows, out_width, in_width);
-        both(rows, in_width, out_width);
-        both(out_width, in_width, rows);
-      }
-    }
     const std::size_t column_parts = product(parts_of(question.rows, kRowBlock), question.widest);
     const std::size_t deltas = product(question.rows, question.heads);
     const std::size_t norm_blocks = (question.largest_tensor + kNormBlock - 1) / kNormBlock;
-    return a + b +
-           std::max({column_parts * sizeof(float), deltas * sizeof(float), norm_blocks * sizeof(double)});
+    const std::size_t partial =
+        std::max({column_parts * sizeof(float), deltas * sizeof(float), norm_blocks * sizeof(double)});
+    if (question.format == MatmulFormat::f32) return partial;
+    return partial + with_packed_format(question.format, [&](auto packed) {
+             std::size_t a = 0, b = 0;
+             const auto both = [&](int rows, int columns, int depth) {
+               a = std::max(a, packed_bytes<packed.value>(rows, depth));
+               b = std::max(b, packed_bytes<packed.value>(columns, depth));
+             };
+             for (const auto& [rows, in_width, out_width] : question.products) {
+               both(rows, out_width, in_width);
+               both(rows, in_width, out_width);
+               both(out_width, in_width, rows);
+             }
+#if defined(UFAB_GPU_HAS_LIBRARY)
+             if (question.format == MatmulFormat::bf16) a += device_.library().scratch_bytes();
+#endif
+             return a + b;
+           });
   }
 
-  void zero(void* memory, std::size_t bytes) override { device_.zero(memory, bytes); }
+  void zero(void* memory, std::size_t bytes) override {
+    device_.zero(memory, bytes);
+  }
 
   void copy(float* to, const float* from, std::size_t count) override {
     each_element(copy_kernel, count, to, from, count);
@@ -188,18 +197,38 @@ class GpuBackend final : public Backend {
     rope(dqkv, cosine, sine, batch * seq, seq, heads, kv_heads, head_width, true);
   }
   void attention_forward(float* out, float* logsumexp, const float* qkv, int batch, int seq, int heads,
-                         int kv_heads, int head_width, MatmulFormat) override {
+                         int kv_heads, int head_width, MatmulFormat format) override {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
+#if defined(UFAB_GPU_HAS_TILES)
+    if (fast_attention(format, head_width)) {
+      device_.launch(fast_attention_forward_kernel, attention_blocks(shape, heads), kFastThreads, out,
+                     logsumexp, qkv, shape);
+      return;
+    }
+#else
+    static_cast<void>(format);
+#endif
     device_.launch(attention_forward_kernel, attention_blocks(shape, heads), kAttentionThreads, out,
                    logsumexp, qkv, shape);
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                           const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
-                          MatmulFormat) override {
+                          MatmulFormat format) override {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
     const int rows = batch * seq * heads;
     auto* const delta = static_cast<float*>(partial_.at_least(product(rows, sizeof(float))));
     each_row(attention_delta_kernel, rows, delta, dout, out, shape);
+#if defined(UFAB_GPU_HAS_TILES)
+    if (fast_attention(format, head_width)) {
+      device_.launch(fast_attention_query_gradient_kernel, attention_blocks(shape, heads), kFastThreads, dqkv,
+                     dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      device_.launch(fast_attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kFastThreads,
+                     dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      return;
+    }
+#else
+    static_cast<void>(format);
+#endif
     device_.launch(attention_query_gradient_kernel, attention_blocks(shape, heads), kAttentionThreads, dqkv,
                    dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
     device_.launch(attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kAttentionThreads, dqkv,
@@ -248,10 +277,15 @@ class GpuBackend final : public Backend {
   }
 
  private:
-  static std::size_t product(int a, std::size_t b) { return static_cast<std::size_t>(a) * b; }
-  static std::size_t product(int a, int b) { return product(a, static_cast<std::size_t>(b)); }
-  static int parts_of(int count, int size) { return (count + size - 1) / size; }
-  static int planes_of(MatmulFormat format) { return bits_of(format) == 8 ? 1 : 2; }
+  static std::size_t product(int a, std::size_t b) {
+    return static_cast<std::size_t>(a) * b;
+  }
+  static std::size_t product(int a, int b) {
+    return product(a, static_cast<std::size_t>(b));
+  }
+  static int parts_of(int count, int size) {
+    return (count + size - 1) / size;
+  }
 
   // A thread an element, up to what keeps a device busy; then each thread takes several.
   template <class Kernel, class... Arguments>
@@ -283,14 +317,20 @@ class GpuBackend final : public Backend {
     each_element(rope_kernel, count, qkv, cosine, sine, count, seq, heads + 2 * kv_heads, turned, half,
                  back ? 1 : 0);
   }
+#if defined(UFAB_GPU_HAS_TILES)
+  [[nodiscard]] bool fast_attention(MatmulFormat format, int head_width) const {
+    return format == MatmulFormat::bf16 && unit_ == gpu::IntegerUnit::best && head_width <= kFastHead;
+  }
+#endif
   static std::size_t attention_blocks(const AttentionShape& s, int heads) {
     return product(parts_of(s.seq, kTileRows),
                    product(s.batch, product(heads, parts_of(s.head_width, kDims))));
   }
 
   void matmul(MatmulFormat format, const MatmulArguments& m) {
-    if (format == MatmulFormat::int8) return integer_matmul<1>(m);
-    if (format == MatmulFormat::int12) return integer_matmul<2>(m);
+    if (format != MatmulFormat::f32) {
+      return with_packed_format(format, [&](auto packed) { packed_matmul<packed.value>(m); });
+    }
     const bool a_first = m.a_depth == 1, b_first = m.b_depth == 1;
     const bool large = product(parts_of(m.rows, 128), parts_of(m.columns, 128)) >=
                        static_cast<std::size_t>(device_.processors());
@@ -308,53 +348,98 @@ class GpuBackend final : public Backend {
     }
   }
 
-  static std::size_t packed_bytes(int rows, int depth, int planes) {
-    const std::size_t blocks = product(rows, parts_of(depth, kIntegerBlock));
-    return blocks * (static_cast<std::size_t>(planes) * kIntegerBlock + sizeof(float));
+  // f(std::integral_constant<MatmulFormat, format>) of a format whose operands are packed.
+  template <class F>
+  static auto with_packed_format(MatmulFormat format, const F& f) {
+    switch (format) {
+      case MatmulFormat::int12: return f(std::integral_constant<MatmulFormat, MatmulFormat::int12>());
+      case MatmulFormat::int8: return f(std::integral_constant<MatmulFormat, MatmulFormat::int8>());
+      default: break;
+    }
+    UFAB_KERNELS_ASSERT(format == MatmulFormat::bf16);
+    return f(std::integral_constant<MatmulFormat, MatmulFormat::bf16>());
   }
-  template <int planes>
+  template <MatmulFormat format>
+  static std::size_t packed_bytes(int rows, int depth) {
+    using Format = Packing<format>;
+    const std::size_t words = kBlockWords * Format::kPlanes, scales = Format::kScaled ? 1 : 0;
+    return product(rows, parts_of(depth, Format::kBlock)) *
+           (words * sizeof(std::uint32_t) + scales * sizeof(float));
+  }
+  template <MatmulFormat format>
   PackedOperand pack(Scratch<Device>& memory, const float* base, std::ptrdiff_t row_stride,
                      std::ptrdiff_t depth_stride, int rows, int depth) {
-    const int blocks = parts_of(depth, kIntegerBlock);
-    auto* const words = static_cast<std::uint32_t*>(memory.at_least(packed_bytes(rows, depth, planes)));
-    const std::size_t word_count = product(planes * kBlockWords, product(rows, blocks));
+    using Format = Packing<format>;
+    const int blocks = parts_of(depth, Format::kBlock);
+    auto* const words = static_cast<std::uint32_t*>(memory.at_least(packed_bytes<format>(rows, depth)));
+    const std::size_t word_count = product(Format::kPlanes * kBlockWords, product(rows, blocks));
     const PackedOperand operand{words, reinterpret_cast<float*>(words + word_count), rows, blocks};
     if (depth_stride == 1) {
       const std::size_t groups = product(rows, blocks);
-      device_.launch(pack_rows_kernel<planes>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads,
+      device_.launch(pack_rows_kernel<format>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads,
                      operand, base, row_stride, depth);
     } else {
-      device_.launch(pack_columns_kernel<planes>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
+      device_.launch(pack_columns_kernel<format>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
                      base, depth_stride, depth);
     }
     return operand;
   }
-  template <int planes>
-  void integer_matmul(const MatmulArguments& m) {
-    const IntegerArguments arguments{m.c,
-                                     m.c_row,
-                                     pack<planes>(packed_a_, m.a, m.a_row, m.a_depth, m.rows, m.depth),
-                                     pack<planes>(packed_b_, m.b, m.b_row, m.b_depth, m.columns, m.depth),
-                                     m.bias,
-                                     m.accumulate};
+  template <MatmulFormat format>
+  void packed_matmul(const MatmulArguments& m) {
+    const PackedArguments arguments{m.c,
+                                    m.c_row,
+                                    pack<format>(packed_a_, m.a, m.a_row, m.a_depth, m.rows, m.depth),
+                                    pack<format>(packed_b_, m.b, m.b_row, m.b_depth, m.columns, m.depth),
+                                    m.bias,
+                                    m.accumulate};
+#if defined(UFAB_GPU_HAS_LIBRARY)
+    // Of one plane without scales, a packed operand is a plain matrix whose rows are filled up with zeros.
+    if constexpr (format == MatmulFormat::bf16) {
+      const PackedOperand &a = arguments.a, &b = arguments.b;
+      if (device_.multiply_by_library({m.c, m.c_row, a.words, b.words, m.accumulate ? nullptr : m.bias,
+                                       m.rows, m.columns, a.blocks * Packing<format>::kBlock,
+                                       m.accumulate})) {
+        return;
+      }
+    }
+#endif
 #if defined(UFAB_GPU_HAS_TILES)
     if (unit_ == gpu::IntegerUnit::best) {
-      constexpr int kDown = planes == 1 ? 4 : 2, kAcross = 2;
-      device_.launch(integer_matmul_mma_kernel<planes, kDown, kAcross>,
-                     product(parts_of(m.rows, 32 * kDown), parts_of(m.columns, 32 * kAcross)),
-                     32 * kDown * kAcross, arguments);
+      // What the registers hold: of an integer format the sums of a block beside the results.
+      if constexpr (format == MatmulFormat::bf16) {
+        if (launch_mma<format, 4, 8>(arguments, true)) return;
+      } else if constexpr (format == MatmulFormat::int8) {
+        if (launch_mma<format, 4, 4>(arguments, true)) return;
+      }
+      launch_mma<format, 2, 4>(arguments, false);
       return;
     }
 #endif
-    device_.launch(integer_matmul_dot4_kernel<planes>,
-                   product(parts_of(m.rows, kDot4Tile), parts_of(m.columns, kDot4Tile)), kDot4Threads,
+#if defined(UFAB_GPU_CUDA)
+    UFAB_KERNELS_ASSERT(false);  // every device has the best unit, and the plug-in asks for it
+#else
+    device_.launch(packed_matmul_dot_kernel<format>,
+                   product(parts_of(m.rows, kDotTile), parts_of(m.columns, kDotTile)), kDotThreads,
                    arguments);
+#endif
   }
+#if defined(UFAB_GPU_HAS_TILES)
+  // Four warps of down x across fragments. False, and nothing, where it would leave processors idle that
+  // should have a tile each.
+  template <MatmulFormat format, int down, int across>
+  bool launch_mma(const PackedArguments& m, bool only_if_large) {
+    using Shape = MmaShape<2, 2, down, across>;
+    const std::size_t tiles = product(parts_of(m.a.rows, Shape::kRows), parts_of(m.b.rows, Shape::kColumns));
+    if (only_if_large && tiles < static_cast<std::size_t>(device_.processors())) return false;
+    device_.launch(packed_matmul_mma_kernel<format, 2, 2, down, across>, tiles, Shape::kThreads, m);
+    return true;
+  }
+#endif
 
   Device device_;
   DeviceMemory<Device> shared_memory_, device_memory_;
   [[maybe_unused]] gpu::IntegerUnit unit_;
-  Scratch<Device> packed_a_, packed_b_;  // the operands of an integer product
+  Scratch<Device> packed_a_, packed_b_;  // the operands of a product that packs them
   Scratch<Device> partial_;              // partial sums and the like, within one operator
 };
 

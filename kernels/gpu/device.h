@@ -21,6 +21,10 @@
 #define UFAB_GPU(name) hip##name
 #endif
 
+#if defined(UFAB_GPU_HAS_LIBRARY)
+#include "kernels/gpu/cublaslt.h"
+#endif
+
 namespace ufab::kernels::UFAB_GPU_NAMESPACE {
 
 inline void check(UFAB_GPU(Error_t) error, const char* what) {
@@ -120,6 +124,17 @@ class Device {
     check(UFAB_GPU(GetLastError)(), "starting a kernel");
   }
 
+#if defined(UFAB_GPU_HAS_LIBRARY)
+  // A program that multiplies nothing in bfloat16 does not load it.
+  [[nodiscard]] CublasLt& library() const {
+    if (!library_) library_ = std::make_unique<CublasLt>();
+    return *library_;
+  }
+  bool multiply_by_library(const LibraryProduct& m) {
+    return library().multiply(m, stream_);
+  }
+#endif
+
  private:
 #if defined(UFAB_GPU_CUDA)
   static constexpr auto kManaged = cudaDevAttrConcurrentManagedAccess;
@@ -131,6 +146,9 @@ class Device {
   int threads_, devices_ = 1, device_ = 0, processors_ = 1;
   UFAB_GPU(Stream_t) stream_ = nullptr;
   std::unique_ptr<Collectives> collectives_;  // of that stream
+#if defined(UFAB_GPU_HAS_LIBRARY)
+  mutable std::unique_ptr<CublasLt> library_;
+#endif
 };
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE

@@ -10,8 +10,8 @@
 
 namespace ufab::kernels::gpu {
 
-// What multiplies the integer formats: units for whole matrices where the device has them, or four products
-// an instruction (tests want both).
+// What multiplies packed operands: units for whole matrices where the device has them, or a word's products
+// at a time (tests want both).
 enum class IntegerUnit { best, dot4 };
 
 // Empty when the backend can be made here, or why not in one line.

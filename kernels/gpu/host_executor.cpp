@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/assert.h"
+#include "kernels/bf16.h"
 #include "kernels/thread_pool.h"
 
 namespace ufab::kernels::host_executor {
@@ -50,6 +51,20 @@ struct Meeting {
   std::uint64_t passed = 0;
 };
 
+struct Copy {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+  bool inside;
+};
+void make(const Copy& copy) {
+  if (copy.inside) {
+    std::memcpy(copy.to, copy.from, copy.bytes);
+  } else {
+    std::memset(copy.to, 0, copy.bytes);
+  }
+}
+
 struct SharedArray {
   const void* key;
   std::size_t bytes;
@@ -74,6 +89,8 @@ class Executor::Block {
   // last(everybody's) is called by the thread that comes last, before the others go on.
   template <class Last>
   const std::byte* meet(int width, const void* left, std::size_t bytes, const Last& last);
+  void copy_async(const Copy& copy);
+  void await_copies();
 
  private:
   // A stack with a thread on it. It outlives its thread and takes others.
@@ -84,6 +101,7 @@ class Executor::Block {
     const Meeting* waits_for = nullptr;
     std::uint64_t wanted = 0;  // of waits_for->passed
     const char* where = "";
+    std::vector<Copy> copies;  // not made yet
   };
 
   void resume(Fibre& fibre);
@@ -165,6 +183,7 @@ void Executor::Block::start(int thread, const std::function<void()>& body) {
                                             fibre->outside = std::move(back);
                                             while (true) {
                                               (*body_)();
+                                              UFAB_KERNELS_ASSERT(fibre->copies.empty());
                                               fibre->finished = true;
                                               fibre->outside = std::move(fibre->outside).resume();
                                             }
@@ -233,6 +252,17 @@ void* Executor::Block::shared_array(const void* key, std::size_t bytes) {
   return shared_.back().memory.get();
 }
 
+void Executor::Block::copy_async(const Copy& copy) {
+  const auto place = reinterpret_cast<std::uintptr_t>(copy.to) | reinterpret_cast<std::uintptr_t>(copy.from);
+  UFAB_KERNELS_ASSERT(copy.bytes <= 16 && place % copy.bytes == 0);
+  if (order_ == ThreadOrder::ascending) return make(copy);
+  running_->copies.push_back(copy);
+}
+void Executor::Block::await_copies() {
+  for (const Copy& copy : running_->copies) make(copy);
+  running_->copies.clear();
+}
+
 template <class Last>
 const std::byte* Executor::Block::meet(int width, const void* left, std::size_t bytes, const Last& last) {
   UFAB_KERNELS_ASSERT(bytes <= kExchangeBytes && (width == 16 || width == 32));
@@ -273,43 +303,75 @@ std::int32_t byte_of(std::uint32_t word, int index) {
 }
 
 // What one thread brings to a tile of products, and where it wants its part of the result.
+template <class Sum>
 struct Fragments {
   const std::uint32_t *a, *b;
-  std::int32_t* c;
+  Sum* c;
 };
-static_assert(sizeof(Fragments) <= kExchangeBytes);
+static_assert(sizeof(Fragments<float>) <= kExchangeBytes);
 
-// Thread t = 4 g + q has, of a 16 x 32 matrix a: a[0], a[1], rows g and g + 8 at columns 4q .. 4q + 3; a[2],
-// a[3], the same at columns 16 + 4q ..; of b: b[0], b[1], column g at rows 4q .. and 16 + 4q ..; of the
-// result: c[0], c[1], row g at columns 2q and 2q + 1; c[2], c[3], row g + 8.
-void multiply_fragments(const Fragments (&of)[32], int rows, int columns) {
-  std::int16_t a[16][32], b[4][8][32];
-  UFAB_KERNELS_ASSERT(columns <= 4);
+struct Bytes {
+  using Sum = std::int32_t;
+  using Element = std::int16_t;
+  static constexpr int kPerWord = 4;
+  static Element element(std::uint32_t word, int i) { return static_cast<Element>(byte_of(word, i)); }
+};
+struct Bfloat16 {
+  using Sum = float;
+  using Element = float;
+  static constexpr int kPerWord = 2;
+  static Element element(std::uint32_t word, int i) { return from_bf16_bits(word >> (16 * i)); }
+};
+
+// Of both formats, a row of matrix a and a column of b are 8 words. Thread t = 4 g + q has of a: a[0], a[1],
+// word q of rows g and g + 8; a[2], a[3], word q + 4 of the same; of b: b[0], b[1], words q and q + 4 of
+// column g; of the result: c[0], c[1], row g at columns 2q and 2q + 1; c[2], c[3], row g + 8.
+template <class Format>
+void multiply_fragments(const Fragments<typename Format::Sum> (&of)[32], int rows, int columns) {
+  constexpr int kPerWord = Format::kPerWord;
+  constexpr std::size_t kDepth = 8 * kPerWord;
+  typename Format::Element a[16][kDepth], b[8][8][kDepth];
+  UFAB_KERNELS_ASSERT(columns <= 8);
   for (int lane = 0; lane < 32; ++lane) {
     for (int j = 0; j < columns; ++j) {
-      for (int k = 0; k < 8; ++k) {
-        b[j][lane / 4][k / 4 * 16 + lane % 4 * 4 + k % 4] =
-            static_cast<std::int16_t>(byte_of(of[lane].b[2 * j + k / 4], k % 4));
+      for (int k = 0; k < 2 * kPerWord; ++k) {
+        const int word = k / kPerWord * 4 + lane % 4;
+        b[j][lane / 4][word * kPerWord + k % kPerWord] =
+            Format::element(of[lane].b[2 * j + k / kPerWord], k % kPerWord);
       }
     }
   }
   for (int i = 0; i < rows; ++i) {
     for (int lane = 0; lane < 32; ++lane) {
-      for (int k = 0; k < 16; ++k) {
-        a[lane / 4 + k / 4 % 2 * 8][k / 8 * 16 + lane % 4 * 4 + k % 4] =
-            static_cast<std::int16_t>(byte_of(of[lane].a[4 * i + k / 4], k % 4));
+      for (int k = 0; k < 4 * kPerWord; ++k) {
+        const int r = k / kPerWord, word = r / 2 * 4 + lane % 4;
+        a[lane / 4 + r % 2 * 8][word * kPerWord + k % kPerWord] =
+            Format::element(of[lane].a[4 * i + r], k % kPerWord);
       }
     }
     for (int lane = 0; lane < 32; ++lane) {
       for (int je = 0; je < 4 * columns; ++je) {
-        const std::int16_t* row = a[lane / 4 + je % 4 / 2 * 8];
-        const std::int16_t* column = b[je / 4][lane % 4 * 2 + je % 2];
-        std::int32_t sum = 0;
-        for (int k = 0; k < 32; ++k) sum += row[k] * column[k];
-        of[lane].c[4 * columns * i + je] += sum;
+        const auto* row = a[lane / 4 + je % 4 / 2 * 8];
+        const auto* column = b[je / 4][lane % 4 * 2 + je % 2];
+        typename Format::Sum sum = of[lane].c[4 * columns * i + je];
+        for (std::size_t k = 0; k < kDepth; ++k) sum += row[k] * column[k];
+        of[lane].c[4 * columns * i + je] = sum;
       }
     }
   }
+}
+
+template <class Format>
+void meet_and_multiply(typename Format::Sum* c, const std::uint32_t* a, const std::uint32_t* b, int rows,
+                       int columns) {
+  const Fragments<typename Format::Sum> mine{a, b, c};
+  current->meet(32, &mine, sizeof mine, [=](const std::byte* all) {
+    Fragments<typename Format::Sum> of[32];
+    for (std::size_t lane = 0; lane < 32; ++lane) {
+      std::memcpy(&of[lane], all + lane * kExchangeBytes, sizeof mine);
+    }
+    multiply_fragments<Format>(of, rows, columns);
+  });
 }
 
 }  // namespace
@@ -320,14 +382,17 @@ std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
 }
 
 void multiply_tile(std::int32_t* c, const std::uint32_t* a, const std::uint32_t* b, int rows, int columns) {
-  const Fragments mine{a, b, c};
-  current->meet(32, &mine, sizeof mine, [=](const std::byte* all) {
-    Fragments of[32];
-    for (std::size_t lane = 0; lane < 32; ++lane) {
-      std::memcpy(&of[lane], all + lane * kExchangeBytes, sizeof(Fragments));
-    }
-    multiply_fragments(of, rows, columns);
-  });
+  meet_and_multiply<Bytes>(c, a, b, rows, columns);
+}
+void multiply_tile(float* c, const std::uint32_t* a, const std::uint32_t* b, int rows, int columns) {
+  meet_and_multiply<Bfloat16>(c, a, b, rows, columns);
+}
+
+void copy_async(void* to, const void* from, std::size_t bytes, bool inside) {
+  current->copy_async({to, from, bytes, inside});
+}
+void await_copies() {
+  current->await_copies();
 }
 
 }  // namespace ufab::kernels::host_executor

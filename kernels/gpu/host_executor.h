@@ -4,7 +4,8 @@
 //   - a barrier or an exchange that some threads never reach ends the process and says which;
 //   - a block's shared arrays start as garbage (every byte 0xCB);
 //   - the order in which a block's threads run between barriers is a choice (ThreadOrder): results that
-//     depend on it miss a barrier.
+//     depend on it miss a barrier;
+//   - an asynchronous copy is made at once in ascending order, and in the others not before it is waited for.
 // Kernels that meet no barrier cost a function call a thread. Not for speed.
 #pragma once
 
@@ -66,8 +67,15 @@ template <int width, class T>
 }
 
 [[nodiscard]] std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c);
-// c [rows][columns][4] += a [rows][4] times b [columns][2]: products of 16 x 32 by 32 x 8 bytes in fragments,
-// as the PTX ISA lays those of mma.m16n8k32 out over the 32 threads of a warp. columns <= 4 (asserted).
+// c [rows][columns][4] += a [rows][4] times b [columns][2]: products of 16 x 32 by 32 x 8 bytes, or of 16 x
+// 16 by 16 x 8 bfloat16, in fragments as the PTX ISA lays those of mma.m16n8k32 and mma.m16n8k16 out over the
+// 32 threads of a warp. columns <= 8 (asserted). Sums of bfloat16 are made in order.
 void multiply_tile(std::int32_t* c, const std::uint32_t* a, const std::uint32_t* b, int rows, int columns);
+void multiply_tile(float* c, const std::uint32_t* a, const std::uint32_t* b, int rows, int columns);
+
+// `bytes` (at most 16, and aligned to as much, asserted) from `from`, or zeros: until the thread's next
+// await_copies().
+void copy_async(void* to, const void* from, std::size_t bytes, bool inside);
+void await_copies();
 
 }  // namespace ufab::kernels::host_executor

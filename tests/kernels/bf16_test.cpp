@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -133,6 +135,55 @@ TEST(Bf16, InfinitiesAndNanReachTheResultsThatTheyBelongTo) {
       }
     }
   }
+}
+
+// Of inputs that are bfloat16 already, against binary32: what is left is the rounding of probabilities and
+// score gradients, 2^-9 of each.
+void check_attention(int seq, int kv_heads, int group, int head_width, std::uint64_t seed) {
+  constexpr int kBatch = 2;
+  Random random(seed);
+  const int heads = kv_heads * group;
+  Floats qkv = random.floats(volume({kBatch, seq, heads + 2 * kv_heads, head_width}), 2.0F);
+  Floats dout = random.floats(volume({kBatch, seq, heads, head_width}));
+  for (Floats* values : {&qkv, &dout}) {
+    for (float& x : *values) x = round_to_bf16(x);
+  }
+  const auto run = [&](Backend& backend, MatmulFormat format) {
+    std::array<Floats, 3> results{Floats(dout.size()), Floats(volume({kBatch, heads, seq})),
+                                  Floats(qkv.size())};
+    auto& [out, logsumexp, dqkv] = results;
+    backend.attention_forward(out.data(), logsumexp.data(), qkv.data(), kBatch, seq, heads, kv_heads,
+                              head_width, format);
+    backend.attention_backward(dqkv.data(), dout.data(), out.data(), logsumexp.data(), qkv.data(), kBatch,
+                               seq, heads, kv_heads, head_width, format);
+    return results;
+  };
+  const auto expected = run(*make_backend(BackendKind::reference, 1), MatmulFormat::f32);
+  for (const test::Variant& variant : test::operator_variants()) {
+    const auto got = run(*make_backend(variant.kind, variant.threads), MatmulFormat::bf16);
+    const std::string name = test::variant_name(variant);
+    for (std::size_t i = 0; i < expected[0].size(); ++i) {
+      ASSERT_NEAR(got[0][i], expected[0][i], 0x1p-8 * 2) << name << ", out " << i;  // values are at most 2
+    }
+    for (std::size_t i = 0; i < expected[1].size(); ++i) {
+      ASSERT_NEAR(got[1][i], expected[1][i], 1e-4) << name << ", logsumexp " << i;
+    }
+    float largest = 0;
+    for (const float x : expected[2]) largest = std::max(largest, std::fabs(x));
+    for (std::size_t i = 0; i < expected[2].size(); ++i) {
+      ASSERT_NEAR(got[2][i], expected[2][i], 0x1p-6 * largest + 1e-6) << name << ", gradient " << i;
+    }
+  }
+}
+
+RC_GTEST_PROP(Bf16, AttentionOfAnyShapeIsNearToThatInBinary32, (std::uint64_t seed)) {
+  const auto extent = [](int most) { return *rc::gen::inRange(1, most + 1); };
+  check_attention(extent(150), extent(2), extent(3), extent(70), seed);
+  RC_ASSERT(!testing::Test::HasFatalFailure());
+}
+
+TEST(Bf16, AttentionOverSeveralTilesOfWholeHeadsIsNearToThatInBinary32) {
+  check_attention(200, 1, 2, 64, 1);
 }
 
 // A row of a product does not depend on how many rows there are, nor on the threads: what a run may rely on

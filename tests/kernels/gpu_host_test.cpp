@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "kernels/bf16.h"
 #include "kernels/gpu/gpu_backend.h"
 #include "kernels/thread_pool.h"
 #include "tests/kernels/support.h"
@@ -55,12 +56,12 @@ Floats run_all(Backend& backend, MatmulFormat format) {
   const Floats qkv = random.floats(volume({kRows, kHeads + 2 * kKvHeads, kHeadWidth}));
   Floats heads(volume({kRows, kHeads, kHeadWidth})), logsumexp(volume({kRows, kHeads})), dqkv(qkv.size());
   backend.attention_forward(heads.data(), logsumexp.data(), qkv.data(), 1, kRows, kHeads, kKvHeads,
-                            kHeadWidth);
+                            kHeadWidth, format);
   keep(heads);
   keep(logsumexp);
   const Floats dheads = random.floats(heads.size());
   backend.attention_backward(dqkv.data(), dheads.data(), heads.data(), logsumexp.data(), qkv.data(), 1, kRows,
-                             kHeads, kKvHeads, kHeadWidth);
+                             kHeads, kKvHeads, kHeadWidth, format);
   keep(dqkv);
 
   Floats logits = random.floats(volume({3, kVocab})), losses(3);
@@ -105,6 +106,21 @@ TEST_F(GpuHost, NoResultDependsOnTheOrderOfThreadsOrOnTheIntegerUnit) {
             << format_name(format) << ", order " << static_cast<int>(order) << ", unit "
             << static_cast<int>(unit);
       }
+    }
+  }
+}
+
+// Of one unit: the other one adds in another order.
+TEST_F(GpuHost, NoResultOfBf16DependsOnTheOrderOfThreads) {
+  for (const gpu::IntegerUnit unit : {gpu::IntegerUnit::best, gpu::IntegerUnit::dot4}) {
+    Floats expected;
+    for (const ThreadOrder order :
+         {ThreadOrder::ascending, ThreadOrder::descending, ThreadOrder::interleaved}) {
+      const auto backend = gpu::make_host_executor_backend(1, order, unit);
+      const Floats got = run_all(*backend, MatmulFormat::bf16);
+      if (expected.empty()) expected = got;
+      EXPECT_EQ(test::first_difference(expected, got), -1)
+          << "order " << static_cast<int>(order) << ", unit " << static_cast<int>(unit);
     }
   }
 }
@@ -211,6 +227,64 @@ TEST_F(ExecutorTest, FragmentsAreLaidOutAsThePtxIsaSays) {
     for (int i = 0; i < 4; ++i) got[i < 2 ? group : group + 8][in_group * 2 + (i & 1)] = c[i];
   });
   EXPECT_EQ(std::memcmp(expected, got, sizeof got), 0);
+}
+
+// As above, of bfloat16: small integers, whose sums are exact.
+TEST_F(ExecutorTest, FragmentsOfBfloat16AreLaidOutAsThePtxIsaSays) {
+  Random random(4);
+  float a[16][16], b[16][8], expected[16][8] = {}, got[16][8] = {};
+  for (auto& row : a) {
+    for (float& x : row) x = static_cast<float>(random.below(256) - 128);
+  }
+  for (auto& row : b) {
+    for (float& x : row) x = static_cast<float>(random.below(256) - 128);
+  }
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < 8; ++j) {
+      for (int k = 0; k < 16; ++k) expected[i][j] += a[i][k] * b[k][j];
+    }
+  }
+  executor_.run(1, 32, [&] {
+    // "Matrix Fragments for mma.m16n8k16 with floating point type", .bf16: element i of a is in row groupID,
+    // or groupID + 8 for i = 2, 3, 6 and 7, and column threadID_in_group * 2 + i % 2, + 8 for i >= 4.
+    const int lane = host_executor::thread_index(), group = lane >> 2, in_group = lane % 4;
+    std::uint16_t mine_a[8], mine_b[4];
+    for (int i = 0; i < 8; ++i) {
+      const int row = i % 4 < 2 ? group : group + 8;
+      mine_a[i] = static_cast<std::uint16_t>(bf16_bits(a[row][in_group * 2 + (i & 1) + (i < 4 ? 0 : 8)]));
+    }
+    for (int i = 0; i < 4; ++i) {
+      mine_b[i] = static_cast<std::uint16_t>(bf16_bits(b[in_group * 2 + (i & 1) + (i < 2 ? 0 : 8)][group]));
+    }
+    std::uint32_t words_a[4], words_b[2];
+    std::memcpy(words_a, mine_a, sizeof words_a);
+    std::memcpy(words_b, mine_b, sizeof words_b);
+    float c[4] = {};
+    host_executor::multiply_tile(c, words_a, words_b, 1, 1);
+    for (int i = 0; i < 4; ++i) got[i < 2 ? group : group + 8][in_group * 2 + (i & 1)] = c[i];
+  });
+  EXPECT_EQ(std::memcmp(expected, got, sizeof got), 0);
+}
+
+TEST_F(ExecutorTest, AnAsynchronousCopyIsMadeBetweenItsStartAndTheWaitForIt) {
+  alignas(16) const std::uint32_t from[4] = {1, 2, 3, 4};
+  for (const ThreadOrder order :
+       {ThreadOrder::ascending, ThreadOrder::descending, ThreadOrder::interleaved}) {
+    host_executor::Executor executor(pool_, order);
+    alignas(16) std::uint32_t to[32][4];
+    std::memset(to, 0xFF, sizeof to);
+    bool early = true, late = true;
+    executor.run(1, 32, [&] {
+      std::uint32_t* mine = to[host_executor::thread_index()];
+      const bool inside = host_executor::thread_index() % 2 == 0;
+      host_executor::copy_async(mine, from, sizeof from, inside);
+      early = early && mine[3] == (inside ? 4U : 0U);
+      host_executor::await_copies();
+      late = late && mine[3] == (inside ? 4U : 0U);
+    });
+    EXPECT_EQ(early, order == ThreadOrder::ascending);
+    EXPECT_TRUE(late);
+  }
 }
 
 }  // namespace

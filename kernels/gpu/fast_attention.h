@@ -1,0 +1,300 @@
+// Causal self-attention for precision fast: the products in bfloat16 on units for whole matrices, sums and
+// softmax in binary32 (the scheme of Dao, "FlashAttention-2", 2023). Heads up to kFastHead wide; narrower
+// ones are filled up with zeros.
+//
+// Four warps take a tile of 64 queries (forward, dq) or of 64 keys (dk and dv) of one head, 16 of them each,
+// and go over the tiles that it meets, ascending: no sum is split among blocks, so that the bits do not
+// depend on which block comes first. A tile in shared memory is words of two bfloat16: [row][pair of
+// components] where a product goes over the components, [component][pair of rows] where it goes over the
+// rows. attention_delta_kernel is kernels/gpu/attention.h's.
+#pragma once
+
+#include "kernels/gpu/attention.h"
+
+#if defined(UFAB_GPU_HAS_TILES)
+
+namespace ufab::kernels::UFAB_GPU_NAMESPACE {
+
+inline constexpr int kFastHead = 64, kFastThreads = 128;
+inline constexpr int kFastPairs = kFastHead / 2, kFastPitch = kFastPairs + 4;  // conflict-free for fragments
+inline constexpr int kFastWords = kFastHead * kFastPitch;                      // of a tile
+static_assert(kTileRows == kFastHead, "a tile is as many rows as components");
+
+// A warp's 16 rows of 64 sums in fragments; and 16 rows of 64 factors, 16 of the contraction at a time.
+using FastSums = float[1][8][4];
+using FastFactors = std::uint32_t[4][1][4];
+// Half of the columns, and as factors half of the contraction: where registers are few.
+using HalfFastSums = float[1][4][4];
+using HalfFastFactors = std::uint32_t[2][1][4];
+
+// This thread's row of output e of a fragment, of the tile's 64; and its column in fragment j.
+UFAB_DEVICE int fast_row(int e) {
+  return thread_index() / 32 * 16 + thread_index() % 32 / 4 + e / 2 * 8;
+}
+UFAB_DEVICE int fast_column(int j, int e) {
+  return 8 * j + thread_index() % 4 * 2 + e % 2;
+}
+// f(j, e) for the outputs of this many fragments.
+template <int columns = 8, class F>
+UFAB_DEVICE void each_fast_sum(const F& f) {
+  UFAB_UNROLL
+  for (int j = 0; j < columns; ++j) {
+    UFAB_UNROLL
+    for (int e = 0; e < 4; ++e) f(j, e);
+  }
+}
+
+UFAB_DEVICE float component_or_zero(const HeadRows& rows, int row, int seq, int component, int head_width) {
+  return row < seq && component < head_width ? rows[row][component] : 0.0F;
+}
+// Rows first_row .. first_row + 63 as a tile in either form, or in both; null: not in this one.
+UFAB_DEVICE void load_fast_tile(std::uint32_t* by_row, std::uint32_t* by_component, const HeadRows& rows,
+                                int first_row, int seq, int head_width) {
+  // Two by two elements at a time; a warp four pairs of rows by eight of components.
+  const int across = thread_index() % 8 + thread_index() / 32 * 8;
+  for (int down = thread_index() / 8 % 4; down < kFastPairs; down += 4) {
+    float x[2][2];
+    UFAB_UNROLL
+    for (int r = 0; r < 2; ++r) {
+      UFAB_UNROLL
+      for (int c = 0; c < 2; ++c) {
+        x[r][c] = component_or_zero(rows, first_row + 2 * down + r, seq, 2 * across + c, head_width);
+      }
+    }
+    UFAB_UNROLL
+    for (int r = 0; r < 2; ++r) {
+      if (by_row != nullptr) by_row[(2 * down + r) * kFastPitch + across] = pack_bf16(x[r][0], x[r][1]);
+      if (by_component != nullptr) {
+        by_component[(2 * across + r) * kFastPitch + down] = pack_bf16(x[0][r], x[1][r]);
+      }
+    }
+  }
+}
+// This warp's 16 rows of a tile [row][pair of components].
+UFAB_DEVICE void read_fast_factors(FastFactors& a, const std::uint32_t* by_row) {
+  const int q = thread_index() % 4;
+  UFAB_UNROLL
+  for (int t = 0; t < 4; ++t) {
+    UFAB_UNROLL
+    for (int r = 0; r < 4; ++r) a[t][0][r] = by_row[fast_row(r % 2 * 2) * kFastPitch + 8 * t + q + r / 2 * 4];
+  }
+}
+// Sums as factors of the next product: a thread has of them what it needs.
+template <int steps>
+UFAB_DEVICE void as_fast_factors(std::uint32_t (&a)[steps][1][4], const float (&c)[1][2 * steps][4]) {
+  UFAB_UNROLL
+  for (int t = 0; t < steps; ++t) {
+    UFAB_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      const int j = 2 * t + r / 2, e = r % 2 * 2;
+      a[t][0][r] = pack_bf16(c[0][j][e], c[0][j][e + 1]);
+    }
+  }
+}
+// c += a times a tile, whose rows become c's columns.
+template <int columns, int steps>
+UFAB_DEVICE void multiply_fast(float (&c)[1][columns][4], const std::uint32_t (&a)[steps][1][4],
+                               const std::uint32_t* tile) {
+  const int g = thread_index() % 32 / 4, q = thread_index() % 4;
+  UFAB_UNROLL
+  for (int t = 0; t < steps; ++t) {
+    std::uint32_t b[columns][2];
+    UFAB_UNROLL
+    for (int j = 0; j < columns; ++j) {
+      UFAB_UNROLL
+      for (int r = 0; r < 2; ++r) b[j][r] = tile[(8 * j + g) * kFastPitch + 8 * t + q + 4 * r];
+    }
+    multiply_tile(c, a[t], b);
+  }
+}
+
+// Scores are kept times log2(e), for exp2.
+inline constexpr float kLog2E = 0x1.715476p+0F, kLn2 = 0x1.62e430p-1F;
+
+UFAB_DEVICE void store_fast_sums(float* rows, std::ptrdiff_t stride, const FastSums& sums, int first_row,
+                                 int seq, int head_width) {
+  each_fast_sum([&](int j, int e) {
+    const int row = first_row + fast_row(e), column = fast_column(j, e);
+    if (row < seq && column < head_width) rows[row * stride + column] = sums[0][j][e];
+  });
+}
+
+UFAB_KERNEL(kFastThreads)
+void fast_attention_forward_kernel(float* out, float* logsumexp, const float* qkv, AttentionShape s) {
+  UFAB_SHARED(std::uint32_t, keys, kFastWords);
+  UFAB_SHARED(std::uint32_t, values, kFastWords);
+  const AttentionBlock at = attention_block(s, s.heads);
+  const int kv_head = at.head / (s.heads / s.kv_heads), first_query = at.tile * kTileRows;
+  const HeadRows k = key_rows(s, qkv, at.item, kv_head), v = value_rows(s, qkv, at.item, kv_head);
+  const float scale = attention_scale(s.head_width) * kLog2E;
+  FastFactors q;
+  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
+  block_barrier();
+  read_fast_factors(q, keys);
+  FastSums o = {};
+  float maximum[2] = {-__builtin_inff(), -__builtin_inff()}, sum[2] = {};  // sum: of this thread's columns
+
+  for (int first_key = 0; first_key <= first_query; first_key += kTileRows) {
+    block_barrier();  // the tile before has been read
+    load_fast_tile(keys, nullptr, k, first_key, s.seq, s.head_width);
+    load_fast_tile(nullptr, values, v, first_key, s.seq, s.head_width);
+    block_barrier();
+    FastSums p = {};
+    multiply_fast(p, q, keys);
+    const auto seen = [&](int j, int e) {
+      return first_key + fast_column(j, e) <= first_query + fast_row(e);
+    };
+    float top[2] = {maximum[0], maximum[1]};
+    each_fast_sum([&](int j, int e) {
+      p[0][j][e] *= scale;
+      if (seen(j, e)) top[e / 2] = top[e / 2] < p[0][j][e] ? p[0][j][e] : top[e / 2];
+    });
+    UFAB_UNROLL
+    for (int r = 0; r < 2; ++r) {
+      // A row's columns are with four neighbouring threads.
+      for (int mask = 1; mask < 4; mask *= 2) {
+        const float other = exchange_xor<32>(top[r], mask);
+        top[r] = top[r] < other ? other : top[r];
+      }
+      const float correction = exp2_fast(maximum[r] - top[r]);
+      maximum[r] = top[r];
+      sum[r] *= correction;
+      UFAB_UNROLL
+      for (int j = 0; j < 8; ++j) {
+        o[0][j][2 * r] *= correction;
+        o[0][j][2 * r + 1] *= correction;
+      }
+    }
+    each_fast_sum([&](int j, int e) {
+      p[0][j][e] = seen(j, e) ? exp2_fast(p[0][j][e] - maximum[e / 2]) : 0.0F;
+      sum[e / 2] += p[0][j][e];
+    });
+    FastFactors weights;
+    as_fast_factors(weights, p);
+    multiply_fast(o, weights, values);
+  }
+
+  UFAB_UNROLL
+  for (int r = 0; r < 2; ++r) {
+    for (int mask = 1; mask < 4; mask *= 2) sum[r] += exchange_xor<32>(sum[r], mask);
+    const int query = first_query + fast_row(2 * r);
+    if (query < s.seq && thread_index() % 4 == 0) {
+      logsumexp[offset(at.item * s.heads + at.head, s.seq) + query] =
+          fma_once(maximum[r], kLn2, log(Lane{sum[r]}).v);
+    }
+    const float inverse = 1.0F / sum[r];
+    UFAB_UNROLL
+    for (int j = 0; j < 8; ++j) {
+      o[0][j][2 * r] *= inverse;
+      o[0][j][2 * r + 1] *= inverse;
+    }
+  }
+  store_fast_sums(out + offset(at.item * s.seq, s.heads * s.head_width) + offset(at.head, s.head_width),
+                  offset(s.heads, s.head_width), o, first_query, s.seq, s.head_width);
+}
+
+UFAB_KERNEL(kFastThreads)
+void fast_attention_query_gradient_kernel(float* dqkv, const float* dout, const float* logsumexp,
+                                          const float* delta, const float* qkv, AttentionShape s) {
+  UFAB_SHARED(std::uint32_t, keys, kFastWords);
+  UFAB_SHARED(std::uint32_t, keys_by_component, kFastWords);
+  UFAB_SHARED(std::uint32_t, values, kFastWords);
+  const AttentionBlock at = attention_block(s, s.heads);
+  const int kv_head = at.head / (s.heads / s.kv_heads), first_query = at.tile * kTileRows;
+  const HeadRows k = key_rows(s, qkv, at.item, kv_head), v = value_rows(s, qkv, at.item, kv_head);
+  const float scale = attention_scale(s.head_width), log2_scale = scale * kLog2E;
+  FastFactors q, d_o;
+  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
+  load_fast_tile(values, nullptr, output_rows(s, dout, at.item, at.head), first_query, s.seq, s.head_width);
+  block_barrier();
+  read_fast_factors(q, keys);
+  read_fast_factors(d_o, values);
+  const std::ptrdiff_t statistics = offset(at.item * s.heads + at.head, s.seq);
+  float total[2], shift[2];
+  UFAB_UNROLL
+  for (int r = 0; r < 2; ++r) {
+    const int query = first_query + fast_row(2 * r);
+    total[r] = query < s.seq ? logsumexp[statistics + query] * kLog2E : 0.0F;
+    shift[r] = query < s.seq ? delta[statistics + query] : 0.0F;
+  }
+  FastSums dq = {};
+  for (int first_key = 0; first_key <= first_query; first_key += kTileRows) {
+    block_barrier();  // the tile before has been read
+    load_fast_tile(keys, keys_by_component, k, first_key, s.seq, s.head_width);
+    load_fast_tile(values, nullptr, v, first_key, s.seq, s.head_width);
+    block_barrier();
+    FastSums p = {}, ds = {};
+    multiply_fast(p, q, keys);
+    multiply_fast(ds, d_o, values);
+    each_fast_sum([&](int j, int e) {
+      const bool seen = first_key + fast_column(j, e) <= first_query + fast_row(e);
+      const float probability = exp2_fast(p[0][j][e] * log2_scale - total[e / 2]);
+      ds[0][j][e] = seen ? probability * (ds[0][j][e] - shift[e / 2]) * scale : 0.0F;
+    });
+    FastFactors factors;
+    as_fast_factors(factors, ds);
+    multiply_fast(dq, factors, keys_by_component);
+  }
+  store_fast_sums(dqkv + qkv_at(s, at.item, at.head), qkv_stride(s), dq, first_query, s.seq, s.head_width);
+}
+
+UFAB_KERNEL(kFastThreads)
+void fast_attention_key_gradient_kernel(float* dqkv, const float* dout, const float* logsumexp,
+                                        const float* delta, const float* qkv, AttentionShape s) {
+  UFAB_SHARED(std::uint32_t, queries, kFastWords);
+  UFAB_SHARED(std::uint32_t, queries_by_component, kFastWords);
+  UFAB_SHARED(std::uint32_t, douts, kFastWords);
+  UFAB_SHARED(std::uint32_t, douts_by_component, kFastWords);
+  UFAB_SHARED(float, totals, kTileRows);
+  UFAB_SHARED(float, shifts, kTileRows);
+  const AttentionBlock at = attention_block(s, s.kv_heads);
+  const int first_key = at.tile * kTileRows, group = s.heads / s.kv_heads;
+  const float scale = attention_scale(s.head_width), log2_scale = scale * kLog2E;
+  FastFactors k, v;
+  load_fast_tile(queries, nullptr, key_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
+  load_fast_tile(douts, nullptr, value_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
+  block_barrier();
+  read_fast_factors(k, queries);
+  read_fast_factors(v, douts);
+  FastSums dk = {}, dv = {};
+  for (int head = at.head * group; head < (at.head + 1) * group; ++head) {
+    const HeadRows q = query_rows(s, qkv, at.item, head), d_o = output_rows(s, dout, at.item, head);
+    const std::ptrdiff_t statistics = offset(at.item * s.heads + head, s.seq);
+    for (int first_query = first_key; first_query < s.seq; first_query += kTileRows) {
+      block_barrier();  // the tile before has been read
+      load_fast_tile(queries, queries_by_component, q, first_query, s.seq, s.head_width);
+      load_fast_tile(douts, douts_by_component, d_o, first_query, s.seq, s.head_width);
+      if (thread_index() < kTileRows) {
+        const int query = first_query + thread_index();
+        totals[thread_index()] = query < s.seq ? logsumexp[statistics + query] * kLog2E : 0.0F;
+        shifts[thread_index()] = query < s.seq ? delta[statistics + query] : 0.0F;
+      }
+      block_barrier();
+      // Keys down, queries across.
+      for (int first = 0; first < kTileRows; first += kTileRows / 2) {
+        HalfFastSums p = {}, ds = {};
+        multiply_fast(p, k, queries + first * kFastPitch);
+        multiply_fast(ds, v, douts + first * kFastPitch);
+        each_fast_sum<4>([&](int j, int e) {
+          const int column = first + fast_column(j, e), query = first_query + column;
+          const bool seen = first_key + fast_row(e) <= query && query < s.seq;
+          p[0][j][e] = seen ? exp2_fast(p[0][j][e] * log2_scale - totals[column]) : 0.0F;
+          ds[0][j][e] = seen ? p[0][j][e] * (ds[0][j][e] - shifts[column]) * scale : 0.0F;
+        });
+        HalfFastFactors factors;
+        as_fast_factors(factors, p);
+        multiply_fast(dv, factors, douts_by_component + first / 2);
+        as_fast_factors(factors, ds);
+        multiply_fast(dk, factors, queries_by_component + first / 2);
+      }
+    }
+  }
+  store_fast_sums(dqkv + qkv_at(s, at.item, s.heads + at.head), qkv_stride(s), dk, first_key, s.seq,
+                  s.head_width);
+  store_fast_sums(dqkv + qkv_at(s, at.item, s.heads + s.kv_heads + at.head), qkv_stride(s), dv, first_key,
+                  s.seq, s.head_width);
+}
+
+}  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
+
+#endif  // UFAB_GPU_HAS_TILES
