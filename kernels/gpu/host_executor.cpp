@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/context/fiber.hpp>
+#include <boost/context/preallocated.hpp>
 #include <boost/context/stack_context.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,17 @@
 #include "kernels/assert.h"
 #include "kernels/bf16.h"
 #include "kernels/thread_pool.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UFAB_KERNELS_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UFAB_KERNELS_ASAN
+#endif
+#endif
+#ifdef UFAB_KERNELS_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace ufab::kernels::host_executor {
 namespace {
@@ -43,6 +55,42 @@ struct ShiftedStack {
   void deallocate(boost::context::stack_context& stack) const {
     AlignedFree()(static_cast<std::byte*>(stack.sp) - stack.size);
   }
+};
+
+// AddressSanitizer keeps, for each thread of the system, the bounds of its stack and a fake stack for the
+// locals that it watches beyond their function's return. It must hear of every change of stacks: one that it
+// does not know of leaves it with another stack's bounds, by which it clears marks and recycles locals that
+// live. Nothing of this is in other builds.
+class KnownStack {
+ public:
+#ifdef UFAB_KERNELS_ASAN
+  KnownStack() = default;
+  KnownStack(const void* bottom, std::size_t size) : bottom_(bottom), size_(size) {}
+  // Just before the change from this stack to the other.
+  void leave_for(const KnownStack& other) {
+    __sanitizer_start_switch_fiber(&fake_, other.bottom_, other.size_);
+  }
+  // The same without a way back: drops this stack's fake one.
+  void leave_for_ever_for(const KnownStack& other) {
+    __sanitizer_start_switch_fiber(nullptr, other.bottom_, other.size_);
+    fake_ = nullptr;
+  }
+  // Just after a change to this stack; `other` learns the bounds of the one that was left.
+  void arrive_from(KnownStack& other) {
+    __sanitizer_finish_switch_fiber(fake_, &other.bottom_, &other.size_);
+  }
+
+ private:
+  const void* bottom_ = nullptr;
+  std::size_t size_ = 0;
+  void* fake_ = nullptr;
+#else
+  KnownStack() = default;
+  KnownStack(const void*, std::size_t) {}
+  void leave_for(const KnownStack&) {}
+  void leave_for_ever_for(const KnownStack&) {}
+  void arrive_from(KnownStack&) {}
+#endif
 };
 
 // Where threads wait for one another. `passed` counts the times that all had come.
@@ -77,6 +125,9 @@ struct SharedArray {
 class Executor::Block {
  public:
   explicit Block(ThreadOrder order) : order_(order) {}
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
 
   void run(unsigned block, unsigned grid, int threads, const std::function<void()>& body);
 
@@ -96,6 +147,7 @@ class Executor::Block {
   // A stack with a thread on it. It outlives its thread and takes others.
   struct Fibre {
     boost::context::fiber inside, outside;
+    KnownStack inner, outer;  // of `inside`; of whoever resumes it, which may be another thread each time
     int thread = -1;
     bool finished = false;
     const Meeting* waits_for = nullptr;
@@ -105,6 +157,8 @@ class Executor::Block {
   };
 
   void resume(Fibre& fibre);
+  void suspend(Fibre& fibre);
+  boost::context::fiber live(Fibre& fibre, boost::context::fiber&& outside);
   void start(int thread, const std::function<void()>& body);
   void go_on();
   void wait_for(Meeting& meeting, int expected, const char* where);
@@ -113,7 +167,7 @@ class Executor::Block {
   const ThreadOrder order_;
   unsigned block_ = 0, grid_ = 0;
   int threads_ = 0;
-  const std::function<void()>* body_ = nullptr;
+  const std::function<void()>* body_ = nullptr;  // nullptr: fibres that are resumed end
   std::vector<std::unique_ptr<Fibre>> fibres_;
   std::vector<Fibre*> idle_, waiting_, turn_;
   Fibre* running_ = nullptr;
@@ -178,17 +232,12 @@ void Executor::Block::start(int thread, const std::function<void()>& body) {
   if (idle_.empty()) {
     fibres_.push_back(std::make_unique<Fibre>());
     Fibre* fibre = fibres_.back().get();
-    fibre->inside = boost::context::fiber(std::allocator_arg, ShiftedStack{fibres_.size()},
-                                          [this, fibre](boost::context::fiber&& back) {
-                                            fibre->outside = std::move(back);
-                                            while (true) {
-                                              (*body_)();
-                                              UFAB_KERNELS_ASSERT(fibre->copies.empty());
-                                              fibre->finished = true;
-                                              fibre->outside = std::move(fibre->outside).resume();
-                                            }
-                                            return std::move(fibre->outside);
-                                          });
+    const ShiftedStack stacks{fibres_.size()};
+    const boost::context::stack_context stack = stacks.allocate();
+    fibre->inner = KnownStack(static_cast<const std::byte*>(stack.sp) - stack.size, stack.size);
+    fibre->inside = boost::context::fiber(
+        std::allocator_arg, boost::context::preallocated(stack.sp, stack.size, stack), ShiftedStack(stacks),
+        [this, fibre](boost::context::fiber&& outside) { return live(*fibre, std::move(outside)); });
     idle_.push_back(fibre);
   }
   Fibre* fibre = idle_.back();
@@ -199,9 +248,38 @@ void Executor::Block::start(int thread, const std::function<void()>& body) {
   (fibre->finished ? idle_ : waiting_).push_back(fibre);
 }
 
+// What runs on a fibre's stack.
+boost::context::fiber Executor::Block::live(Fibre& fibre, boost::context::fiber&& outside) {
+  fibre.inner.arrive_from(fibre.outer);
+  fibre.outside = std::move(outside);
+  while (body_ != nullptr) {
+    (*body_)();
+    UFAB_KERNELS_ASSERT(fibre.copies.empty());  // nothing is on its way into memory that others will use
+    fibre.finished = true;
+    suspend(fibre);
+  }
+  fibre.inner.leave_for_ever_for(fibre.outer);
+  return std::move(fibre.outside);
+}
+
+// Fibres end by returning. Destroying one that has not returned would throw an exception on its stack, behind
+// AddressSanitizer's back.
+Executor::Block::~Block() {
+  body_ = nullptr;
+  for (Fibre* fibre : idle_) resume(*fibre);
+}
+
 void Executor::Block::resume(Fibre& fibre) {
   running_ = &fibre;
+  fibre.outer.leave_for(fibre.inner);
   fibre.inside = std::move(fibre.inside).resume();
+  fibre.outer.arrive_from(fibre.inner);
+}
+
+void Executor::Block::suspend(Fibre& fibre) {
+  fibre.inner.leave_for(fibre.outer);
+  fibre.outside = std::move(fibre.outside).resume();
+  fibre.inner.arrive_from(fibre.outer);
 }
 
 // One turn of all that wait and may go on.
@@ -231,7 +309,7 @@ void Executor::Block::wait_for(Meeting& meeting, int expected, const char* where
   self.waits_for = &meeting;
   self.wanted = meeting.passed + 1;
   self.where = where;
-  self.outside = std::move(self.outside).resume();
+  suspend(self);
 }
 
 void Executor::Block::report_deadlock() const {
