@@ -30,6 +30,12 @@ class Pieces {
     const std::lock_guard lock(mutex_);
     UFAB_KERNELS_ASSERT(ends_.erase(static_cast<const std::byte*>(begin)) == 1);
   }
+  [[nodiscard]] std::size_t bytes() const {
+    const std::lock_guard lock(mutex_);
+    std::size_t sum = 0;
+    for (const auto& [begin, end] : ends_) sum += static_cast<std::size_t>(end - begin);
+    return sum;
+  }
   [[nodiscard]] bool holds(const void* p) const {
     const std::lock_guard lock(mutex_);
     auto after = ends_.upper_bound(static_cast<const std::byte*>(p));

@@ -6,9 +6,11 @@
 #include <cstring>
 
 #include "kernels/bf16.h"
+#include "kernels/gpu/device_host_executor.h"
 #include "kernels/gpu/gpu_backend.h"
 #include "kernels/thread_pool.h"
 #include "tests/kernels/support.h"
+#include "tests/kernels/training.h"
 
 namespace ufab::kernels {
 namespace {
@@ -121,6 +123,29 @@ TEST_F(GpuHost, NoResultOfBf16DependsOnTheOrderOfThreads) {
       if (expected.empty()) expected = got;
       EXPECT_EQ(test::first_difference(expected, got), -1)
           << "order " << static_cast<int>(order) << ", unit " << static_cast<int>(unit);
+    }
+  }
+}
+
+// What a plan of memory counts for the kernels is what a step of training makes them take.
+TEST_F(GpuHost, TheirWorkingMemoryIsWhatIsAnnounced) {
+  constexpr int kBatch = 2, kSeq = 24;
+  Random random(9);
+  const ModelConfig gpt2 = Gpt2Shape{300, kSeq, 1, 2, 64};
+  const ModelConfig llama = LlamaShape{300, kSeq, 1, 4, 2, 64, 96};
+  for (const ModelConfig& config : {gpt2, llama}) {
+    for (const MatmulFormat format :
+         {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8, MatmulFormat::bf16}) {
+      const auto backend = make_backend(BackendKind::gpu_host, 2);
+      test::Trainer trainer(config, kBatch, kSeq, *backend, format);
+      const std::vector<test::Batch> batches{test::make_batch(random, kBatch, kSeq, config.vocab_size)};
+      const std::size_t before = gpu_host::Pieces::all().bytes();
+      trainer.step(batches);
+      const std::size_t taken = gpu_host::Pieces::all().bytes() - before;
+      const std::size_t announced =
+          backend->scratch_bytes(model_scratch(config, kBatch, kSeq, format, backend->logits_bytes()));
+      EXPECT_LE(taken, announced) << family_name(config.family) << " " << format_name(format);
+      EXPECT_GE(taken, announced / 2) << family_name(config.family) << " " << format_name(format);
     }
   }
 }
