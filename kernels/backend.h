@@ -198,9 +198,9 @@ class Backend {
                                      int vocab, int count, bool gradient) = 0;
 
   // ---- gradients and optimizer: kernels/gradient.h and kernels/adamw.h are the callers' side ----
-  // Merges what it finds into *result.
+  // Merges what it finds into *result. `fresh`: sums hold nothing yet, and are overwritten.
   virtual void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient,
-                            std::size_t count, int exponent, std::uint64_t first_index) = 0;
+                            std::size_t count, int exponent, std::uint64_t first_index, bool fresh) = 0;
   // *result = sum of double(sums[i])^2 in the fixed tree of kernels/adamw.h.
   virtual void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) = 0;
   virtual void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,

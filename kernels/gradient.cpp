@@ -9,11 +9,11 @@
 namespace ufab::kernels {
 
 QuantizeResult quantize_add(Backend& backend, std::span<const float> g, int exponent,
-                            std::uint64_t first_index, std::span<std::int32_t> sums) {
+                            std::uint64_t first_index, std::span<std::int32_t> sums, bool fresh) {
   UFAB_KERNELS_ASSERT(g.size() == sums.size());
   UFAB_KERNELS_ASSERT(exponent >= kExponentMin && exponent <= kExponentMax);
   std::pmr::vector<QuantizeResult> result(1, &backend.shared_memory());
-  backend.quantize_add(result.data(), sums.data(), g.data(), g.size(), exponent, first_index);
+  backend.quantize_add(result.data(), sums.data(), g.data(), g.size(), exponent, first_index, fresh);
   backend.wait();
   return result[0];
 }

@@ -33,12 +33,13 @@ inline constexpr int kPeakBits = 26;       // of the total peak that next_expone
 inline constexpr int kFirstExponent = 24;  // of the first step's first try
 inline constexpr int kExponentMin = -100, kExponentMax = 100;
 
-// Adds the quantised gradient to sums (same size), modulo 2^32. An element whose |q| would not be below 2^30,
-// or which is not finite, is not added. exponent in kExponentMin..kExponentMax (asserted).
-// first_index: the position of g[0] in the whole parameter vector.
+// Adds the quantised gradient to sums (same size), modulo 2^32; with `fresh` sums become what is added. An
+// element whose |q| would not be below 2^30, or which is not finite, is not added. exponent in
+// kExponentMin..kExponentMax (asserted). first_index: the position of g[0] in the whole parameter vector.
 // Waits for the backend: the model's own passes call the backend's operator instead.
 [[nodiscard]] QuantizeResult quantize_add(Backend& backend, std::span<const float> g, int exponent,
-                                          std::uint64_t first_index, std::span<std::int32_t> sums);
+                                          std::uint64_t first_index, std::span<std::int32_t> sums,
+                                          bool fresh = false);
 
 // The exponent for a tensor's next step, from this step's and its total peak: the one at which the same peak
 // would have kPeakBits bits, so that it may grow 32-fold before a step is done again. A peak of 0 keeps the

@@ -57,7 +57,7 @@ void Engine::clear(std::span<std::int32_t> sums) {
   backend_.wait();
 }
 
-ShareReport Engine::add_gradients(const TrainState& state, std::span<const int> exponents,
+ShareReport Engine::sum_gradients(const TrainState& state, std::span<const int> exponents,
                                   MicroBatchRange range, std::span<std::int32_t> sums,
                                   const AfterMicroBatch& after) {
   const std::uint64_t step = state.step + 1;
@@ -65,18 +65,19 @@ ShareReport Engine::add_gradients(const TrainState& state, std::span<const int> 
   report.peaks.resize(tensors_.size());
   // Of one micro-batch, per tensor; the backend fills them while the pass goes on.
   std::pmr::vector<kernels::QuantizeResult> results(tensors_.size(), &backend_.shared_memory());
+  if (range.count == 0) clear(sums);
   for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
     for (std::uint64_t s = 0; s < static_cast<std::uint64_t>(definition_.micro_batch); ++s) {
       load_sequence(sample_start(definition_, split_, step, i, s), s);
     }
     std::fill(results.begin(), results.end(), kernels::QuantizeResult{});
-    const float loss =
-        model_.forward_backward(state.params, inputs_, targets_,
-                                [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
-                                  const std::size_t at = tensors_[tensor].offset + first;
-                                  backend_.quantize_add(&results[tensor], &sums[at], gradient.data(),
-                                                        gradient.size(), exponents[tensor], at);
-                                });
+    const float loss = model_.forward_backward(
+        state.params, inputs_, targets_,
+        [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
+          const std::size_t at = tensors_[tensor].offset + first;
+          backend_.quantize_add(&results[tensor], &sums[at], gradient.data(), gradient.size(),
+                                exponents[tensor], at, i == range.first);
+        });
     std::uint64_t fingerprint = 0;
     for (std::size_t t = 0; t < results.size(); ++t) {
       report.peaks[t] += results[t].peak;
@@ -133,9 +134,9 @@ std::int64_t Engine::evaluate(const TrainState& state, std::uint64_t first, std:
 std::uint64_t Engine::measure_us() {
   const TrainState state = initial_state();
   std::pmr::vector<std::int32_t> sums(parameter_count_, &backend_.shared_memory());
-  (void)add_gradients(state, state.exponents, {0, 1}, sums, {});  // warms caches and pages
+  (void)sum_gradients(state, state.exponents, {0, 1}, sums, {});  // warms caches and pages
   const auto begin = std::chrono::steady_clock::now();
-  (void)add_gradients(state, state.exponents, {0, 1}, sums, {});
+  (void)sum_gradients(state, state.exponents, {0, 1}, sums, {});
   const auto passed = std::chrono::steady_clock::now() - begin;
   return 1 +
          static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(passed).count());

@@ -52,8 +52,9 @@ class Engine {
   [[nodiscard]] std::pmr::memory_resource& memory() const { return backend_.shared_memory(); }
   // Sums of nothing.
   void clear(std::span<std::int32_t> sums);
-  // Adds the gradients of `range` of step state.step + 1 to `sums`, in fixed point at 2^exponents[tensor].
-  [[nodiscard]] ShareReport add_gradients(const TrainState& state, std::span<const int> exponents,
+  // `sums` become those of the gradients of `range` of step state.step + 1, in fixed point at
+  // 2^exponents[tensor].
+  [[nodiscard]] ShareReport sum_gradients(const TrainState& state, std::span<const int> exponents,
                                           MicroBatchRange range, std::span<std::int32_t> sums,
                                           const AfterMicroBatch& after);
   // AdamW with the step's total; advances state.step and chooses the next exponents by the step's peaks.

@@ -252,12 +252,11 @@ void Trainer::start_hashing() {
 }
 
 Status Trainer::gather(std::span<const int> exponents, std::uint32_t attempt, StepReport& report) {
-  engine_->clear(*sums_);
   const MicroBatchRange whole = provider_range();
   const MicroBatchRange mine = rank_range(group_, whole, weights_);
   const auto begin = Clock::now();
   const ShareReport share =
-      engine_->add_gradients(*state_, exponents, mine, *sums_, hooks_.after_micro_batch);
+      engine_->sum_gradients(*state_, exponents, mine, *sums_, hooks_.after_micro_batch);
   slowest_step_us_ = std::max(slowest_step_us_, micros_since(begin));
 
   // Flags and loss, then a peak per tensor, then a fingerprint per micro-batch of the provider.

@@ -139,10 +139,9 @@ void Verifier::load_claims() {
 
 Status Verifier::add_member(std::size_t index, std::span<const int> exponents) {
   const GangMember& member = options_.gang.members[index];
-  engine_->clear(*part_);
   const MicroBatchRange whole{member.first_micro_batch, member.micro_batches};
   const MicroBatchRange mine = rank_range(group_, whole, {});
-  const ShareReport share = engine_->add_gradients(*state_, exponents, mine, *part_, {});
+  const ShareReport share = engine_->sum_gradients(*state_, exponents, mine, *part_, {});
   std::vector<std::uint64_t> flags{share.non_finite, stop_ != 0};
   std::vector<std::uint64_t> peaks = share.peaks, fingerprints(whole.count);
   std::copy(share.fingerprints.begin(), share.fingerprints.end(),

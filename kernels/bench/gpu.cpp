@@ -203,7 +203,7 @@ void Bench::memory_bound() {
   std::pmr::vector<std::int32_t> sums(wide, &backend_.shared_memory());
   std::pmr::vector<QuantizeResult> result(1, &backend_.shared_memory());
   share("integer sums of gradients", 12 * w,
-        [&] { backend_.quantize_add(result.data(), sums.data(), a.data(), wide, -20, 0); });
+        [&] { backend_.quantize_add(result.data(), sums.data(), a.data(), wide, -20, 0, false); });
   std::pmr::vector<double> squares(1, &backend_.shared_memory());
   share("norm of the gradient", 4 * w, [&] { backend_.sum_of_squares(squares.data(), sums.data(), wide); });
   const AdamWScalars scalars{1e-6F, 0.9F, 0.1F, 0.95F, 0.05F, 1, 1, 1e-4F, 1e-8F, 0.1F};
@@ -257,13 +257,12 @@ void Bench::steps() {
     std::vector<int> exponents(tensors.size(), kFirstExponent);
     std::uint64_t step = 0;
     const double seconds = time([&] {
-      backend_.zero(sums.data(), count * sizeof(std::int32_t));
       static_cast<void>(
           model.forward_backward(params, inputs, targets,
                                  [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
                                    const std::size_t at = tensors[tensor].offset + first;
                                    backend_.quantize_add(&results[tensor], &sums[at], gradient.data(),
-                                                         gradient.size(), exponents[tensor], at);
+                                                         gradient.size(), exponents[tensor], at, true);
                                  }));
       ++step;
       const float clip = gradient_clip_scale(gradient_norm(backend_, tensors, sums, exponents, 1), 1.0F);
@@ -314,8 +313,8 @@ int run(int argc, char** argv) {
     }
   }
   std::unique_ptr<Backend> backend;
-  for (const BackendKind kind : options.backend ? std::vector{*options.backend}
-                                                : std::vector{BackendKind::cuda, BackendKind::hip}) {
+  for (const BackendKind kind :
+       options.backend ? std::vector{*options.backend} : std::vector{BackendKind::cuda, BackendKind::hip}) {
     backend = make_backend(kind, 1);
     if (backend != nullptr) break;
     std::fprintf(stderr, "kernels-bench-gpu: %s\n", why_unavailable(kind).c_str());

@@ -287,11 +287,11 @@ class CpuBackend final : public Backend {
   }
 
   void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient, std::size_t count,
-                    int exponent, std::uint64_t first_index) override {
+                    int exponent, std::uint64_t first_index, bool fresh) override {
     std::vector<QuantizeResult> parts(scratch_.size());
     split_elements(count, 4, [&](std::size_t from, std::size_t n, int worker) {
       merge(parts[static_cast<std::size_t>(worker)],
-            table_.quantize_add(sums + from, gradient + from, n, exponent, first_index + from));
+            table_.quantize_add(sums + from, gradient + from, n, exponent, first_index + from, fresh));
     });
     for (const QuantizeResult& part : parts) merge(*result, part);
   }

@@ -95,7 +95,7 @@ struct KernelTable {
                              const float* qkv, AttentionShape shape, int head, float* scratch);
 
   QuantizeResult (*quantize_add)(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
-                                 std::uint64_t first_index);
+                                 std::uint64_t first_index, bool fresh);
   double (*sum_of_squares)(const std::int32_t* sums, std::size_t count);  // one block
   void (*adamw)(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
                 const AdamWScalars& scalars);

@@ -18,7 +18,7 @@ UFAB_INLINE L8 fingerprint_terms(I16 q, L8 hash, L8 step) {
 }
 
 inline QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, std::size_t count, int exponent,
-                                   std::uint64_t first_index) {
+                                   std::uint64_t first_index, bool fresh) {
   // 2^exponent from its bits: exponent is within -100..100.
   const F16 factor =
       F16::broadcast(__builtin_bit_cast(float, static_cast<std::uint32_t>(exponent + 127) << 23));
@@ -42,12 +42,17 @@ inline QuantizeResult quantize_add(std::int32_t* sums, const float* gradient, st
     return q;
   };
   std::size_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    (I16::load(sums + i) + quantize(F16::load(gradient + i))).store(sums + i);
+  if (fresh) {
+    for (; i + 16 <= count; i += 16) quantize(F16::load(gradient + i)).store(sums + i);
+  } else {
+    for (; i + 16 <= count; i += 16) {
+      (I16::load(sums + i) + quantize(F16::load(gradient + i))).store(sums + i);
+    }
   }
   if (i < count) {
     const int rest = static_cast<int>(count - i);
-    (I16::load_n(sums + i, rest) + quantize(F16::load_n(gradient + i, rest))).store_n(sums + i, rest);
+    const I16 before = fresh ? I16::broadcast(0) : I16::load_n(sums + i, rest);
+    (before + quantize(F16::load_n(gradient + i, rest))).store_n(sums + i, rest);
   }
 
   QuantizeResult result;

@@ -91,7 +91,8 @@ class GpuBackend final : public Backend {
   // Enough rows at a time to give every processor a tile.
   std::size_t logits_bytes() const override { return std::size_t{1} << 30; }
   std::size_t scratch_bytes(const ScratchQuestion& question) const override {
-    const std::size_t column_parts = product(parts_of(question.rows, kRowBlock), question.widest);
+    const int row_blocks = parts_of(question.rows, kRowBlock);  // one: their sums are the result
+    const std::size_t column_parts = row_blocks == 1 ? 0 : product(row_blocks, question.widest);
     const std::size_t deltas = product(question.rows, question.heads);
     const std::size_t norm_blocks = (question.largest_tensor + kNormBlock - 1) / kNormBlock;
     const std::size_t partial =
@@ -257,9 +258,9 @@ class GpuBackend final : public Backend {
   }
 
   void quantize_add(QuantizeResult* result, std::int32_t* sums, const float* gradient, std::size_t count,
-                    int exponent, std::uint64_t first_index) override {
+                    int exponent, std::uint64_t first_index, bool fresh) override {
     each_element(quantize_add_kernel, count, result, sums, gradient, count, std::ldexp(1.0F, exponent),
-                 first_index);
+                 first_index, fresh ? 1 : 0);
   }
   void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
     const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;

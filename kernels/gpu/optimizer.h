@@ -10,7 +10,7 @@ namespace ufab::kernels::UFAB_GPU_NAMESPACE {
 
 UFAB_KERNEL(kElementThreads)
 void quantize_add_kernel(QuantizeResult* result, std::int32_t* sums, const float* gradient, std::size_t count,
-                         float factor, std::uint64_t first_index) {
+                         float factor, std::uint64_t first_index, int fresh) {
   UFAB_SHARED(std::uint64_t, fingerprints, kElementThreads);
   UFAB_SHARED(std::uint32_t, peaks, kElementThreads);
   UFAB_SHARED(std::uint32_t, flags, kElementThreads);
@@ -21,6 +21,7 @@ void quantize_add_kernel(QuantizeResult* result, std::int32_t* sums, const float
     if (!(__builtin_fabsf(g) < __builtin_inff())) non_finite = 1;
     if (!(__builtin_fabsf(scaled) < kGradientBound)) {
       peak = static_cast<std::uint32_t>(kPeakLimit);
+      if (fresh != 0) sums[i] = 0;
       continue;
     }
     const auto q = static_cast<std::int32_t>(round_even(scaled));
@@ -28,7 +29,8 @@ void quantize_add_kernel(QuantizeResult* result, std::int32_t* sums, const float
     peak = magnitude > peak ? magnitude : peak;
     fingerprint += static_cast<std::uint64_t>(static_cast<std::int64_t>(q)) *
                    fingerprint_key((first_index + i) * kFingerprintStep);
-    sums[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[i]) + static_cast<std::uint32_t>(q));
+    const std::uint32_t before = fresh != 0 ? 0U : static_cast<std::uint32_t>(sums[i]);
+    sums[i] = static_cast<std::int32_t>(before + static_cast<std::uint32_t>(q));
   }
   const int thread = thread_index();
   fingerprints[thread] = fingerprint;

@@ -284,10 +284,11 @@ class ReferenceBackend final : public Backend {
   }
 
   void quantize_add(QuantizeResult* into, std::int32_t* sums, const float* gradient, std::size_t count,
-                    int exponent, std::uint64_t first_index) override {
+                    int exponent, std::uint64_t first_index, bool fresh) override {
     QuantizeResult& result = *into;
     const float factor = std::ldexp(1.0F, exponent);
     for (std::size_t i = 0; i < count; ++i) {
+      if (fresh) sums[i] = 0;
       const float scaled = gradient[i] * factor;
       if (!std::isfinite(gradient[i])) result.non_finite = 1;
       if (!(std::fabs(scaled) < kGradientBound)) {

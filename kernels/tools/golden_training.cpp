@@ -106,15 +106,16 @@ class Training {
 
  private:
   void add_gradients(const std::vector<Batch>& batches, Checksum& results) {
-    std::fill(sums_.begin(), sums_.end(), 0);
+    std::fill(sums_.begin(), sums_.end(), -7);  // what the first batch overwrites
     peaks_.assign(tensors_.size(), 0);
     for (const Batch& batch : batches) {
       results.number(model_.forward_backward(
           params_, batch.inputs, batch.targets,
           [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
             const std::size_t at = tensors_[tensor].offset + first;
-            const auto result = quantize_add(backend_, gradient, exponents_[tensor], at,
-                                             std::span(sums_).subspan(at, gradient.size()));
+            const auto result =
+                quantize_add(backend_, gradient, exponents_[tensor], at,
+                             std::span(sums_).subspan(at, gradient.size()), &batch == &batches.front());
             peaks_[tensor] += result.peak;
           }));
     }

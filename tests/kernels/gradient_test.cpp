@@ -81,6 +81,11 @@ TEST(Gradient, EveryBackendGivesTheSameSumsFlagPeakAndFingerprint) {
           ASSERT_EQ(result.non_finite, expected.non_finite);
           ASSERT_EQ(result.peak, expected.peak);
           ASSERT_EQ(result.fingerprint, expected.fingerprint);
+          std::pmr::vector<std::int32_t> fresh(count, 77);
+          const auto again = quantize_add(*backend, gradient, exponent, 12345, fresh, true);
+          for (std::int32_t& sum : sums) sum -= 5;
+          ASSERT_EQ(fresh, sums) << backend_name(backend->kind()) << " exponent " << exponent;
+          ASSERT_EQ(again.fingerprint, expected.fingerprint);
         }
       }
     }

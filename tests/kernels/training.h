@@ -75,7 +75,6 @@ class Trainer {
 
  private:
   double add_gradients(std::span<const Batch> micro_batches, std::vector<std::uint64_t>& peaks) {
-    std::fill(sums_.begin(), sums_.end(), 0);
     peaks.assign(tensors_.size(), 0);
     double loss = 0;
     for (const Batch& batch : micro_batches) {
@@ -84,7 +83,8 @@ class Trainer {
           [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
             const auto sums = part(sums_, tensor).subspan(first, gradient.size());
             const auto result =
-                quantize_add(backend_, gradient, exponents_[tensor], tensors_[tensor].offset + first, sums);
+                quantize_add(backend_, gradient, exponents_[tensor], tensors_[tensor].offset + first, sums,
+                             &batch == micro_batches.data());
             peaks[tensor] += result.peak;  // of parts: at least the tensor's
             EXPECT_FALSE(result.non_finite);
           }));

@@ -170,8 +170,9 @@ class TimedBackend final : public kernels::Backend {
   }
 
   void quantize_add(kernels::QuantizeResult* result, std::int32_t* sums, const float* gradient,
-                    std::size_t count, int exponent, std::uint64_t first_index) override {
-    timed("quantize_add", [&] { inner_.quantize_add(result, sums, gradient, count, exponent, first_index); });
+                    std::size_t count, int exponent, std::uint64_t first_index, bool fresh) override {
+    timed("quantize_add",
+          [&] { inner_.quantize_add(result, sums, gradient, count, exponent, first_index, fresh); });
   }
   void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
     timed("sum of squares", [&] { inner_.sum_of_squares(result, sums, count); });

@@ -43,12 +43,11 @@ class TrainingRun {
 
  private:
   void run_step() {
-    backend_.zero(sums_.data(), sums_.size() * sizeof(std::int32_t));
     std::vector<std::uint64_t> peaks(tensors_.size());
     const auto sink = [&](std::size_t tensor, std::size_t first, std::span<const float> gradient) {
       const std::size_t at = tensors_[tensor].offset + first;
       const auto result = kernels::quantize_add(backend_, gradient, exponents_[tensor], at,
-                                                std::span(sums_).subspan(at, gradient.size()));
+                                                std::span(sums_).subspan(at, gradient.size()), true);
       peaks[tensor] = std::max(peaks[tensor], result.peak);
       if (result.peak < kernels::kPeakLimit && !result.non_finite) return;
       std::fprintf(stderr, "bench_train: a gradient left the fixed-point range\n");
