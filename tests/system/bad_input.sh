@@ -97,6 +97,9 @@ expect "no weights and no checkpoint came of it" [ ! -e x.safetensors ] && [ ! -
 sed "s/layers = 1/layers = 1\ninit_digest = \"${reference}\"/" tiny.toml >from-init.toml
 refuse 2 "from-init.toml: model.init_digest: initial parameters do not travel" ufab alpha submit --train=from-init.toml train.sh
 refuse 2 "do not travel to providers" ufab alpha submit --test-only --train=from-init.toml train.sh
+{ echo 'precision = "fast"'; grep -v '^precision' tiny.toml; } >fast.toml
+refuse 2 "fast.toml: precision is 'fast': no provider is paid for what another cannot compute again" \
+  ufab alpha submit --train=fast.toml train.sh
 # Proof.
 printf 'rubbish' >bad.proof
 refuse 1 "bad.proof" "$BIN/ufab" audit check bad.proof
