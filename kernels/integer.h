@@ -29,7 +29,7 @@ namespace ufab::kernels {
 inline constexpr int kIntegerBlock = 128;          // elements of the contraction that share a scale
 inline constexpr std::uint32_t kIntegerTiny = 27;  // biased exponents below this one become zero: 2^-100
 
-// Of an integer format.
+// Of an integer format; of no meaning for another.
 constexpr int bits_of(MatmulFormat format) {
   return format == MatmulFormat::int8 ? 8 : 12;
 }

@@ -194,7 +194,8 @@ void define_options(CLI::App& app, CommandLine& line) {
       ->check(CLI::Range(0, kernels::kMaxThreads));
   app.add_option(
          "--backend", line.backend,
-         kernels::backend_names() + "; all give the same model, cpu is the fastest that this processor has")
+         kernels::backend_names() +
+             "; in an exact format all give the same model; cpu is the fastest that this processor has")
       ->capture_default_str();
   app.add_flag(
       "--recompute", line.recompute,

@@ -1,6 +1,6 @@
-// Products in bfloat16 by NVIDIA's cuBLASLt, where this machine has it. It is looked for when a device is
-// opened and is no part of the plug-in: whatever does not succeed leaves the product to the kernel of
-// kernels/gpu/packed_matmul.h.
+// Products in bfloat16 by NVIDIA's cuBLASLt, where this machine has it. It is looked for when somebody
+// first asks for such a product, and is no part of the plug-in: whatever does not succeed leaves the product
+// to the kernel of kernels/gpu/packed_matmul.h.
 //
 // The library chooses by the shape how it splits a sum: the same product has the same bits every time, but a
 // row's bits may depend on how many rows are computed with it.
