@@ -1,5 +1,5 @@
-// What the node asks of a provider's batch system. Implementations: jobs/batch/local.h here; Slurm is a
-// plug-in.
+// What the node asks of a provider's batch system. Implementations: jobs/batch/local.h here; Slurm's is a
+// plug-in (jobs/batch/plugin.h, slurm/).
 //
 // A run is one execution of one script on one provider. Its name is chosen by the caller and is the key of
 // every call: starting a name that exists already returns without starting it again, so a node that died
@@ -8,9 +8,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "fabric/base/digest.h"
 #include "fabric/base/result.h"
 
 namespace ufab::jobs {
@@ -25,7 +27,10 @@ enum class RunResult {
   cancelled,      // CA
   timeout,        // TO
   out_of_memory,  // OOM
-  node_fail,      // NF: its supervisor vanished (reboot)
+  node_fail,      // NF: its supervisor or its node vanished, or the batch system would not take it
+  preempted,      // PR
+  deadline,       // DL
+  boot_fail,      // BF
 };
 
 [[nodiscard]] const char* run_result_code(RunResult result);
@@ -41,11 +46,17 @@ struct RunRequest {
   std::string error;
   bool append_output = false;
   std::map<std::string, std::string> environment;  // the whole of it
-  std::uint32_t slots = 1;                         // processors that it occupies
-  std::uint64_t time_limit_s = 0;                  // 0: none
-  std::uint64_t grace_s = 30;                      // between TERM and KILL
-  std::uint64_t memory_limit_mib = 0;              // 0: none
-  int warn_signal = 0;                             // --signal; 0: none
+  std::string job_name;                            // what people see; empty: the run's name
+  std::optional<Digest> script_digest;             // checked before the script is started
+  std::uint32_t slots = 1;                         // processors that it occupies: tasks x cpus_per_task
+  std::uint32_t tasks = 1;
+  std::uint32_t cpus_per_task = 1;
+  std::uint32_t nodes = 0;             // machines to spread the tasks over; 0: as the batch system likes
+  std::uint32_t gpus = 0;              // in all
+  std::uint64_t time_limit_s = 0;      // 0: none
+  std::uint64_t grace_s = 30;          // between TERM and KILL
+  std::uint64_t memory_limit_mib = 0;  // 0: none
+  int warn_signal = 0;                 // --signal; 0: none
   std::uint64_t warn_before_s = 60;
   bool warn_shell_only = false;
 };
@@ -61,7 +72,24 @@ struct RunStatus {
   // Measured over every process of the run, ended ones included.
   std::uint64_t cpu_us = 0;
   std::uint64_t max_rss_kib = 0;  // largest sum over the run's processes seen at one time
+  // What a provider's own batch system calls the run, and what else it measured; all zero for the local one.
+  std::string cluster;
+  std::uint64_t external_id = 0;
+  std::int64_t submit_us = 0;
+  std::int64_t elapsed_us = 0;  // without the time that it was suspended
+  std::uint32_t nodes = 0;
+  std::uint32_t processors = 0;
+  std::uint32_t gpus = 0;
+  std::uint64_t energy_j = 0;
+  std::uint64_t billing = 0;  // TRES-weighted units, by the second
+  std::string user;           // as whom it ran there
+  std::string partition;
+
+  friend bool operator==(const RunStatus&, const RunStatus&) = default;
 };
+
+// [a-z0-9-]{1,64}, else ErrorCode::invalid.
+[[nodiscard]] Status check_run_name(const std::string& name);
 
 class BatchSystem {
  public:
@@ -73,6 +101,8 @@ class BatchSystem {
   [[nodiscard]] virtual Result<std::vector<std::string>> list() = 0;
   // Processors that runs may occupy at a time; a batch system that knows its own ignores it.
   virtual void set_slots(std::uint32_t slots) = 0;
+  // Whether scripts find SLURM_JOB_ID and its like set by the batch system itself; else the node sets them.
+  [[nodiscard]] virtual bool sets_slurm_variables() const = 0;
   // Work that needs a regular push (starting what waits); called about five times a second.
   virtual void tick() = 0;
 };

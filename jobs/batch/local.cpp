@@ -22,21 +22,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Status check_name(const std::string& name) {
-  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
-  if (!good) return Error{ErrorCode::invalid, "'" + name + "' is no name of a run"};
-  return {};
-}
-
 class LocalBatch final : public BatchSystem {
  public:
   explicit LocalBatch(LocalBatchConfig config) : config_(std::move(config)) {}
 
   Status start(const RunRequest& request) override {
     const std::lock_guard lock(mutex_);
-    UFAB_TRY(check_name(request.name));
+    UFAB_TRY(check_run_name(request.name));
     if (request.slots > config_.slots) {
       return Error{ErrorCode::limit, "needs " + std::to_string(request.slots) +
                                          " processors; this provider has " + std::to_string(config_.slots)};
@@ -78,6 +70,8 @@ class LocalBatch final : public BatchSystem {
     config_.slots = slots;
   }
 
+  [[nodiscard]] bool sets_slurm_variables() const override { return false; }
+
   void tick() override {
     const std::lock_guard lock(mutex_);
     start_waiting();
@@ -105,7 +99,7 @@ class LocalBatch final : public BatchSystem {
   }
 
   Result<RunStatus> status_of(const std::string& name) {
-    UFAB_TRY(check_name(name));
+    UFAB_TRY(check_run_name(name));
     const std::string folder = folder_of(name);
     if (!file_exists(folder + "/request.json")) return Error{ErrorCode::not_found, "no run '" + name + "'"};
     auto file = load_status(folder);

@@ -2,11 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <boost/json.hpp>
 #include <sstream>
+#include <stdexcept>
 
-#include "fabric/base/file.h"
+#include "jobs/batch/run_json.h"
 
 namespace ufab::jobs {
 
@@ -14,12 +15,11 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t max_file_bytes = 8u << 20;
-
 constexpr std::array<const char*, 3> state_names{"pending", "running", "ended"};
-constexpr std::array<const char*, 7> result_names{"none",    "completed",     "failed",   "cancelled",
-                                                  "timeout", "out_of_memory", "node_fail"};
-constexpr std::array<const char*, 7> result_codes{"", "CD", "F", "CA", "TO", "OOM", "NF"};
+constexpr std::array<const char*, 10> result_names{"none",     "completed",     "failed",    "cancelled",
+                                                   "timeout",  "out_of_memory", "node_fail", "preempted",
+                                                   "deadline", "boot_fail"};
+constexpr std::array<const char*, 10> result_codes{"", "CD", "F", "CA", "TO", "OOM", "NF", "PR", "DL", "BF"};
 
 template <std::size_t N>
 Result<std::size_t> index_of(const std::array<const char*, N>& names, std::string_view name) {
@@ -27,19 +27,6 @@ Result<std::size_t> index_of(const std::array<const char*, N>& names, std::strin
     if (name == names[i]) return i;
   }
   return Error{ErrorCode::corrupt, "unknown word '" + std::string(name) + "'"};
-}
-
-// Runs a reader that uses Boost.JSON's throwing accessors; a file that is not what we wrote is corrupt.
-template <typename T, typename Reader>
-Result<T> read_json(const std::string& path, Reader reader) {
-  UFAB_ASSIGN(const std::string text, read_text_file(path, max_file_bytes));
-  json::parse_options options;
-  options.allow_invalid_utf8 = true;  // environment, arguments and paths are bytes
-  try {
-    return reader(json::parse(text, {}, options));
-  } catch (const std::exception& error) {
-    return Error{ErrorCode::corrupt, path + ": " + error.what()};
-  }
 }
 
 std::uint64_t process_start_ticks(std::int64_t pid) {
@@ -57,6 +44,14 @@ std::uint64_t process_start_ticks(std::int64_t pid) {
 }
 
 }  // namespace
+
+Status check_run_name(const std::string& name) {
+  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+  if (!good) return Error{ErrorCode::invalid, "'" + name + "' is no name of a run"};
+  return {};
+}
 
 const char* run_result_code(RunResult result) {
   return result_codes[static_cast<std::size_t>(result)];
@@ -78,7 +73,13 @@ Status save_request(const std::string& run_folder, const RunRequest& request) {
                             {"error", request.error},
                             {"append_output", request.append_output},
                             {"environment", environment},
+                            {"job_name", request.job_name},
+                            {"script_digest", request.script_digest ? request.script_digest->str() : ""},
                             {"slots", request.slots},
+                            {"tasks", request.tasks},
+                            {"cpus_per_task", request.cpus_per_task},
+                            {"nodes", request.nodes},
+                            {"gpus", request.gpus},
                             {"time_limit_s", request.time_limit_s},
                             {"grace_s", request.grace_s},
                             {"memory_limit_mib", request.memory_limit_mib},
@@ -89,7 +90,7 @@ Status save_request(const std::string& run_folder, const RunRequest& request) {
 }
 
 Result<RunRequest> load_request(const std::string& run_folder) {
-  return read_json<RunRequest>(run_folder + "/request.json", [](const json::value& value) {
+  return read_json_file<RunRequest>(run_folder + "/request.json", [](const json::value& value) {
     const json::object& object = value.as_object();
     RunRequest request;
     const auto text = [&](const char* key) { return std::string(object.at(key).as_string()); };
@@ -106,7 +107,18 @@ Result<RunRequest> load_request(const std::string& run_folder) {
     for (const auto& [key, entry] : object.at("environment").as_object()) {
       request.environment[std::string(key)] = std::string(entry.as_string());
     }
-    request.slots = object.at("slots").to_number<std::uint32_t>();
+    request.job_name = text("job_name");
+    if (const std::string digest = text("script_digest"); !digest.empty()) {
+      const auto parsed = Digest::parse(digest);
+      if (!parsed) throw std::runtime_error("script_digest: " + parsed.error().message);
+      request.script_digest = *parsed;
+    }
+    const auto count = [&](const char* key) { return object.at(key).to_number<std::uint32_t>(); };
+    request.slots = count("slots");
+    request.tasks = count("tasks");
+    request.cpus_per_task = count("cpus_per_task");
+    request.nodes = count("nodes");
+    request.gpus = count("gpus");
     request.time_limit_s = number("time_limit_s");
     request.grace_s = number("grace_s");
     request.memory_limit_mib = number("memory_limit_mib");
@@ -126,42 +138,74 @@ bool ShepherdIdentity::is_alive() const {
   return pid > 0 && start_ticks != 0 && process_start_ticks(pid) == start_ticks;
 }
 
+json::object run_status_to_json(const RunStatus& status) {
+  return {{"state", state_names[static_cast<std::size_t>(status.state)]},
+          {"result", run_result_name(status.result)},
+          {"reason", status.reason},
+          {"exit_code", status.exit_code},
+          {"signal", status.signal},
+          {"start_us", status.start_us},
+          {"end_us", status.end_us},
+          {"cpu_us", status.cpu_us},
+          {"max_rss_kib", status.max_rss_kib},
+          {"cluster", status.cluster},
+          {"external_id", status.external_id},
+          {"submit_us", status.submit_us},
+          {"elapsed_us", status.elapsed_us},
+          {"nodes", status.nodes},
+          {"processors", status.processors},
+          {"gpus", status.gpus},
+          {"energy_j", status.energy_j},
+          {"billing", status.billing},
+          {"user", status.user},
+          {"partition", status.partition}};
+}
+
+Result<RunStatus> run_status_from_json(const json::object& object) {
+  UFAB_ASSIGN(const std::size_t state,
+              index_of(state_names, std::string_view(object.at("state").as_string())));
+  UFAB_ASSIGN(const std::size_t result,
+              index_of(result_names, std::string_view(object.at("result").as_string())));
+  RunStatus status;
+  status.state = static_cast<RunState>(state);
+  status.result = static_cast<RunResult>(result);
+  const auto text = [&](const char* key) { return std::string(object.at(key).as_string()); };
+  const auto number = [&]<typename T>(const char* key, T& field) { field = object.at(key).to_number<T>(); };
+  status.reason = text("reason");
+  number("exit_code", status.exit_code);
+  number("signal", status.signal);
+  number("start_us", status.start_us);
+  number("end_us", status.end_us);
+  number("cpu_us", status.cpu_us);
+  number("max_rss_kib", status.max_rss_kib);
+  status.cluster = text("cluster");
+  number("external_id", status.external_id);
+  number("submit_us", status.submit_us);
+  number("elapsed_us", status.elapsed_us);
+  number("nodes", status.nodes);
+  number("processors", status.processors);
+  number("gpus", status.gpus);
+  number("energy_j", status.energy_j);
+  number("billing", status.billing);
+  status.user = text("user");
+  status.partition = text("partition");
+  return status;
+}
+
 Status save_status(const std::string& run_folder, const RunFile& file) {
-  const RunStatus& status = file.status;
-  const json::object object{{"schema", "ufab.run-status/1"},
-                            {"state", state_names[static_cast<std::size_t>(status.state)]},
-                            {"result", run_result_name(status.result)},
-                            {"reason", status.reason},
-                            {"exit_code", status.exit_code},
-                            {"signal", status.signal},
-                            {"start_us", status.start_us},
-                            {"end_us", status.end_us},
-                            {"cpu_us", status.cpu_us},
-                            {"max_rss_kib", status.max_rss_kib},
-                            {"shepherd_pid", file.shepherd.pid},
-                            {"shepherd_start_ticks", file.shepherd.start_ticks}};
+  json::object object = run_status_to_json(file.status);
+  object["schema"] = "ufab.run-status/2";
+  object["shepherd_pid"] = file.shepherd.pid;
+  object["shepherd_start_ticks"] = file.shepherd.start_ticks;
   return write_file_atomic(run_folder + "/status.json", as_bytes(json::serialize(object) + "\n"), 0600);
 }
 
 Result<RunFile> load_status(const std::string& run_folder) {
   const std::string path = run_folder + "/status.json";
-  return read_json<RunFile>(path, [&](const json::value& value) -> Result<RunFile> {
+  return read_json_file<RunFile>(path, [&](const json::value& value) -> Result<RunFile> {
     const json::object& object = value.as_object();
     RunFile file;
-    UFAB_ASSIGN(const std::size_t state,
-                index_of(state_names, std::string_view(object.at("state").as_string())));
-    UFAB_ASSIGN(const std::size_t result,
-                index_of(result_names, std::string_view(object.at("result").as_string())));
-    RunStatus& status = file.status;
-    status.state = static_cast<RunState>(state);
-    status.result = static_cast<RunResult>(result);
-    status.reason = std::string(object.at("reason").as_string());
-    status.exit_code = object.at("exit_code").to_number<int>();
-    status.signal = object.at("signal").to_number<int>();
-    status.start_us = object.at("start_us").to_number<std::int64_t>();
-    status.end_us = object.at("end_us").to_number<std::int64_t>();
-    status.cpu_us = object.at("cpu_us").to_number<std::uint64_t>();
-    status.max_rss_kib = object.at("max_rss_kib").to_number<std::uint64_t>();
+    UFAB_ASSIGN(file.status, run_status_from_json(object));
     file.shepherd.pid = object.at("shepherd_pid").to_number<std::int64_t>();
     file.shepherd.start_ticks = object.at("shepherd_start_ticks").to_number<std::uint64_t>();
     return file;

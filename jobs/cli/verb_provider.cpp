@@ -11,6 +11,7 @@
 #include "accounting/amount.h"
 #include "fabric/base/file.h"
 #include "jobs/cli/command_line.h"
+#include "jobs/cli/slurm_capacity.h"
 #include "jobs/cli/verbs.h"
 #include "jobs/node/speed.h"
 
@@ -51,22 +52,57 @@ Result<std::uint64_t> measured_mflops(const Home& home) {
   return json_number(value.get_object(), "mflops");
 }
 
+// `--batch NAME --slurm KEY=VALUE…`: the settings, and what the cluster has to offer.
+Status choose_batch(const std::string& batch, const std::vector<std::string>& settings,
+                    ProviderConfig& provider) {
+  if (batch != "local" && batch != "slurm")
+    return Error{ErrorCode::usage, "--batch: '" + batch + "' is neither local nor slurm"};
+  if (provider.batch != batch) provider.batch_settings.clear();
+  provider.batch = batch;
+  for (const std::string& setting : settings) {
+    const std::size_t equals = setting.find('=');
+    const std::string key = setting.substr(0, equals);
+    if (equals == std::string::npos || batch != "slurm")
+      return Error{ErrorCode::usage, "--slurm: '" + setting + "' is no KEY=VALUE of slurm"};
+    std::string value = setting.substr(equals + 1);
+    std::error_code error;
+    if (key == "conf") value = fs::absolute(value, error).lexically_normal().string();
+    provider.batch_settings[key] = value;
+  }
+  if (batch == "local") return {};
+  // The node may be started from another shell.
+  if (const char* conf = std::getenv("SLURM_CONF");
+      conf != nullptr && !provider.batch_settings.contains("conf"))
+    provider.batch_settings["conf"] = conf;
+  UFAB_ASSIGN(const ClusterCapacity capacity, slurm_capacity(provider.batch_settings));
+  provider.slots = std::min(capacity.processors, provider_slots_max);
+  provider.memory_mib = std::min(capacity.memory_mib, provider_memory_mib_max);
+  return {};
+}
+
 VerbResult provider_init(const Invocation& invocation, Words words) {
   std::uint64_t slots = 0;
   std::uint64_t memory = 0;
   std::string per_tflop;
   std::string per_hour;
   std::string trainer;
+  std::string batch;
+  std::vector<std::string> slurm;
   CommandLine line(
-      "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE]",
-      "Writes the provider section of this home's config.toml: the local batch system on this machine. What "
-      "is "
-      "not given stays as it is in the section.");
+      "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE] "
+      "[--batch local|slurm] [--slurm KEY=VALUE…]",
+      "Writes the provider section of this home's config.toml. Scripts run under the local batch system on "
+      "this "
+      "machine, or under Slurm, which is then asked what it has. What is not given stays as it is in the "
+      "section.");
   line.number("--slots", slots, "processors to offer (at first: all)");
   line.number("--memory", memory, "MiB to offer (at first: all)");
   line.text("--price-tflop", per_tflop, "UNC for 10^12 operations of training (at first: 0.002)");
   line.text("--price-cpu-hour", per_hour, "UNC for a processor hour of ordinary scripts (at first: 0.05)");
   line.text("--trainer", trainer, "path of ufab-train (at first: beside ufab)");
+  line.text("--batch", batch, "who runs scripts: local (at first), or slurm");
+  line.list("--slurm", slurm,
+            "settings of slurm: conf=FILE (its slurm.conf), partition=, account=, qos=, reservation=", false);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());
@@ -75,6 +111,8 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   fresh.slots = std::max(1U, std::thread::hardware_concurrency());
   fresh.memory_mib = machine_memory_mib();
   ProviderConfig provider = config.provider.value_or(fresh);
+  if (!slurm.empty() && batch.empty()) batch = "slurm";
+  if (!batch.empty()) UFAB_TRY(choose_batch(batch, slurm, provider));
   if (line.given("--slots")) {
     if (slots < 1 || slots > provider_slots_max)
       return Error{ErrorCode::usage, "--slots: from 1 to " + std::to_string(provider_slots_max)};
@@ -132,15 +170,34 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   const std::string trainer = provider.trainer.empty() ? program_beside("ufab-train") : provider.trainer;
   check(::access(trainer.c_str(), X_OK) == 0, "trainer " + trainer,
         "build it, or name it with `ufab provider init --trainer`");
+  if (provider.batch == "slurm") {
+    const auto capacity = slurm_capacity(provider.batch_settings);
+    check(capacity.ok(),
+          capacity.ok() ? "Slurm answers: " + std::to_string(capacity->processors) + " processors, " +
+                              std::to_string(capacity->memory_mib) + " MiB on " +
+                              std::to_string(capacity->nodes) + " nodes"
+                        : capacity.error().message,
+          "see that slurmctld runs, and name its slurm.conf with `ufab provider init --slurm conf=FILE`");
+    check(::access(program_beside("ufab-slurm-launch").c_str(), X_OK) == 0, "the launcher beside ufab",
+          "install ufab-slurm-launch and ufab-batch-slurm.so where ufab is, at one path on every node");
+    if (capacity.ok()) {
+      check(provider.slots <= capacity->processors,
+            std::to_string(provider.slots) + " processors offered, the partition has " +
+                std::to_string(capacity->processors),
+            "lower `slots`, or run `ufab provider init --batch slurm` again");
+    }
+  }
   check(on_path("mpirun"), "mpirun on PATH", "install Open MPI (Debian: openmpi-bin)");
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  check(provider.slots <= cores,
-        std::to_string(provider.slots) + " processors offered, the machine has " + std::to_string(cores),
-        "lower `slots` in config.toml, or accept that ranks share processors");
-  check(provider.memory_mib <= machine_memory_mib(),
-        std::to_string(provider.memory_mib) + " MiB offered, the machine has " +
-            std::to_string(machine_memory_mib()),
-        "lower `memory_mib`");
+  if (provider.batch == "local")
+    check(provider.slots <= cores,
+          std::to_string(provider.slots) + " processors offered, the machine has " + std::to_string(cores),
+          "lower `slots` in config.toml, or accept that ranks share processors");
+  if (provider.batch == "local")
+    check(provider.memory_mib <= machine_memory_mib(),
+          std::to_string(provider.memory_mib) + " MiB offered, the machine has " +
+              std::to_string(machine_memory_mib()),
+          "lower `memory_mib`");
   struct statvfs disk {};
   const bool disk_known = ::statvfs(home.path().c_str(), &disk) == 0;
   const std::uint64_t free_mib = disk_known ? disk.f_bavail * disk.f_frsize >> 20 : 0;

@@ -139,6 +139,17 @@ Result<HomeConfig> Home::load_config() const {
       provider.price_micro_per_cpu_hour =
           number(fields, "price_micro_per_cpu_hour", provider.price_micro_per_cpu_hour, 0, any_price);
       provider.trainer = section["trainer"].value_or(std::string());
+      provider.batch = section["batch"].value_or(provider.batch);
+      if (const toml::table* settings = section[provider.batch].as_table(); settings != nullptr) {
+        for (const auto& [key, value] : *settings) {
+          const auto setting = value.value<std::string>();
+          if (!setting && wrong.empty()) {
+            wrong = path + ": line " + std::to_string(value.source().begin.line) + ": " +
+                    std::string(key.str()) + " is not a text in quotes";
+          }
+          provider.batch_settings[std::string(key.str())] = setting.value_or("");
+        }
+      }
       config.provider = provider;
     }
     if (!wrong.empty()) return Error{ErrorCode::invalid, wrong};
@@ -164,6 +175,12 @@ Status Home::save_config(const HomeConfig& config) const {
         {"price_micro_per_tflop", static_cast<std::int64_t>(provider.price_micro_per_tflop)},
         {"price_micro_per_cpu_hour", static_cast<std::int64_t>(provider.price_micro_per_cpu_hour)}};
     if (!provider.trainer.empty()) section.insert("trainer", provider.trainer);
+    if (provider.batch != "local") {
+      section.insert("batch", provider.batch);
+      toml::table settings;
+      for (const auto& [key, value] : provider.batch_settings) settings.insert(key, value);
+      section.insert(provider.batch, settings);
+    }
     table.insert("provider", section);
   }
   std::ostringstream text;

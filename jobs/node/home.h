@@ -4,7 +4,7 @@
 //   org.key       Ed25519 seed of the organisation, 0600
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
-//   batch/        the local batch system's runs
+//   batch/        the local batch system's runs; slurm/ and the like: another's
 //   outbox/       submissions whose order is not on the ledger yet
 //   blobs/        corpora by digest
 //   speed.json    what `ufab provider bench` measured
@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -40,6 +41,10 @@ struct ProviderConfig {
   std::uint64_t price_micro_per_tflop = 2000;
   std::uint64_t price_micro_per_cpu_hour = 50000;
   std::string trainer;  // path of ufab-train; empty: beside this program
+  // Who runs the scripts: "local", or the name of a plug-in (jobs/batch/plugin.h) with its section of
+  // settings, [provider.slurm] for example.
+  std::string batch = "local";
+  std::map<std::string, std::string> batch_settings;
 };
 
 struct HomeConfig {
@@ -62,7 +67,9 @@ class Home {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
   [[nodiscard]] std::string chain_folder() const { return file("chain"); }
-  [[nodiscard]] std::string batch_folder() const { return file("batch"); }
+  [[nodiscard]] std::string batch_folder(const std::string& system) const {
+    return file(system == "local" ? "batch" : system);
+  }
   [[nodiscard]] std::string socket() const { return file("node.sock"); }
   [[nodiscard]] std::string job_folder(std::uint64_t job) const {
     return file("jobs/" + std::to_string(job));

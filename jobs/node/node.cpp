@@ -13,7 +13,7 @@
 #include <mutex>
 
 #include "fabric/base/file.h"
-#include "jobs/batch/local.h"
+#include "jobs/batch/plugin.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -83,7 +83,10 @@ std::string trainer_of(const HomeConfig& config, const std::string& program_fold
 // thread that drives the agents reads the section.
 class ProviderWatch {
  public:
-  explicit ProviderWatch(NodeContext& node) : node_(node), read_(modified()) {}
+  explicit ProviderWatch(NodeContext& node)
+      : node_(node),
+        batch_(node.config.provider ? node.config.provider->batch : "local"),
+        read_(modified()) {}
 
   void tick() {
     const auto time = modified();
@@ -91,6 +94,8 @@ class ProviderWatch {
     const auto config = node_.home.load_config();
     if (!config) return;  // being edited; the next look may find it whole
     read_ = time;
+    if (config->provider && config->provider->batch != batch_)
+      node_.log("the provider's batch system changes with the next `ufab down` and `ufab up`");
     node_.config.provider = config->provider;
     node_.trainer = trainer_of(*config, node_.program_folder);
     node_.batch->set_slots(run_slots(*config));
@@ -103,6 +108,7 @@ class ProviderWatch {
     return std::filesystem::last_write_time(node_.home.file("config.toml"), error);
   }
   NodeContext& node_;
+  const std::string batch_;  // the one that runs
   std::filesystem::file_time_type read_;
 };
 
@@ -122,8 +128,15 @@ Status run_node(const Home& home, const NodeOptions& options) {
   chain->ledger().on_block([&wakeup](const Head&) { wakeup.notify(); });
   UFAB_ASSIGN(const Credentials credentials, Credentials::create(chain->key()));
   PeerPool peers(credentials);
-  const LocalBatchConfig batch_config{home.batch_folder(), options.program, run_slots(config)};
-  UFAB_ASSIGN(const std::unique_ptr<BatchSystem> batch, make_local_batch(batch_config));
+  const ProviderConfig provider_config = config.provider.value_or(ProviderConfig{});
+  const BatchConfig batch_config{home.batch_folder(provider_config.batch),
+                                 options.program,
+                                 run_slots(config),
+                                 chain->ledger().chain_id().hex().substr(0, 8),
+                                 provider_config.batch_settings,
+                                 log_line};
+  UFAB_ASSIGN(const std::unique_ptr<BatchSystem> batch,
+              make_batch_system(provider_config.batch, batch_config));
 
   NodeContext node{home, config, chain.get(), &peers, batch.get(), {}, {}, log_line};
   node.program_folder = std::filesystem::path(options.program).parent_path().string();

@@ -273,6 +273,10 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   run.error = one_file ? folder.output() : folder.error();
   run.append_output = attempt.number > 1;  // what earlier attempts said stays
   run.environment = run_environment(node_, spec, job.id, attempt, own_job);
+  run.job_name = spec.name;
+  run.script_digest = job.order.script_digest;
+  run.tasks = options.tasks;
+  run.cpus_per_task = options.cpus_per_task;
   run.slots = options.tasks * options.cpus_per_task;
   run.time_limit_s = options.time_limit_minutes ? std::uint64_t{*options.time_limit_minutes} * 60 : 0;
   if (!training && !own_job) {

@@ -34,25 +34,28 @@ std::map<std::string, std::string> run_environment(const NodeContext& node, cons
   const JobFolder folder(node.home, job);
   const std::string number = std::to_string(job);
   const std::string host = short_host_name();
-  e["SLURM_JOB_ID"] = e["SLURM_JOBID"] = number;
+  // What describes the submission. What describes the allocation is the batch system's to say, if it does.
   e["SLURM_JOB_NAME"] = spec.name;
-  e["SLURM_CLUSTER_NAME"] = node.config.organisation;
-  e["SLURM_NTASKS"] = e["SLURM_NPROCS"] = std::to_string(options.tasks);
-  e["SLURM_TASKS_PER_NODE"] = std::to_string(options.tasks);
-  e["SLURM_CPUS_PER_TASK"] = std::to_string(options.cpus_per_task);
-  const std::string processors = std::to_string(options.tasks * options.cpus_per_task);
-  e["SLURM_CPUS_ON_NODE"] = e["SLURM_JOB_CPUS_PER_NODE"] = processors;
-  e["SLURM_JOB_NUM_NODES"] = e["SLURM_NNODES"] = "1";
-  e["SLURM_JOB_NODELIST"] = e["SLURM_NODELIST"] = host;
-  e["SLURMD_NODENAME"] = host;
   e["SLURM_SUBMIT_DIR"] = own_job ? spec.submit_folder : folder.path();
-  e["SLURM_SUBMIT_HOST"] = host;
   e["SLURM_RESTART_COUNT"] = std::to_string(attempt.number - 1);
-  e["SLURM_PROCID"] = e["SLURM_NODEID"] = e["SLURM_LOCALID"] = "0";
-  if (options.memory_mib != 0) e["SLURM_MEM_PER_NODE"] = std::to_string(options.memory_mib);
+  if (node.batch == nullptr || !node.batch->sets_slurm_variables()) {
+    e["SLURM_JOB_ID"] = e["SLURM_JOBID"] = number;
+    e["SLURM_CLUSTER_NAME"] = node.config.organisation;
+    e["SLURM_NTASKS"] = e["SLURM_NPROCS"] = std::to_string(options.tasks);
+    e["SLURM_TASKS_PER_NODE"] = std::to_string(options.tasks);
+    e["SLURM_CPUS_PER_TASK"] = std::to_string(options.cpus_per_task);
+    const std::string processors = std::to_string(options.tasks * options.cpus_per_task);
+    e["SLURM_CPUS_ON_NODE"] = e["SLURM_JOB_CPUS_PER_NODE"] = processors;
+    e["SLURM_JOB_NUM_NODES"] = e["SLURM_NNODES"] = "1";
+    e["SLURM_JOB_NODELIST"] = e["SLURM_NODELIST"] = host;
+    e["SLURMD_NODENAME"] = host;
+    e["SLURM_SUBMIT_HOST"] = host;
+    e["SLURM_PROCID"] = e["SLURM_NODEID"] = e["SLURM_LOCALID"] = "0";
+    if (options.memory_mib != 0) e["SLURM_MEM_PER_NODE"] = std::to_string(options.memory_mib);
 
-  // Open MPI takes SLURM_* for a sign that slurmd runs here; under the local batch system none does.
-  for (const char* component : {"OMPI_MCA_ras", "OMPI_MCA_plm", "OMPI_MCA_ess"}) e[component] = "^slurm";
+    // Open MPI takes SLURM_* for a sign that slurmd runs here; under the local batch system none does.
+    for (const char* component : {"OMPI_MCA_ras", "OMPI_MCA_plm", "OMPI_MCA_ess"}) e[component] = "^slurm";
+  }
 
   e["UFAB_JOB_ID"] = number;
   e["UFAB_ATTEMPT"] = std::to_string(attempt.number);

@@ -29,6 +29,16 @@ std::uint32_t ranks_for(const AttemptEntry& attempt, std::uint32_t slots) {
   return slots > 1 && total == 1 ? 2 : 1;
 }
 
+// The whole machine where it is ours alone; of a cluster, no more than the attempt itself had.
+std::uint32_t slots_for(const HomeConfig& config, const AttemptEntry& attempt) {
+  const std::uint32_t all = run_slots(config);
+  if (!config.provider || config.provider->batch == "local") return all;
+  std::uint64_t leased = 0;
+  for (const MemberEntry& member : attempt.members)
+    leased += std::uint64_t{member.lease.ranks} * member.lease.threads;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(leased, 1, all));
+}
+
 }  // namespace
 
 void Verifier::tick() {
@@ -63,8 +73,8 @@ Status Verifier::advance(const JobView& view, const WindowEntry& window) {
     if (status.error().code != ErrorCode::not_found) return status.error();
     if (tries >= max_tries * (static_cast<int>(view.job.validation_round) + 1)) return {};
     UFAB_TRY(prepare(view, window, folder));
-    const std::uint32_t slots = run_slots(node_.config);
     const AttemptEntry& attempt = *view.job.attempt(window.attempt);
+    const std::uint32_t slots = slots_for(node_.config, attempt);
     const std::uint32_t ranks = ranks_for(attempt, slots);
     JobSpec spec;
     spec.name = "verify";
@@ -77,7 +87,9 @@ Status Verifier::advance(const JobView& view, const WindowEntry& window) {
     run.input = "/dev/null";
     run.output = run.error = folder + "/output";
     run.environment = run_environment(node_, spec, view.job.id, attempt, false);
-    run.slots = slots;
+    run.tasks = spec.options.tasks;
+    run.cpus_per_task = spec.options.cpus_per_task;
+    run.slots = run.tasks * run.cpus_per_task;
     run.time_limit_s = verify_time_limit_s;
     UFAB_TRY(node_.batch->start(run));
     node_.log("job " + std::to_string(view.job.id) + ": re-executing window " +

@@ -1,0 +1,66 @@
+// ufab-slurm-launch RUN_FOLDER: becomes a run's script, inside its Slurm job.
+//
+// It claims the run for this job (only one Slurm job may ever run it), checks the script against the digest
+// that its owner signed, sets the run's variables beside Slurm's own, and calls exec: the script is the batch
+// shell itself, so signals, limits and accounting are Slurm's. Exit status when it does not come to that: 75
+// when another job runs the script already, 126 when the script is not the one that was signed, 127 for the
+// rest.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "fabric/base/digest.h"
+#include "jobs/batch/run_files.h"
+#include "slurm/record_file.h"
+
+extern char** environ;
+
+namespace {
+
+int fail(int status, const std::string& line) {
+  std::fprintf(stderr, "ufab: %s\n", line.c_str());
+  return status;
+}
+
+// Slurm's own variables say what it gave the job; these few describe the submission, which is the fabric's.
+bool is_the_fabrics(std::string_view name) {
+  return name == "SLURM_JOB_NAME" || name == "SLURM_RESTART_COUNT" || name == "SLURM_SUBMIT_DIR" ||
+         name.starts_with("SLURM_ARRAY_");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) return fail(2, "usage: ufab-slurm-launch RUN_FOLDER");
+  const std::string folder = argv[1];
+  const char* id = std::getenv("SLURM_JOB_ID");
+  const std::uint64_t job = id == nullptr ? 0 : std::strtoull(id, nullptr, 10);
+  if (job == 0) return fail(2, "ufab-slurm-launch runs inside a Slurm job");
+  const auto request = ufab::jobs::load_request(folder);
+  if (!request) return fail(127, request.error().message);
+  if (const ufab::Status claimed = ufab::slurm::claim_run(folder, job); !claimed.ok()) {
+    return fail(claimed.error().code == ufab::ErrorCode::conflict ? 75 : 127, claimed.error().message);
+  }
+  if (request->script_digest) {
+    const auto digest = ufab::sha256_file(request->script);
+    if (!digest) return fail(127, digest.error().message);
+    if (*digest != *request->script_digest)
+      return fail(126, request->script + " is not the script that its owner signed");
+  }
+  for (const auto& [name, value] : request->environment) {
+    if (!name.starts_with("SLURM_") || is_the_fabrics(name)) ::setenv(name.c_str(), value.c_str(), 1);
+  }
+  ::unsetenv("UFAB_RUN");
+  std::vector<std::string> words{request->script};
+  words.insert(words.end(), request->arguments.begin(), request->arguments.end());
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  ::execv(pointers[0], pointers.data());
+  return fail(127, request->script + ": " + std::strerror(errno));
+}

@@ -1,0 +1,32 @@
+// The plug-in's door: what jobs/batch/plugin.h looks for in ufab-batch-slurm.so.
+#include "jobs/batch/plugin.h"
+
+#include <filesystem>
+
+#include "slurm/slurm_batch.h"
+
+extern "C" __attribute__((visibility("default"))) ufab::Result<std::unique_ptr<ufab::jobs::BatchSystem>>
+ufab_make_batch_system_1(const ufab::jobs::BatchConfig& config) {
+  ufab::slurm::SlurmSettings settings;
+  for (const auto& [key, value] : config.settings) {
+    std::string* field = key == "conf"          ? &settings.conf
+                         : key == "partition"   ? &settings.partition
+                         : key == "account"     ? &settings.account
+                         : key == "qos"         ? &settings.qos
+                         : key == "reservation" ? &settings.reservation
+                                                : nullptr;
+    if (field == nullptr) {
+      return ufab::Error{ufab::ErrorCode::invalid,
+                         "[provider.slurm]: unknown key '" + key +
+                             "'; there are conf, partition, account, qos and reservation"};
+    }
+    *field = value;
+  }
+  ufab::slurm::SlurmBatchConfig batch;
+  batch.folder = config.folder;
+  batch.launcher = (std::filesystem::path(config.program).parent_path() / "ufab-slurm-launch").string();
+  batch.chain = config.chain;
+  batch.log = config.log;
+  return ufab::slurm::make_slurm_batch(std::move(batch),
+                                       ufab::slurm::make_command_controller(std::move(settings)));
+}

@@ -1,0 +1,18 @@
+// record.json of a run: slurm/run_step.h's RunRecord, replaced atomically.
+#pragma once
+
+#include <string>
+
+#include "slurm/run_step.h"
+
+namespace ufab::slurm {
+
+[[nodiscard]] Status save_record(const std::string& run_folder, const RunRecord& record);
+[[nodiscard]] Result<RunRecord> load_record(const std::string& run_folder);
+
+// The launcher's claim: which Slurm job runs the script; 0 when none has claimed it. Written once, by
+// claim_run(): conflict when another job has it, success when this one had it already.
+[[nodiscard]] std::uint64_t claimed_by(const std::string& run_folder);
+[[nodiscard]] Status claim_run(const std::string& run_folder, std::uint64_t job);
+
+}  // namespace ufab::slurm
