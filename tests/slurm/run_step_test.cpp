@@ -39,12 +39,15 @@ class World {
   }
 
   void run() {
-    const std::int64_t end_us = quiet_from_us_ + 3600 * second;
+    const std::int64_t end_us = quiet_from_us_ + 10'000 * second;
     while (now_us_ < end_us) {
       now_us_ += seconds(1 + within(3));
       advance_slurm();
       node_turn();
-      if (record_.phase == RunPhase::ended && now_us_ > quiet_from_us_ + 900 * second) return;
+      const bool over = record_.phase == RunPhase::ended && now_us_ > quiet_from_us_;
+      if (over && ended_us_ == 0) ended_us_ = now_us_;
+      // Nothing may be left that soon, though jobs would wait for hours.
+      if (over && now_us_ - ended_us_ > 60 * second) return;
     }
   }
 
@@ -83,7 +86,7 @@ class World {
     job.seen.tag = record_.tag;
     job.seen.state = "PENDING";
     job.seen.submit_us = now_us_;
-    job.starts_us = now_us_ + seconds(within(60));
+    job.starts_us = now_us_ + seconds(within(chance(3) ? 7200 : 60));
     job.runs_us = seconds(1 + within(90));
     jobs_.push_back(job);
   }
@@ -94,7 +97,7 @@ class World {
     accounts_at_us_[job.seen.id] = now_us_ + seconds(within(40));
   }
   void advance_slurm() {
-    // Messages that were on their way; all of them within the settling time, or never.
+    // Messages that were on their way: some of them for longer than anybody waits.
     for (auto message = late_.begin(); message != late_.end();) {
       if (*message <= now_us_) {
         arrive();
@@ -178,7 +181,7 @@ class World {
       return hear(Refused{"no"});
     }
     if (fails(5)) {
-      if (chance(2)) late_.push_back(now_us_ + seconds(within(25)));
+      if (chance(2)) late_.push_back(now_us_ + seconds(within(200)));
       return hear(Unanswered{"timed out"});
     }
     arrive();
@@ -217,6 +220,7 @@ class World {
   std::int64_t controller_away_until_us_ = 0;
   std::int64_t accounts_away_until_us_ = 0;
   std::int64_t cancel_at_us_ = 0;
+  std::int64_t ended_us_ = 0;
   bool cancel_told_ = false;
   int refusals_ = 0;
   int changes_after_end_ = 0;
