@@ -31,6 +31,13 @@ std::string short_digest(const Digest& digest) {
   return digest.hex().substr(0, 12);
 }
 
+std::string usage_summary(const UsageValues& u) {
+  return fmt::format(
+      "run {} of {}, {}, elapsed {} us, cpu {} us on {} processors, peak {} bytes, exit {}, signal {}",
+      u.external_id, u.cluster, u.state, u.elapsed_us, u.cpu_us, u.processors, u.memory_peak_bytes,
+      u.exit_code, u.signal);
+}
+
 // Collects what the log says about one job while the walk goes on.
 class JobCollector {
  public:
@@ -87,6 +94,9 @@ class JobCollector {
       }
       return false;
     }
+    if (const auto* correction = std::get_if<Correction>(&record.body)) {
+      return records_of_job_.contains(correction->record);
+    }
     if (const auto* reward = std::get_if<Reward>(&record.body)) {
       return settled_epoch_ && reward->epoch == *settled_epoch_ && paid_.contains(reward->organisation);
     }
@@ -134,6 +144,7 @@ class JobCollector {
       return;
     }
     records_.push_back(std::move(item));
+    records_of_job_.insert(record_id(record));
     const OrgId signer = chain_.state().organisation_of_any_key(record.signer);
     const std::string place = fmt::format("{}/{}", header.height, position);
     const std::string who = signer == 0 ? "(rules)" : name(signer);
@@ -216,6 +227,13 @@ class JobCollector {
       return fmt::format("cpu {} us, wall {} us, peak {} bytes, exit {}, signal {}", b->cpu_us, b->wall_us,
                          b->memory_peak_bytes, b->exit_code, b->signal);
     }
+    if (const auto* b = std::get_if<UsageImport>(&body)) {
+      return fmt::format("attempt {}: {}", b->attempt, usage_summary(b->usage));
+    }
+    if (const auto* b = std::get_if<Correction>(&body)) {
+      return fmt::format("of {}{}: {}", short_digest(b->record),
+                         b->usage.empty() ? "" : ", right is " + usage_summary(b->usage[0]), b->reason);
+    }
     if (const auto* b = std::get_if<Validation>(&body)) {
       std::string text = b->disputed ? "disputed:" : "sampled:";
       for (const AssignedWindow& w : b->windows) {
@@ -272,6 +290,7 @@ class JobCollector {
   std::uint64_t orders_ = 0;
   std::optional<std::uint64_t> settled_epoch_;
   std::set<OrgId> paid_;
+  std::set<RecordId> records_of_job_;  // what a correction may be about
   std::string lines_;
   std::string refusals_text_;
   std::string movements_text_;

@@ -138,6 +138,21 @@ struct Index::Impl {
     return value;
   }
 
+  // An index of version 1 becomes one of version 2: its ledger cannot hold any record that the new tables are
+  // for.
+  [[nodiscard]] Status upgrade(const Digest& chain_id, const std::string& version) {
+    Statement query(db, "SELECT 1 FROM meta WHERE key='version_and_chain' AND value=?");
+    const std::string before = "1 " + chain_id.hex();
+    const bool old = query.start(before) == SQLITE_ROW;
+    query.reset();
+    if (!old) return {};
+    UFAB_TRY(execute("BEGIN"));
+    UFAB_TRY(execute(index_schema_2));
+    put("UPDATE meta SET value=? WHERE key='version_and_chain'", version);
+    if (failed) return error();
+    return execute("COMMIT");
+  }
+
   void add_movements(const std::vector<Movement>& movements, std::uint64_t at, std::int64_t position) {
     std::uint64_t number = 0;
     for (const Movement& movement : movements) {
@@ -241,6 +256,21 @@ struct Index::Impl {
     put("INSERT INTO refusal VALUES(?,?,?,?,?)", b.record, error_code_name(static_cast<ErrorCode>(b.code)),
         b.reason, p.height, p.position);
   }
+  void add(const UsageImport& b, OrgId signer, const Record& r, Place p) {
+    const UsageValues& u = b.usage;
+    put("INSERT INTO usage_import VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", b.job,
+        b.attempt, signer, record_id(r), u.cluster, u.external_id, u.submit_us, u.start_us, u.end_us,
+        u.elapsed_us, u.cpu_us, u.processors, u.nodes, u.memory_peak_bytes, u.gpus, u.gpu_us, u.energy_j,
+        u.billing_s, u.state, u.exit_code, u.signal, u.user, u.partition, p.height, p.position);
+  }
+  void add(const Correction& b, OrgId signer, const Record&, Place p) {
+    for (const UsageValues& u : b.usage) {
+      put("INSERT INTO usage_correction VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", b.record, signer,
+          b.reason, u.start_us, u.end_us, u.elapsed_us, u.cpu_us, u.processors, u.nodes, u.memory_peak_bytes,
+          u.gpus, u.gpu_us, u.energy_j, u.billing_s, u.state, u.exit_code, u.signal, u.user, u.partition,
+          p.height, p.position);
+    }
+  }
   template <class Other>
   void add(const Other&, OrgId, const Record&, Place) {}
 };
@@ -263,10 +293,12 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, const Digest
   if (impl->number("SELECT count(*) FROM sqlite_master") == 0) {
     UFAB_TRY(impl->execute("BEGIN"));
     UFAB_TRY(impl->execute(index_schema));
+    UFAB_TRY(impl->execute(index_schema_2));
     impl->put("INSERT INTO meta VALUES('version_and_chain',?)", version);
     if (impl->failed) return impl->error();
     UFAB_TRY(impl->execute("COMMIT"));
   }
+  UFAB_TRY(impl->upgrade(chain_id, version));
   Statement& query = impl->statement("SELECT value FROM meta WHERE key='version_and_chain'");
   const bool found = query.start() == SQLITE_ROW;
   const std::string stored =

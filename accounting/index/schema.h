@@ -3,7 +3,7 @@
 
 namespace ufab {
 
-inline constexpr int index_version = 1;
+inline constexpr int index_version = 2;
 
 inline constexpr const char* index_schema = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -62,10 +62,30 @@ CREATE TABLE refusal(record BLOB PRIMARY KEY, code TEXT NOT NULL, reason TEXT NO
   height INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
 
+// What version 2 has beyond version 1. usage_correction: all values as corrected, by the import's record id;
+// a later one has the higher (height, position).
+inline constexpr const char* index_schema_2 = R"sql(
+CREATE TABLE usage_import(job INTEGER, attempt INTEGER, provider INTEGER, record BLOB NOT NULL,
+  cluster TEXT NOT NULL, external_id INTEGER NOT NULL, submit_us INTEGER NOT NULL, start_us INTEGER NOT NULL,
+  end_us INTEGER NOT NULL, elapsed_us INTEGER NOT NULL, cpu_us INTEGER NOT NULL, processors INTEGER NOT NULL,
+  nodes INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL, gpus INTEGER NOT NULL, gpu_us INTEGER NOT NULL,
+  energy_j INTEGER NOT NULL, billing_s INTEGER NOT NULL, state TEXT NOT NULL, exit_code INTEGER NOT NULL,
+  signal INTEGER NOT NULL, user TEXT NOT NULL, partition TEXT NOT NULL, height INTEGER NOT NULL,
+  position INTEGER NOT NULL, PRIMARY KEY(job, attempt, provider)) WITHOUT ROWID;
+CREATE TABLE usage_correction(import BLOB NOT NULL, signer INTEGER NOT NULL, reason TEXT NOT NULL,
+  start_us INTEGER NOT NULL, end_us INTEGER NOT NULL, elapsed_us INTEGER NOT NULL, cpu_us INTEGER NOT NULL,
+  processors INTEGER NOT NULL, nodes INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL,
+  gpus INTEGER NOT NULL, gpu_us INTEGER NOT NULL, energy_j INTEGER NOT NULL, billing_s INTEGER NOT NULL,
+  state TEXT NOT NULL, exit_code INTEGER NOT NULL, signal INTEGER NOT NULL, user TEXT NOT NULL,
+  partition TEXT NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY(height, position)) WITHOUT ROWID;
+)sql";
+
 // In the order of a dump; every table is dumped in the order of its primary key.
 inline constexpr const char* index_tables[] = {
-    "meta",    "block",      "record",  "organisation",     "account", "movement", "job",
-    "attempt", "lease",      "receipt", "countersignature", "usage",   "vote",     "verdict",
-    "slash",   "settlement", "payment", "reward",           "epoch",   "refusal"};
+    "meta",  "block",   "record",       "organisation",    "account",          "movement",
+    "job",   "attempt", "lease",        "receipt",         "countersignature", "usage",
+    "vote",  "verdict", "slash",        "settlement",      "payment",          "reward",
+    "epoch", "refusal", "usage_import", "usage_correction"};
 
 }  // namespace ufab

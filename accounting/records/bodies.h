@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "accounting/records/params.h"
+#include "accounting/records/usage_values.h"
 
 namespace ufab {
 
@@ -378,16 +379,55 @@ struct Cancel {
     v("reason", s.reason, text_size_max);
   }
 };
-// A remark about an earlier record of the same signer. Moves nothing.
+// What a provider's batch system says that its run of one attempt used: the link between a job of this ledger
+// and a job of, for example, Slurm. It moves no money (a usage receipt or receipts of windows do) and makes
+// the provider's own accounting comparable (accounting/audit/reconcile) and exportable
+// (accounting/audit/export).
+//
+// Who and when: any leased member of the attempt, once the run has ended, in whatever phase the job is; one
+// for each (job, attempt, provider), and one for each run of a batch system (cluster, external_id,
+// submit_us). A settled job leaves the state after params.job_retention_blocks; an import may still come for
+// as long as the state remembers who leased it (accounting/state/usage_imports.h), and is refused after that.
+// A wrong one is never replaced: see Correction. Build it with usage_import(), below.
+struct UsageImport {
+  static constexpr RecordType type = RecordType::usage_import;
+  JobId job = 0;
+  std::uint32_t attempt = 0;
+  UsageValues usage;
+  template <class V, class S>
+  static void fields(V& v, S& s) {
+    v("job", s.job);
+    v("attempt", s.attempt);
+    v("usage", s.usage);
+  }
+};
+// The record from what a batch system says, ready to be signed. Names that the ledger cannot hold (control
+// bytes, no UTF-8, too long) are made to fit first, because a batch system allows them; an Error
+// (check_usage_values) is a run that has not ended or numbers that contradict each other, and would be
+// refused.
+[[nodiscard]] Result<UsageImport> usage_import(JobId job, std::uint32_t attempt, UsageValues usage);
+
+// About an earlier record of the same signer; moves nothing, replaces nothing. Without values it is a remark.
+// With values (one element) it corrects a usage import: the values are all of what is right, those that were
+// right already included. cluster, external_id and submit_us must be the import's, because a correction is
+// about what was used and not about which run; an import that names the wrong run is corrected to zero use.
+// Several corrections of one import: the last one counts. Values that correct something else than an import
+// of the signer are refused where the state remembers the import, and have no effect where it does not any
+// more: whoever reads the whole log (audit, exports) applies this rule to all of them.
 struct Correction {
   static constexpr RecordType type = RecordType::correction;
   RecordId record;
   std::string reason;
+  std::vector<UsageValues> usage;  // at most one
   template <class V, class S>
   static void fields(V& v, S& s) {
     v("record", s.record);
     v("reason", s.reason, text_size_max);
+    v("usage", s.usage, 1);
   }
 };
+// True when `correction`, filed by `signer`, is a valid correction of `import`, filed by `provider`.
+[[nodiscard]] bool corrects(const Correction& correction, OrgId signer, const UsageImport& import,
+                            const RecordId& import_id, OrgId provider);
 
 }  // namespace ufab

@@ -26,6 +26,7 @@ const char* record_type_name(RecordType type) {
     case RecordType::vote: return "vote";
     case RecordType::cancel: return "cancel";
     case RecordType::correction: return "correction";
+    case RecordType::usage_import: return "usage_import";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";

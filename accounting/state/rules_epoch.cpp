@@ -21,6 +21,7 @@ Applied Transition::begin_block(const BlockContext& context) {
     s_.timers_.erase(s_.timers_.begin());
     run_timer(s_.jobs_.at(id));
   }
+  forget_usage();
   if (context.height % s_.params_.epoch_blocks == 0) begin_epoch();
   ++org_mutable(context.producer).blocks_produced;
   s_.accounts_.check_invariant();
@@ -33,6 +34,8 @@ void Transition::run_timer(JobEntry& job) {
   switch (job.phase) {
     case JobPhase::settled: {
       if (!job.order.idempotency_key.empty()) s_.idempotency_.erase({job.owner, job.order.idempotency_key});
+      s_.usage_.job_left(job,
+                         s_.context_.height + s_.params_.job_retention_blocks * UsageImports::late_factor);
       const JobId id = job.id;
       s_.jobs_.erase(id);
       return;

@@ -165,9 +165,4 @@ Status Transition::on(const Transfer& body, OrgId org) {
   return {};
 }
 
-Status Transition::on(const Correction& body, OrgId) {
-  if (body.reason.empty()) return Error{ErrorCode::invalid, "correction: the reason is empty"};
-  return {};
-}
-
 }  // namespace ufab

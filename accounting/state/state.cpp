@@ -237,6 +237,13 @@ bool State::encode_slot(const StateKey& key, Writer& writer, WindowCursor& curso
       encode_window(writer, *window);
       return true;
     }
+    case Slot::usage_import: {
+      const UsageImportEntry* import =
+          usage_.find({key.a, static_cast<std::uint32_t>(key.b >> 32), static_cast<OrgId>(key.b)});
+      if (import == nullptr) return false;
+      writer.raw(import->record.view());
+      return true;
+    }
     case Slot::global: break;
   }
   encode_global(writer);

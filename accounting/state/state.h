@@ -13,6 +13,7 @@
 #include "accounting/state/accounts.h"
 #include "accounting/state/entries.h"
 #include "accounting/state/state_tree.h"
+#include "accounting/state/usage_imports.h"
 #include "fabric/base/codec.h"
 
 namespace ufab {
@@ -66,6 +67,7 @@ class State {
   [[nodiscard]] const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
   [[nodiscard]] const JobEntry* job(JobId id) const;
   [[nodiscard]] JobId job_last() const { return job_last_; }
+  [[nodiscard]] const UsageImports& usage_imports() const { return usage_; }
   [[nodiscard]] std::optional<JobId> job_by_idempotency_key(OrgId owner, const std::string& key) const;
   [[nodiscard]] MicroUnc balance(OrgId id) const { return accounts_.balance({AccountKind::balance, id}); }
   [[nodiscard]] MicroUnc stake(OrgId id) const { return accounts_.balance({AccountKind::stake, id}); }
@@ -75,8 +77,8 @@ class State {
  private:
   friend class Transition;  // accounting/state/transition.h: the rules
   // Which piece of state a StateKey names: account (a: kind, b: number), organisation (a: id), job (a: id),
-  // window (a: job, b: window).
-  enum class Slot : std::uint8_t { global, account, organisation, job, window };
+  // window (a: job, b: window), usage import (a: job, b: attempt << 32 | provider).
+  enum class Slot : std::uint8_t { global, account, organisation, job, window, usage_import };
   // The window that a walk over keys in order has come to, so that the next one is beside it.
   struct WindowCursor {
     JobId job = 0;
@@ -103,6 +105,7 @@ class State {
   std::map<JobId, JobEntry> jobs_;
   std::map<std::pair<OrgId, std::string>, JobId> idempotency_;
   JobId job_last_ = 0;
+  UsageImports usage_;
   // What to look at when a height is reached: deadlines and the end of retention. Follows from jobs_.
   std::set<std::pair<std::uint64_t, JobId>> timers_;
   std::vector<StateKey> dirty_;  // touched in this block, in any order and more than once

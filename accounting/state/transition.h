@@ -5,6 +5,7 @@
 //   rules_organisation.cpp  organisations, keys, providers, stake, transfers
 //   rules_job.cpp           orders, attempts, leases, cancels, batch usage, settlement
 //   rules_receipt.cpp       receipts and countersignatures
+//   rules_usage.cpp         usage imports and corrections
 //   rules_validation.cpp    sampling, verifiers, votes, verdicts, slashing
 //   rules_epoch.cpp         deadlines, epochs: score, power, seats, rewards
 #pragma once
@@ -45,6 +46,7 @@ class Transition {
   Status on(const Vote& body, OrgId org);
   Status on(const Cancel& body, OrgId org);
   Status on(const Correction& body, OrgId org);
+  Status on(const UsageImport& body, OrgId org);
   template <class Derived>
   Status on(const Derived&, OrgId) {
     return Error{ErrorCode::denied, "derived records are made by the rules, not submitted"};
@@ -68,6 +70,11 @@ class Transition {
   void settle_usage(JobEntry& job);
   void set_timer(JobEntry& job, std::uint64_t height);
   void run_timer(JobEntry& job);
+
+  // Usage of batch systems.
+  [[nodiscard]] Status check_leased(const UsageSlot& slot) const;
+  void touch_usage(const UsageSlot& slot);
+  void forget_usage();
 
   // Receipts.
   [[nodiscard]] Status check_receipt(const Receipt& receipt, OrgId org, const Receipt* previous) const;

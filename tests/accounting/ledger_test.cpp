@@ -109,7 +109,7 @@ TEST(Ledger, ConcurrentCallersShareBlocks) {
       const KeyPair key = key_of(static_cast<std::uint8_t>(10 + t));
       good += ledger->sign_and_submit(key, Organisation{"org-" + std::to_string(t), ""}).ok() ? 1 : 0;
       for (int i = 0; i < 20; ++i) {
-        good += ledger->sign_and_submit(key, Correction{digest_of("x"), "a remark"}).ok() ? 1 : 0;
+        good += ledger->sign_and_submit(key, Correction{digest_of("x"), "a remark", {}}).ok() ? 1 : 0;
       }
     });
   }

@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "tests/accounting/support/folder.h"
+#include "tests/accounting/support/usage.h"
 
 namespace ufab::test {
 namespace {
@@ -63,6 +65,64 @@ TEST(Index, ABatchOfAnySizeBecomesARowEachAndALaterReceiptReplaces) {
     for (const std::string& text : rows) expected += text;
     EXPECT_EQ(receipts_of(**index), expected) << count;
   }
+}
+
+TEST(Index, AnIndexOfVersionOneIsUpgradedInPlaceAndKeepsItsRows) {
+  const Folder folder;
+  const std::string path = folder.path("index.sqlite");
+  {
+    auto index = Index::open(path, sha256("chain"));
+    ASSERT_TRUE(index.ok());
+    ASSERT_TRUE((*index)->add(BlockHeader{}, sha256("block"), {}, {}).ok());
+    ASSERT_TRUE((*index)->flush().ok());
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  const std::string sql = "DROP TABLE usage_import; DROP TABLE usage_correction; UPDATE meta SET value='1 " +
+                          sha256("chain").hex() + "';";
+  ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(db);
+  EXPECT_FALSE(Index::open(path, sha256("another chain")).ok());
+  auto index = Index::open(path, sha256("chain"));
+  ASSERT_TRUE(index.ok()) << index.error().message;
+  EXPECT_EQ((*index)->height(), 0U);
+  const auto dump = (*index)->dump();
+  ASSERT_TRUE(dump.ok());
+  EXPECT_NE(dump->find("[usage_correction]"), std::string::npos);
+  EXPECT_NE(dump->find("2 " + sha256("chain").hex()), std::string::npos);
+}
+
+TEST(Index, AnImportAndItsCorrectionAreARowEach) {
+  const Folder folder;
+  auto index = Index::open(folder.path("index.sqlite"), sha256("chain"));
+  ASSERT_TRUE(index.ok());
+  Record import;
+  import.body = UsageImport{3, 1, usage_values()};
+  Record correction;
+  UsageValues right = usage_values();
+  right.cpu_us = 5;
+  correction.body = Correction{record_id(import), "a step was missing", {right}};
+  Record remark;
+  remark.body = Correction{record_id(import), "only a remark", {}};
+  ASSERT_TRUE((*index)
+                  ->add(BlockHeader{}, sha256("block"),
+                        {{&import, record_id(import), 2, nullptr},
+                         {&correction, record_id(correction), 2, nullptr},
+                         {&remark, record_id(remark), 2, nullptr}},
+                        {})
+                  .ok());
+  const auto dump = (*index)->dump();
+  ASSERT_TRUE(dump.ok());
+  const std::string id = record_id(import).hex();
+  EXPECT_NE(
+      dump->find("[usage_import]\n3|1|2|" + id +
+                 "|north|4711|1800000000000000|1800000005000000|1800000105000000|90000000|170000000|2|1|"
+                 "314572800|1|90000000|12345|180|CD|0|0|ufab-alice|batch|0|0\n[usage_correction]\n" +
+                 id +
+                 "|2|a step was missing|1800000005000000|1800000105000000|90000000|5|2|1|314572800|1|"
+                 "90000000|12345|180|CD|0|0|ufab-alice|batch|0|1\n"),
+      std::string::npos)
+      << *dump;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include "tests/accounting/support/usage.h"
 #include "tests/accounting/support/world.h"
 
 namespace ufab::test {
@@ -31,7 +32,7 @@ RecordBody any_body(World& world, OrgId org) {
   const JobId job = *rc::gen::inRange<JobId>(0, world.state().job_last() + 2);
   const JobEntry* entry = world.state().job(job);
   const std::uint64_t window = *rc::gen::inRange<std::uint64_t>(0, 4);
-  switch (*rc::gen::inRange(0, 14)) {
+  switch (*rc::gen::inRange(0, 17)) {
     case 0: return Transfer{any_org(), any_amount(), "memo"};
     case 1: return Stake{any_amount()};
     case 2: return Unstake{any_amount()};
@@ -54,7 +55,7 @@ RecordBody any_body(World& world, OrgId org) {
                           {{any_org(), 0, 2}, {other, 2, 4}},
                           "go"};
       }
-      return Correction{digest_of("x"), "nothing"};
+      return Correction{digest_of("x"), "nothing", {}};
     case 8:
     case 9:
       if (entry != nullptr && !entry->attempts.empty()) {
@@ -72,6 +73,17 @@ RecordBody any_body(World& world, OrgId org) {
         return ReceiptBatch::of({receipt});
       }
       return Transfer{1, 1, ""};
+    case 13:
+    case 14: {
+      const std::uint32_t attempt = *rc::gen::inRange<std::uint32_t>(0, 3);
+      return UsageImport{job, attempt, usage_values(*rc::gen::inRange<std::uint64_t>(0, 4))};
+    }
+    case 15:
+      if (const auto& imports = world.state().usage_imports().all(); !imports.empty()) {
+        return Correction{
+            imports.begin()->second.record, "why", {usage_values(*rc::gen::inRange<std::uint64_t>(0, 4))}};
+      }
+      return Correction{digest_of("x"), "nothing", {usage_values()}};
     case 12:
       if (entry != nullptr && entry->windows.contains(window)) {
         Countersignature body{job, entry->windows.at(window).attempt, {}};
@@ -136,6 +148,7 @@ TEST(Property, RandomRecordsKeepTheMoneyInvariantAndReplicasEqual) {
     }
     RC_ASSERT(replica.state().accounts().all() == world.state().accounts().all());
     RC_ASSERT(replica.state().jobs().size() == world.state().jobs().size());
+    RC_ASSERT(replica.state().usage_imports().all() == world.state().usage_imports().all());
   });
   EXPECT_TRUE(good);
 }
