@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "accounting/audit/reconcile/sacct_run.h"
 #include "fabric/base/command.h"
 #include "jobs/script/values.h"
 #include "slurm/controller.h"
@@ -130,11 +131,51 @@ class CommandController final : public Controller {
   std::map<std::string, std::string> environment_;
 };
 
+SlurmJob job_of(const SacctJob& row) {
+  const auto time = [](std::uint64_t us) { return static_cast<std::int64_t>(us); };
+  SlurmJob job;
+  job.id = row.id;
+  job.tag = row.name;
+  job.state = sacct_state_word(row.state);
+  job.exit_code = static_cast<int>(row.exit_code);
+  job.signal = static_cast<int>(row.signal);
+  job.submit_us = time(row.submit_us);
+  job.start_us = time(row.start_us);
+  job.end_us = time(row.end_us);
+  job.elapsed_us = time(row.elapsed_us);
+  job.cpu_us = row.cpu_us;
+  job.max_rss_kib = row.memory_peak_bytes / 1024;
+  job.nodes = row.nodes;
+  job.processors = row.processors;
+  job.gpus = row.gpus;
+  job.gpu_us = row.gpu_us;
+  job.energy_j = row.energy_j;
+  job.billing_s = row.billing_s;
+  job.cluster = row.cluster;
+  job.user = row.user;
+  job.partition = row.partition;
+  return job;
+}
+
 Result<std::vector<SlurmJob>> CommandController::accounts(std::span<const std::string> tags,
                                                           std::int64_t since_us) {
-  static_cast<void>(tags);
-  static_cast<void>(since_us);
-  return Error{ErrorCode::unavailable, "sacct: not asked yet"};
+  constexpr std::size_t tags_at_once = 500;  // a command line has an end
+  constexpr std::int64_t clock_slack_us = 86'400'000'000;
+  std::vector<SlurmJob> jobs;
+  while (!tags.empty()) {
+    const auto some = tags.subspan(0, std::min(tags.size(), tags_at_once));
+    tags = tags.subspan(some.size());
+    SacctQuery query;
+    query.slurm_conf = settings_.conf;
+    query.names.assign(some.begin(), some.end());
+    query.from_us = static_cast<std::uint64_t>(std::max<std::int64_t>(0, since_us - clock_slack_us));
+    query.timeout_ms = 60'000;
+    UFAB_TRY(sacct_run(query, [&](const SacctJob& row) {
+      jobs.push_back(job_of(row));
+      return Status{};
+    }));
+  }
+  return jobs;
 }
 
 }  // namespace

@@ -76,8 +76,9 @@ void take_usage(RunRecord& record, const SlurmJob& job) {
   status.nodes = job.nodes;
   status.processors = job.processors;
   status.gpus = job.gpus;
+  status.gpu_us = job.gpu_us;
   status.energy_j = job.energy_j;
-  status.billing = job.billing;
+  status.billing_s = job.billing_s;
   status.user = job.user;
   status.partition = job.partition;
 }
@@ -202,6 +203,10 @@ bool is_ended_state(std::string_view slurm_state) {
   return ended_state(slurm_state) != nullptr;
 }
 
+bool lacks_usage(const RunRecord& record) {
+  return record.phase == RunPhase::ended && record.job != 0 && record.status.cluster.empty();
+}
+
 bool wants_accounts(const RunRecord& record) {
   switch (record.phase) {
     case RunPhase::intended:
@@ -215,8 +220,12 @@ bool wants_accounts(const RunRecord& record) {
 std::vector<Action> step(RunRecord& record, const Event& event, std::int64_t now_us,
                          const StepLimits& limits) {
   if (record.phase == RunPhase::ended) {
-    // A twin that turns up after the end must not stay in the queue.
     std::vector<Action> actions;
+    if (const auto* accounts = std::get_if<InAccounts>(&event); accounts != nullptr && lacks_usage(record)) {
+      const SlurmJob* job = find_job(accounts->jobs, record.job);
+      if (job != nullptr && is_ended_state(job->state) && job->end_us != 0) take_usage(record, *job);
+    }
+    // A twin that turns up after the end must not stay in the queue.
     if (const auto* queue = std::get_if<InQueue>(&event)) {
       for (const SlurmJob& job : queue->jobs) {
         if (!is_ended_state(job.state)) actions.emplace_back(CancelJob{job.id});

@@ -15,7 +15,8 @@
 //      later still makes a second job; the launcher's claim (slurm/launch/) lets only one of them run the
 //      script, and the others are cancelled here.
 //   2. No answer is no news: while slurmctld is away a run keeps its state, for however long.
-//   3. `ended` is final and comes with the accounting database's figures where it answers in time.
+//   3. `ended` is final. The accounting database's figures come with it where they are there in time, and are
+//      added later where not (lacks_usage).
 #pragma once
 
 #include <cstdint>
@@ -62,7 +63,7 @@ struct SlurmJob {
   std::uint64_t cpu_us = 0;
   std::uint64_t max_rss_kib = 0;
   std::uint32_t nodes = 0, processors = 0, gpus = 0;
-  std::uint64_t energy_j = 0, billing = 0;
+  std::uint64_t gpu_us = 0, energy_j = 0, billing_s = 0;
   std::string cluster, user, partition;
 };
 
@@ -110,6 +111,9 @@ struct StepLimits {
 
 [[nodiscard]] std::vector<Action> step(RunRecord& record, const Event& event, std::int64_t now_us,
                                        const StepLimits& limits = {});
+
+// Ended, and the accounting database has not said yet what it used: InAccounts adds that and nothing else.
+[[nodiscard]] bool lacks_usage(const RunRecord& record);
 
 // Whether the accounting database should be asked about this run now.
 [[nodiscard]] bool wants_accounts(const RunRecord& record);

@@ -25,6 +25,8 @@ using jobs::RunStatus;
 // The claim of a run that ended without having started: no job may start it any more.
 constexpr std::uint64_t closed_claim = std::numeric_limits<std::uint64_t>::max();
 
+constexpr std::int64_t late_interval_us = 30'000'000;
+
 std::int64_t system_now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -68,6 +70,7 @@ class SlurmBatch final : public jobs::BatchSystem {
       const std::string name = entry.path().filename().string();
       if (!jobs::check_run_name(name).ok() || !file_exists(folder_of(name) + "/request.json")) continue;
       UFAB_ASSIGN(RunRecord record, record_of(name));
+      if (lacks_usage(record)) late_.emplace(name, record);
       if (record.phase != RunPhase::ended) active_.emplace(name, std::move(record));
     }
     if (error) return Error{ErrorCode::io, config_.folder + ": " + error.message()};
@@ -145,6 +148,7 @@ class SlurmBatch final : public jobs::BatchSystem {
 
   void set_slots(std::uint32_t) override {}
   [[nodiscard]] bool sets_slurm_variables() const override { return true; }
+  [[nodiscard]] bool keeps_accounts() const override { return true; }
   void tick() override {}
 
  private:
@@ -256,6 +260,15 @@ class SlurmBatch final : public jobs::BatchSystem {
         since_us = std::min(since_us, record.created_us);
       }
     }
+    const std::size_t waiting = names.size();
+    if (system_now_us() >= ask_late_us_) {
+      ask_late_us_ = system_now_us() + late_interval_us;
+      for (const auto& [name, record] : late_) {
+        names.push_back(name);
+        tags.push_back(record.tag);
+        since_us = std::min(since_us, record.created_us);
+      }
+    }
     if (names.empty()) return;
     const std::int64_t asked_us = system_now_us();
     const auto jobs = controller_->accounts(tags, since_us);
@@ -269,8 +282,21 @@ class SlurmBatch final : public jobs::BatchSystem {
       std::vector<SlurmJob> mine;
       std::copy_if(jobs->begin(), jobs->end(), std::back_inserter(mine),
                    [&](const SlurmJob& job) { return job.tag == tags[i]; });
-      hear(names[i], InAccounts{asked_us, std::move(mine)});
+      if (i < waiting) {
+        hear(names[i], InAccounts{asked_us, std::move(mine)});
+      } else {
+        add_usage(names[i], InAccounts{asked_us, std::move(mine)});
+      }
     }
+  }
+
+  void add_usage(const std::string& name, const InAccounts& accounts) {
+    RunRecord record = late_.at(name);
+    static_cast<void>(step(record, accounts, system_now_us(), config_.limits));
+    if (lacks_usage(record)) return;
+    if (const Status saved = save_record(folder_of(name), record); !saved.ok())
+      return complain(name, saved.error());
+    late_.erase(name);
   }
 
   [[nodiscard]] std::string tag_of(const std::string& name) {
@@ -305,6 +331,7 @@ class SlurmBatch final : public jobs::BatchSystem {
       const std::lock_guard lock(mutex_);
       if (record.phase == RunPhase::ended) {
         active_.erase(name);
+        if (lacks_usage(record)) late_.emplace(name, record);
       } else {
         active_[name] = record;
       }
@@ -359,7 +386,10 @@ class SlurmBatch final : public jobs::BatchSystem {
   std::string trouble_;               // why slurmctld did not answer; guarded by mutex_
   bool news_ = false;                 // guarded by mutex_
   bool stopping_ = false;             // guarded by mutex_
-  std::string accounts_trouble_;      // the worker's
+  // The worker's own.
+  std::map<std::string, RunRecord> late_;  // ended, and accounting has not said what they used
+  std::int64_t ask_late_us_ = 0;
+  std::string accounts_trouble_;
   std::thread worker_;
 };
 

@@ -90,9 +90,14 @@ class Child {
 }  // namespace
 
 std::string CommandResult::first_error_line() const {
-  std::string line = error.substr(0, error.find('\n'));
-  if (line.size() > 300) line.resize(300);
-  return line;
+  return error.substr(0, std::min<std::size_t>(error.find('\n'), 300));
+}
+
+std::string CommandResult::last_error_line() const {
+  const std::size_t end = error.find_last_not_of(" \n");
+  if (end == std::string::npos) return {};
+  const std::size_t begin = error.rfind('\n', end) + 1;  // npos + 1 is 0
+  return error.substr(begin, std::min<std::size_t>(end + 1 - begin, 300));
 }
 
 Result<CommandResult> run_command(const Command& command) {
@@ -149,10 +154,7 @@ Result<CommandResult> run_command(const Command& command) {
       return {};
     }
     const std::string_view text(piece.data(), static_cast<std::size_t>(got));
-    if (is_output && command.on_output) {
-      command.on_output(text);
-      return {};
-    }
+    if (is_output && command.on_output) return command.on_output(text);
     if (into.size() + text.size() > command.max_output_bytes) {
       return Error{ErrorCode::limit, command.words[0] + " printed more than " +
                                          std::to_string(command.max_output_bytes) + " bytes"};

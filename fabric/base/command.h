@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fabric/base/result.h"
@@ -17,8 +18,9 @@ struct Command {
   std::string input;                               // given to its standard input
   std::chrono::milliseconds timeout{10'000};       // then it and its process group are killed
   std::size_t max_output_bytes = 64u << 20;        // of each stream; more is ErrorCode::limit
-  // Receives standard output in pieces as it comes, in place of CommandResult::output, without a bound.
-  std::function<void(std::string_view)> on_output;
+  // Receives standard output in pieces as it comes, in place of CommandResult::output, without a bound. Its
+  // error ends the program and is what run_command returns.
+  std::function<Status(std::string_view)> on_output;
 };
 
 struct CommandResult {
@@ -27,8 +29,9 @@ struct CommandResult {
   std::string output;
   std::string error;
 
-  // The first line of standard error without a trailing newline, for one-line reports.
+  // A line of standard error for one-line reports, 300 bytes at most.
   [[nodiscard]] std::string first_error_line() const;
+  [[nodiscard]] std::string last_error_line() const;
 };
 
 // Errors: not_found when there is no such program; io, limit. A program that fails is no error of this call.

@@ -80,9 +80,10 @@ struct RunStatus {
   std::uint32_t nodes = 0;
   std::uint32_t processors = 0;
   std::uint32_t gpus = 0;
+  std::uint64_t gpu_us = 0;
   std::uint64_t energy_j = 0;
-  std::uint64_t billing = 0;  // TRES-weighted units, by the second
-  std::string user;           // as whom it ran there
+  std::uint64_t billing_s = 0;  // TRES-weighted: Slurm's "billing" times the elapsed seconds
+  std::string user;             // as whom it ran there
   std::string partition;
 
   friend bool operator==(const RunStatus&, const RunStatus&) = default;
@@ -103,6 +104,8 @@ class BatchSystem {
   virtual void set_slots(std::uint32_t slots) = 0;
   // Whether scripts find SLURM_JOB_ID and its like set by the batch system itself; else the node sets them.
   [[nodiscard]] virtual bool sets_slurm_variables() const = 0;
+  // Whether an ended run's status comes with its own job number and its accounting's figures.
+  [[nodiscard]] virtual bool keeps_accounts() const = 0;
   // Work that needs a regular push (starting what waits); called about five times a second.
   virtual void tick() = 0;
 };

@@ -71,6 +71,7 @@ class LocalBatch final : public BatchSystem {
   }
 
   [[nodiscard]] bool sets_slurm_variables() const override { return false; }
+  [[nodiscard]] bool keeps_accounts() const override { return false; }
 
   void tick() override {
     const std::lock_guard lock(mutex_);

@@ -155,8 +155,9 @@ json::object run_status_to_json(const RunStatus& status) {
           {"nodes", status.nodes},
           {"processors", status.processors},
           {"gpus", status.gpus},
+          {"gpu_us", status.gpu_us},
           {"energy_j", status.energy_j},
-          {"billing", status.billing},
+          {"billing_s", status.billing_s},
           {"user", status.user},
           {"partition", status.partition}};
 }
@@ -185,8 +186,9 @@ Result<RunStatus> run_status_from_json(const json::object& object) {
   number("nodes", status.nodes);
   number("processors", status.processors);
   number("gpus", status.gpus);
+  number("gpu_us", status.gpu_us);
   number("energy_j", status.energy_j);
-  number("billing", status.billing);
+  number("billing_s", status.billing_s);
   status.user = text("user");
   status.partition = text("partition");
   return status;

@@ -5,6 +5,7 @@
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs; slurm/ and the like: another's
+//   imports/      runs of Slurm whose use is not on the ledger yet, an empty file for each
 //   outbox/       submissions whose order is not on the ledger yet
 //   blobs/        corpora by digest
 //   speed.json    what `ufab provider bench` measured

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <filesystem>
 
@@ -50,6 +51,20 @@ std::string run_name(JobId job, std::uint32_t attempt) {
   return "job-" + std::to_string(job) + "-" + std::to_string(attempt);
 }
 
+std::optional<std::pair<JobId, std::uint32_t>> parse_run_name(std::string_view name) {
+  JobId job = 0;
+  std::uint32_t attempt = 0;
+  if (!name.starts_with("job-")) return std::nullopt;
+  const std::size_t dash = name.find('-', 4);
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto number = [](std::string_view text, auto& into) {
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
+    return failed == std::errc() && end == text.data() + text.size();
+  };
+  if (!number(name.substr(4, dash - 4), job) || !number(name.substr(dash + 1), attempt)) return std::nullopt;
+  return std::pair(job, attempt);
+}
+
 UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& status,
                            std::uint64_t processors) {
   UsageReceipt usage;
@@ -63,6 +78,32 @@ UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& st
   usage.signal = static_cast<std::uint32_t>(status.signal);
   const bool stopped = status.result != RunResult::completed && status.result != RunResult::failed;
   if (stopped && usage.exit_code == 0 && usage.signal == 0) usage.signal = SIGTERM;
+  return usage;
+}
+
+std::optional<UsageValues> usage_values(const RunStatus& status) {
+  if (status.external_id == 0 || status.cluster.empty() || status.end_us == 0) return std::nullopt;
+  const auto time = [](std::int64_t us) { return static_cast<std::uint64_t>(std::max<std::int64_t>(0, us)); };
+  UsageValues usage;
+  usage.cluster = status.cluster;
+  usage.external_id = status.external_id;
+  usage.submit_us = time(status.submit_us);
+  usage.start_us = time(status.start_us);
+  usage.end_us = time(status.end_us);
+  usage.elapsed_us = time(status.elapsed_us);
+  usage.cpu_us = status.cpu_us;
+  usage.processors = status.processors;
+  usage.nodes = status.nodes;
+  usage.memory_peak_bytes = status.max_rss_kib * 1024;
+  usage.gpus = status.gpus;
+  usage.gpu_us = status.gpu_us;
+  usage.energy_j = status.energy_j;
+  usage.billing_s = status.billing_s;
+  usage.state = run_result_code(status.result);
+  usage.exit_code = static_cast<std::uint32_t>(status.exit_code);
+  usage.signal = static_cast<std::uint32_t>(status.signal);
+  usage.user = status.user;
+  usage.partition = status.partition;
   return usage;
 }
 
@@ -92,6 +133,7 @@ void ProviderAgent::tick() {
       node_.log("job " + key + ": " + line);
     }
   }
+  file_imports();
 }
 
 Status ProviderAgent::advance(const JobView& view) {
@@ -293,6 +335,7 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
     run.warn_before_s = options.signal->seconds_before_end;
     run.warn_shell_only = options.signal->batch_shell_only;
   }
+  UFAB_TRY(note_import(run.name));
   UFAB_TRY(node_.batch->start(run));
   node_.log("job " + std::to_string(job.id) + ": started attempt " + std::to_string(attempt.number));
   return {};
@@ -335,6 +378,56 @@ Status ProviderAgent::file_receipts(const JobView& view, const AttemptEntry& att
     return submitted.error().within("receipts");
   }
   return {};
+}
+
+// A run under Slurm is noted in imports/ before it starts and until its use is on the ledger: accounting may
+// answer long after the job has settled and left the state.
+Status ProviderAgent::note_import(const std::string& run) {
+  if (!node_.batch->keeps_accounts()) return {};
+  UFAB_TRY(make_folders(node_.home.file("imports"), 0700));
+  return write_file_atomic(node_.home.file("imports/" + run), {}, 0600);
+}
+
+void ProviderAgent::file_imports() {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(node_.home.file("imports"), error)) {
+    const std::string run = entry.path().filename().string();
+    const auto parts = parse_run_name(run);
+    if (!parts) continue;
+    const auto done = [&](const std::string& trouble) {
+      if (!trouble.empty()) node_.log("usage of " + run + " is not imported: " + trouble);
+      std::filesystem::remove(entry.path(), error);
+    };
+    const auto status = node_.batch->status(run);
+    if (!status) {
+      if (status.error().code == ErrorCode::not_found) done("");  // noted, and never started
+      continue;
+    }
+    if (status->state != RunState::ended) continue;
+    if (status->external_id == 0) {
+      done("");  // it never became a job
+      continue;
+    }
+    const auto values = usage_values(*status);
+    if (!values) continue;  // accounting has not answered yet
+    const UsageSlot slot{parts->first, parts->second, node_.chain->self()};
+    if (node_.chain->read([&](const State& state) { return state.usage_imports().find(slot) != nullptr; })) {
+      done("");
+      continue;
+    }
+    auto record = usage_import(slot.job, slot.attempt, *values);
+    if (!record) {
+      done(record.error().message);
+      continue;
+    }
+    const auto submitted = node_.chain->submit(*std::move(record));
+    if (submitted.ok()) {
+      done("");
+    } else if (submitted.error().code != ErrorCode::unavailable &&
+               submitted.error().code != ErrorCode::timeout) {
+      done(submitted.error().message);
+    }
+  }
 }
 
 Status ProviderAgent::countersign(const JobView& view, const AttemptEntry& attempt) {

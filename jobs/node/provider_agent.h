@@ -7,6 +7,7 @@
 //   another member's receipt with our digests    → countersign
 //   a newer attempt, a cancelled or settled job  → end our run
 //   an ordinary script has ended                 → file its measured use
+//   a run under Slurm has ended                  → file what Slurm's accounting says it used (usage import)
 #pragma once
 
 #include <map>
@@ -33,21 +34,28 @@ class ProviderAgent {
   Status file_receipts(const JobView& view, const AttemptEntry& attempt);
   Status countersign(const JobView& view, const AttemptEntry& attempt);
   Status file_usage(const JobView& view, const AttemptEntry& attempt);
+  Status note_import(const std::string& run);
+  void file_imports();
   void end_other_runs(const JobView& view, std::uint32_t keep_attempt);
 
   NodeContext& node_;
   std::map<std::string, std::string> said_;  // last trouble by job, so that it is logged once
-  std::set<std::string> refused_;            // receipts that the ledger refused: never sent again
+  std::set<std::string> refused_;            // records that the ledger refused: never sent again
 };
 
 // Name of a run in the batch system.
 [[nodiscard]] std::string run_name(JobId job, std::uint32_t attempt);
+[[nodiscard]] std::optional<std::pair<JobId, std::uint32_t>> parse_run_name(std::string_view name);
 
 // What an ended run is charged, and how it ended. The local batch system does not pin processes, so a script
 // may have used more processors than it leased; the ledger takes no more than the lease can spend, and no
 // more is charged. A script that a limit stopped is no success even if it caught TERM and left with 0.
 [[nodiscard]] UsageReceipt usage_receipt(JobId job, std::uint32_t attempt, const RunStatus& status,
                                          std::uint64_t processors);
+
+// What the provider's batch system says that an ended run used; nullopt for a batch system that keeps no
+// account (the local one).
+[[nodiscard]] std::optional<UsageValues> usage_values(const RunStatus& status);
 
 // For how long an escrow pays for an ordinary script on so many processors, fee included, rounded up; nullopt
 // when the provider asks nothing. A script of another organisation runs no longer, whatever limit it asks

@@ -332,6 +332,13 @@ TEST(RunStep, ADatabaseThatLagsHoldsAnEndUpForAMinuteAtMost) {
   EXPECT_NE(record.phase, RunPhase::ended);
   static_cast<void>(step(record, InQueue{172 * second, {job}}, 172 * second));
   EXPECT_EQ(record.phase, RunPhase::ended);
+  ASSERT_TRUE(lacks_usage(record));
+  job.cluster = "alpha";
+  job.cpu_us = 42;
+  static_cast<void>(step(record, InAccounts{9000 * second, {job}}, 9000 * second));
+  EXPECT_FALSE(lacks_usage(record)) << "the figures come whenever they come";
+  EXPECT_EQ(record.status.cpu_us, 42U);
+  EXPECT_EQ(record.status.result, RunResult::completed);
 }
 
 TEST(RunStep, ACancelledRunThatNeverStartedIsNotSubmitted) {

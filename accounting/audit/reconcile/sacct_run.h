@@ -15,6 +15,7 @@ struct SacctQuery {
   std::uint64_t from_us = 0;        // jobs in any state from then …
   std::uint64_t to_us = 0;          // … to then; 0: no bound (from: 1970; to: now)
   std::vector<std::uint64_t> jobs;  // only these ids; then the times are left out
+  std::vector<std::string> names;   // only jobs with these names (without commas)
   std::uint64_t timeout_ms = 120'000;
 };
 
