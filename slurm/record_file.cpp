@@ -27,7 +27,9 @@ Status save_record(const std::string& run_folder, const RunRecord& record) {
                             {"slurm_job", record.job},
                             {"cancel_wanted", record.cancel_wanted},
                             {"cancelled_us", record.cancelled_us},
+                            {"claimed", record.claimed},
                             {"missing_since_us", record.missing_since_us},
+                            {"unknown_since_us", record.unknown_since_us},
                             {"finished_us", record.finished_us},
                             {"status", jobs::run_status_to_json(record.status)}};
   return write_file_atomic(run_folder + "/record.json", as_bytes(json::serialize(object) + "\n"), 0600);
@@ -52,7 +54,9 @@ Result<RunRecord> load_record(const std::string& run_folder) {
         record.job = object.at("slurm_job").to_number<std::uint64_t>();
         record.cancel_wanted = object.at("cancel_wanted").as_bool();
         record.cancelled_us = time("cancelled_us");
+        record.claimed = object.at("claimed").as_bool();
         record.missing_since_us = time("missing_since_us");
+        record.unknown_since_us = time("unknown_since_us");
         record.finished_us = time("finished_us");
         UFAB_ASSIGN(record.status, jobs::run_status_from_json(object.at("status").as_object()));
         return record;

@@ -104,6 +104,7 @@ void adopt(RunRecord& record, std::uint64_t job) {
   record.phase = RunPhase::submitted;
   record.job = job;
   record.missing_since_us = 0;
+  record.unknown_since_us = 0;
   record.status.external_id = job;
 }
 
@@ -149,6 +150,7 @@ std::vector<Action> on_queue(RunRecord& record, const InQueue& queue, std::int64
     return actions;
   }
   record.missing_since_us = 0;
+  record.unknown_since_us = 0;
   describe(record, *job);
   if (is_ended_state(job->state)) {
     if (record.finished_us == 0) record.finished_us = now_us;
@@ -160,6 +162,20 @@ std::vector<Action> on_queue(RunRecord& record, const InQueue& queue, std::int64
   return actions;
 }
 
+// No job of this run is in Slurm, and its script has not started.
+void submit_again(RunRecord& record, const StepLimits& limits) {
+  record.phase = RunPhase::intended;
+  record.job = 0;
+  record.missing_since_us = 0;
+  record.unknown_since_us = 0;
+  record.cancelled_us = 0;
+  if (record.cancel_wanted) {
+    end(record, RunResult::cancelled, "cancelled before it started");
+  } else if (record.attempts >= limits.attempts) {
+    end(record, RunResult::node_fail, "Slurm lost " + std::to_string(record.attempts) + " submissions of it");
+  }
+}
+
 void on_accounts(RunRecord& record, const InAccounts& accounts, const StepLimits& limits) {
   if (record.phase == RunPhase::intended) return;
   if (record.phase == RunPhase::attempted) {
@@ -169,15 +185,7 @@ void on_accounts(RunRecord& record, const InAccounts& accounts, const StepLimits
     } else {
       const bool settled = accounts.asked_us - record.attempted_us >= limits.settle_us;
       if (!settled || record.missing_since_us == 0) return;
-      // Both have answered, late enough, and neither knows it: it never arrived.
-      record.phase = RunPhase::intended;
-      record.missing_since_us = 0;
-      if (record.cancel_wanted) {
-        end(record, RunResult::cancelled, "cancelled before it started");
-      } else if (record.attempts >= limits.attempts) {
-        end(record, RunResult::node_fail,
-            "Slurm lost " + std::to_string(record.attempts) + " submissions of it");
-      }
+      submit_again(record, limits);  // both have answered, late enough: it never arrived
       return;
     }
   }
@@ -191,7 +199,13 @@ void on_accounts(RunRecord& record, const InAccounts& accounts, const StepLimits
       return;
     }
   }
-  if (record.missing_since_us != 0 && accounts.asked_us - record.missing_since_us >= limits.forgotten_us) {
+  if (record.missing_since_us == 0) return;
+  // Both have answered, and neither has an end of it.
+  if (record.unknown_since_us == 0) record.unknown_since_us = accounts.asked_us;
+  const std::int64_t unknown_us = accounts.asked_us - record.unknown_since_us;
+  if (!record.claimed && unknown_us >= limits.settle_us) {
+    submit_again(record, limits);
+  } else if (record.claimed && unknown_us >= limits.forgotten_us) {
     end(record, record.cancel_wanted ? RunResult::cancelled : RunResult::node_fail,
         "Slurm no longer knows job " + std::to_string(record.job));
   }
@@ -257,6 +271,7 @@ std::vector<Action> step(RunRecord& record, const Event& event, std::int64_t now
   }
   if (const auto* claimed = std::get_if<Claimed>(&event)) {
     if (record.phase == RunPhase::attempted || record.phase == RunPhase::submitted) {
+      record.claimed = true;
       if (record.job != claimed->job) adopt(record, claimed->job);
     }
     return {};

@@ -14,6 +14,9 @@
 //      least `settle_us` after the attempt, before it counts as not there. A message that reaches slurmctld
 //      later still makes a second job; the launcher's claim (slurm/launch/) lets only one of them run the
 //      script, and the others are cancelled here.
+//      slurmctld saves what it has acknowledged some seconds later: killed in between it loses jobs, and
+//      gives their ids to others. One that both have answered not to know for settle_us is submitted again,
+//      unless its script has started.
 //   2. No answer is no news: while slurmctld is away a run keeps its state, for however long.
 //   3. `ended` is final. The accounting database's figures come with it where they are there in time, and are
 //      added later where not (lacks_usage).
@@ -42,7 +45,9 @@ struct RunRecord {
   std::uint64_t job = 0;  // Slurm's id; 0: not known
   bool cancel_wanted = false;
   std::int64_t cancelled_us = 0;      // when Slurm was last told
+  bool claimed = false;               // the script has been started
   std::int64_t missing_since_us = 0;  // squeue answers and does not list it
+  std::int64_t unknown_since_us = 0;  // and the database answers too and has no end of it
   std::int64_t finished_us = 0;       // squeue says that it has ended; accounting has not said so yet
   jobs::RunStatus status;
 
@@ -104,7 +109,7 @@ using Action = std::variant<Submit, CancelJob>;
 struct StepLimits {
   std::int64_t settle_us = 30'000'000;      // after this a message to slurmctld has arrived or is lost
   std::int64_t accounts_us = 60'000'000;    // so long accounting may lag behind an end that squeue has seen
-  std::int64_t forgotten_us = 600'000'000;  // both answer and neither knows the job: it is lost
+  std::int64_t forgotten_us = 180'000'000;  // a script that started, and nobody knows how it ended: node_fail
   std::int64_t cancel_again_us = 10'000'000;
   std::uint32_t attempts = 20;  // submissions that vanished, then the run has failed
 };

@@ -54,6 +54,9 @@ int main(int argc, char** argv) {
   for (const auto& [name, value] : request->environment) {
     if (!name.starts_with("SLURM_") || is_the_fabrics(name)) ::setenv(name.c_str(), value.c_str(), 1);
   }
+  // What sbatch was told to export would bind the script's own srun as well: its steps get the script's
+  // variables.
+  ::unsetenv("SLURM_EXPORT_ENV");
   ::unsetenv("UFAB_RUN");
   std::vector<std::string> words{request->script};
   words.insert(words.end(), request->arguments.begin(), request->arguments.end());

@@ -23,7 +23,7 @@ struct SimulatedJob {
   SlurmJob seen;               // as slurmctld describes it
   std::int64_t starts_us = 0;  // when it will start
   std::int64_t runs_us = 0;
-  bool in_accounts = false;
+  bool forgotten = false;  // by a slurmctld that was killed before it had saved it
   bool ran_script = false;
 };
 
@@ -46,8 +46,8 @@ class World {
       node_turn();
       const bool over = record_.phase == RunPhase::ended && now_us_ > quiet_from_us_;
       if (over && ended_us_ == 0) ended_us_ = now_us_;
-      // Nothing may be left that soon, though jobs would wait for hours.
-      if (over && now_us_ - ended_us_ > 60 * second) return;
+      // The last message has arrived by then; nothing may be left, though jobs would wait for hours.
+      if (over && now_us_ - ended_us_ > 250 * second) return;
     }
   }
 
@@ -66,7 +66,8 @@ class World {
       EXPECT_EQ(record_.status.exit_code, job->seen.exit_code);
     }
     for (const SimulatedJob& job : jobs_)
-      EXPECT_TRUE(is_ended_state(job.seen.state)) << "job " << job.seen.id << " is left in the queue";
+      EXPECT_TRUE(job.forgotten || is_ended_state(job.seen.state))
+          << "job " << job.seen.id << " is left in the queue";
     EXPECT_LE(changes_after_end_, 0) << "an end is final";
     if (cancel_at_us_ == 0) {
       EXPECT_NE(record_.status.result, RunResult::cancelled);
@@ -106,7 +107,12 @@ class World {
         ++message;
       }
     }
+    if (!is_quiet() && chance(60)) {
+      for (SimulatedJob& job : jobs_)
+        job.forgotten = job.forgotten || now_us_ - job.seen.submit_us < 5 * second;
+    }
     for (SimulatedJob& job : jobs_) {
+      if (job.forgotten) continue;  // a script that had started is killed with the job
       if (job.seen.state == "PENDING" && now_us_ >= job.starts_us) {
         job.seen.state = "RUNNING";
         job.seen.start_us = now_us_;
@@ -136,6 +142,7 @@ class World {
   [[nodiscard]] std::vector<SlurmJob> queue() const {
     std::vector<SlurmJob> listed;
     for (const SimulatedJob& job : jobs_) {
+      if (job.forgotten) continue;
       if (job.seen.end_us == 0 || now_us_ - job.seen.end_us < 300 * second) listed.push_back(job.seen);
     }
     return listed;
@@ -280,6 +287,22 @@ TEST(RunStep, ALookBeforeTheMessageCanHaveArrivedDoesNotCount) {
   static_cast<void>(step(record, InQueue{101 * second, {}}, 101 * second));
   static_cast<void>(step(record, InAccounts{101 * second, {}}, 101 * second));
   EXPECT_EQ(record.phase, RunPhase::attempted);
+}
+
+TEST(RunStep, AJobThatSlurmctldLostIsSubmittedAgainUnlessItsScriptHasStarted) {
+  for (const bool started : {false, true}) {
+    RunRecord record = submitted_record();
+    if (started) static_cast<void>(step(record, Claimed{7}, 101 * second));
+    for (std::int64_t now = 110 * second; now < 280 * second; now += second) {
+      static_cast<void>(step(record, InQueue{now, {}}, now));
+      static_cast<void>(step(record, InAccounts{now, {job_in("PENDING")}}, now));
+      if (record.phase == RunPhase::intended) break;
+    }
+    EXPECT_EQ(record.phase, started ? RunPhase::submitted : RunPhase::intended);
+    if (!started) continue;
+    static_cast<void>(step(record, InAccounts{300 * second, {job_in("RUNNING")}}, 300 * second));
+    EXPECT_EQ(record.status.result, RunResult::node_fail);
+  }
 }
 
 TEST(RunStep, ALateTwinIsCancelled) {
