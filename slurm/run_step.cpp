@@ -117,9 +117,11 @@ const SlurmJob* find_job(const std::vector<SlurmJob>& jobs, std::uint64_t id) {
 }
 
 // The job to adopt when the answer to a submission was lost: the oldest that still lives, else the oldest.
+// One that ended without having started is none: it may be a twin that was cancelled here.
 const SlurmJob* adoptable(const std::vector<SlurmJob>& jobs) {
   const SlurmJob* best = nullptr;
   for (const SlurmJob& job : jobs) {
+    if (is_ended_state(job.state) && job.start_us == 0) continue;
     const auto key = [](const SlurmJob& j) { return std::pair(is_ended_state(j.state), j.id); };
     if (best == nullptr || key(job) < key(*best)) best = &job;
   }
@@ -137,6 +139,10 @@ std::vector<Action> on_queue(RunRecord& record, const InQueue& queue, std::int64
       return {};
     }
     adopt(record, found->id);
+  }
+  if (!record.claimed && find_job(queue.jobs, record.job) == nullptr) {
+    // slurmctld lost it; a twin of an earlier submission is as good.
+    if (const SlurmJob* twin = adoptable(queue.jobs); twin != nullptr) adopt(record, twin->id);
   }
   std::vector<Action> actions;
   for (const SlurmJob& job : queue.jobs) {  // late twins of a lost submission
@@ -270,6 +276,11 @@ std::vector<Action> step(RunRecord& record, const Event& event, std::int64_t now
     return {};
   }
   if (const auto* claimed = std::get_if<Claimed>(&event)) {
+    if (claimed->job == closed_claim) {
+      end(record, record.cancel_wanted ? RunResult::cancelled : RunResult::node_fail,
+          "ended before it started");
+      return {};
+    }
     if (record.phase == RunPhase::attempted || record.phase == RunPhase::submitted) {
       record.claimed = true;
       if (record.job != claimed->job) adopt(record, claimed->job);

@@ -96,6 +96,9 @@ struct InAccounts {  // slurmdbd's answer
 struct Claimed {  // the launcher's word: this job runs the script
   std::uint64_t job = 0;
 };
+// In place of a job's id: the run ended without having started, and no job may start it any more. Written
+// before the end itself, so a node that died in between finds it.
+inline constexpr std::uint64_t closed_claim = ~std::uint64_t{0};
 struct CancelAsked {};
 using Event = std::variant<Tick, Accepted, Refused, Unanswered, InQueue, InAccounts, Claimed, CancelAsked>;
 

@@ -22,9 +22,6 @@ using jobs::RunRequest;
 using jobs::RunState;
 using jobs::RunStatus;
 
-// The claim of a run that ended without having started: no job may start it any more.
-constexpr std::uint64_t closed_claim = std::numeric_limits<std::uint64_t>::max();
-
 constexpr std::int64_t late_interval_us = 30'000'000;
 
 std::int64_t system_now_us() {
@@ -207,8 +204,7 @@ class SlurmBatch final : public jobs::BatchSystem {
     for (const std::string& name : cancels) hear(name, CancelAsked{});
     for (const std::string& name : active_names()) {
       if (is_stopping()) return;
-      if (const std::uint64_t job = claimed_by(folder_of(name)); job != 0 && job != closed_claim)
-        hear(name, Claimed{job});
+      if (const std::uint64_t job = claimed_by(folder_of(name)); job != 0) hear(name, Claimed{job});
       hear(name, Tick{});
     }
     ask_queue();

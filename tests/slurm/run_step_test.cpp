@@ -168,7 +168,7 @@ class World {
     RunRecord next = record_;
     std::vector<Action> actions = step(next, event, now_us_);
     if (next.phase == RunPhase::ended && record_.phase != RunPhase::ended && claim_ == 0)
-      claim_ = ~std::uint64_t{0};
+      claim_ = closed_claim;
     if (record_.phase == RunPhase::ended && next != record_) ++changes_after_end_;
     if (fails(40)) return die();  // before it was durable
     record_ = durable_ = next;
@@ -202,7 +202,7 @@ class World {
       hear(CancelAsked{});
       cancel_told_ = record_.cancel_wanted || record_.phase == RunPhase::ended;
     }
-    if (claim_ != 0 && claim_ != ~std::uint64_t{0}) hear(Claimed{claim_});
+    if (claim_ != 0) hear(Claimed{claim_});
     hear(Tick{});
     // The answer may be as old as the question: what happens in between is not in it.
     if (controller_answers()) {
