@@ -25,6 +25,7 @@ Status save_record(const std::string& run_folder, const RunRecord& record) {
                             {"attempted_us", record.attempted_us},
                             {"attempts", record.attempts},
                             {"slurm_job", record.job},
+                            {"twins", json::array(record.twins.begin(), record.twins.end())},
                             {"cancel_wanted", record.cancel_wanted},
                             {"cancelled_us", record.cancelled_us},
                             {"claimed", record.claimed},
@@ -52,6 +53,8 @@ Result<RunRecord> load_record(const std::string& run_folder) {
         record.attempted_us = time("attempted_us");
         record.attempts = object.at("attempts").to_number<std::uint32_t>();
         record.job = object.at("slurm_job").to_number<std::uint64_t>();
+        for (const json::value& twin : object.at("twins").as_array())
+          record.twins.push_back(twin.to_number<std::uint64_t>());
         record.cancel_wanted = object.at("cancel_wanted").as_bool();
         record.cancelled_us = time("cancelled_us");
         record.claimed = object.at("claimed").as_bool();

@@ -50,6 +50,15 @@ void end(RunRecord& record, RunResult result, std::string reason) {
   record.status.reason = std::move(reason);
 }
 
+bool is_twin(const RunRecord& record, std::uint64_t job) {
+  return std::find(record.twins.begin(), record.twins.end(), job) != record.twins.end();
+}
+
+void cancel_twin(RunRecord& record, std::uint64_t job, std::vector<Action>& actions) {
+  if (!is_twin(record, job)) record.twins.push_back(job);
+  actions.emplace_back(CancelJob{job});
+}
+
 // Takes over what Slurm says. The record ends only through `end_as`.
 void describe(RunRecord& record, const SlurmJob& job) {
   jobs::RunStatus& status = record.status;
@@ -85,7 +94,10 @@ void take_usage(RunRecord& record, const SlurmJob& job) {
 
 void end_as(RunRecord& record, const SlurmJob& job) {
   describe(record, job);
-  const RunResult result = ended_state(job.state)->result;
+  RunResult result = ended_state(job.state)->result;
+  // Its script started between the look at the claim and the cancelling: nobody wished for its end.
+  if (result == RunResult::cancelled && !record.cancel_wanted && is_twin(record, job.id))
+    result = RunResult::node_fail;
   std::string reason;
   if (result != RunResult::completed && result != RunResult::failed) {
     reason = "Slurm job " + std::to_string(job.id) + ": " + job.state;
@@ -117,11 +129,10 @@ const SlurmJob* find_job(const std::vector<SlurmJob>& jobs, std::uint64_t id) {
 }
 
 // The job to adopt when the answer to a submission was lost: the oldest that still lives, else the oldest.
-// One that ended without having started is none: it may be a twin that was cancelled here.
-const SlurmJob* adoptable(const std::vector<SlurmJob>& jobs) {
+const SlurmJob* adoptable(const RunRecord& record, const std::vector<SlurmJob>& jobs) {
   const SlurmJob* best = nullptr;
   for (const SlurmJob& job : jobs) {
-    if (is_ended_state(job.state) && job.start_us == 0) continue;
+    if (is_twin(record, job.id)) continue;
     const auto key = [](const SlurmJob& j) { return std::pair(is_ended_state(j.state), j.id); };
     if (best == nullptr || key(job) < key(*best)) best = &job;
   }
@@ -132,7 +143,7 @@ std::vector<Action> on_queue(RunRecord& record, const InQueue& queue, std::int64
                              const StepLimits& limits) {
   if (record.phase == RunPhase::intended) return {};
   if (record.phase == RunPhase::attempted) {
-    const SlurmJob* found = adoptable(queue.jobs);
+    const SlurmJob* found = adoptable(record, queue.jobs);
     if (found == nullptr) {
       if (queue.asked_us - record.attempted_us >= limits.settle_us && record.missing_since_us == 0)
         record.missing_since_us = queue.asked_us;
@@ -142,11 +153,11 @@ std::vector<Action> on_queue(RunRecord& record, const InQueue& queue, std::int64
   }
   if (!record.claimed && find_job(queue.jobs, record.job) == nullptr) {
     // slurmctld lost it; a twin of an earlier submission is as good.
-    if (const SlurmJob* twin = adoptable(queue.jobs); twin != nullptr) adopt(record, twin->id);
+    if (const SlurmJob* twin = adoptable(record, queue.jobs); twin != nullptr) adopt(record, twin->id);
   }
   std::vector<Action> actions;
   for (const SlurmJob& job : queue.jobs) {  // late twins of a lost submission
-    if (job.id != record.job && !is_ended_state(job.state)) actions.emplace_back(CancelJob{job.id});
+    if (job.id != record.job && !is_ended_state(job.state)) cancel_twin(record, job.id, actions);
   }
   const SlurmJob* job = find_job(queue.jobs, record.job);
   if (job == nullptr) {
@@ -185,7 +196,7 @@ void submit_again(RunRecord& record, const StepLimits& limits) {
 void on_accounts(RunRecord& record, const InAccounts& accounts, const StepLimits& limits) {
   if (record.phase == RunPhase::intended) return;
   if (record.phase == RunPhase::attempted) {
-    const SlurmJob* found = adoptable(accounts.jobs);
+    const SlurmJob* found = adoptable(record, accounts.jobs);
     if (found != nullptr) {
       adopt(record, found->id);
     } else {

@@ -42,7 +42,8 @@ struct RunRecord {
   std::int64_t created_us = 0;
   std::int64_t attempted_us = 0;  // of the newest attempt
   std::uint32_t attempts = 0;
-  std::uint64_t job = 0;  // Slurm's id; 0: not known
+  std::uint64_t job = 0;             // Slurm's id; 0: not known
+  std::vector<std::uint64_t> twins;  // jobs of this run that were cancelled here because another one runs it
   bool cancel_wanted = false;
   std::int64_t cancelled_us = 0;      // when Slurm was last told
   bool claimed = false;               // the script has been started
