@@ -33,84 +33,91 @@ const std::map<std::uint32_t, std::uint64_t>& Fates::tasks(std::uint64_t array) 
 
 namespace {
 
-Verdict judge_one(const QueueDependency& dependency, const Fates::Entry& other, Seconds now_s,
-                  Seconds& next_s) {
-  const bool ended = other.fate == Fate::ended_well || other.fate == Fate::ended_badly;
+// `since_s` is when the event was, `delay_minutes` ago or not yet.
+Verdict held_since(Seconds since_s, std::uint32_t delay_minutes, Seconds now_s, Seconds& next_s) {
+  if (delay_minutes == 0 || since_s == time_never) return Verdict::holds;
+  const Seconds due_s = since_s + Seconds{delay_minutes} * 60;
+  if (due_s <= now_s) return Verdict::holds;
+  next_s = std::min(next_s, due_s);
+  return Verdict::waits;
+}
+
+Verdict judge_one(const Dependency& dependency, const Fates::Entry& other, Seconds now_s, Seconds& next_s) {
+  const bool well = other.fate == Fate::ended_well || other.fate == Fate::unknown;
+  const bool badly = other.fate == Fate::ended_badly;
+  const auto when_ended = [&](bool as_wished) {
+    if (!well && !badly) return Verdict::waits;
+    return as_wished ? held_since(other.ended_s, dependency.delay_minutes, now_s, next_s) : Verdict::never;
+  };
   switch (dependency.kind) {
-    case DependencyKind::after: {
-      if (other.fate == Fate::unknown) return Verdict::holds;
-      if (other.fate == Fate::waiting || other.begun_s == time_never)
-        return ended ? Verdict::holds : Verdict::waits;
-      const Seconds due = other.begun_s + Seconds{dependency.minutes} * 60;
-      if (due <= now_s) return Verdict::holds;
-      next_s = std::min(next_s, due);
-      return Verdict::waits;
-    }
-    case DependencyKind::afterany:
-      return ended || other.fate == Fate::unknown ? Verdict::holds : Verdict::waits;
-    case DependencyKind::afterok:
-    case DependencyKind::aftercorr:
-      if (other.fate == Fate::ended_well) return Verdict::holds;
-      return ended || other.fate == Fate::unknown ? Verdict::never : Verdict::waits;
-    case DependencyKind::afternotok:
-      if (other.fate == Fate::ended_badly) return Verdict::holds;
-      return ended || other.fate == Fate::unknown ? Verdict::never : Verdict::waits;
+    case DependencyKind::after:
+      if (other.fate == Fate::waiting) return Verdict::waits;
+      return held_since(other.begun_s, dependency.delay_minutes, now_s, next_s);
+    case DependencyKind::after_any:
+    case DependencyKind::after_burst_buffer: return when_ended(true);
+    case DependencyKind::after_ok:
+    case DependencyKind::after_corr: return when_ended(well);
+    case DependencyKind::after_not_ok: return when_ended(badly);
     case DependencyKind::singleton: break;
   }
   return Verdict::holds;
 }
 
-Verdict judge(const QueuedJob& job, const QueueDependency& dependency, const Fates& fates, Seconds now_s,
-              Seconds& next_s) {
+Verdict judge_task(const Dependency& dependency, const std::map<std::uint32_t, std::uint64_t>& tasks,
+                   std::uint32_t task, const Fates& fates, Seconds now_s, Seconds& next_s) {
+  const auto found = tasks.find(task);
+  if (found == tasks.end()) return Verdict::never;
+  return judge_one(dependency, fates.of(found->second), now_s, next_s);
+}
+
+// The whole array: as one job that ended well if every task did, and badly if one did.
+Verdict judge_array(const Dependency& dependency, const std::map<std::uint32_t, std::uint64_t>& tasks,
+                    const Fates& fates, Seconds now_s, Seconds& next_s) {
+  bool some_wait = false;
+  bool some_hold = false;
+  bool some_never = false;
+  for (const auto& [index, number] : tasks) {
+    const Verdict one = judge_one(dependency, fates.of(number), now_s, next_s);
+    some_wait = some_wait || one == Verdict::waits;
+    some_hold = some_hold || one == Verdict::holds;
+    some_never = some_never || one == Verdict::never;
+  }
+  if (dependency.kind == DependencyKind::after_not_ok) {
+    if (some_wait) return Verdict::waits;
+    return some_hold ? Verdict::holds : Verdict::never;
+  }
+  if (some_never) return Verdict::never;
+  return some_wait ? Verdict::waits : Verdict::holds;
+}
+
+Verdict judge(const QueuedJob& job, const Dependency& dependency, bool alone, const Fates& fates,
+              Seconds now_s, Seconds& next_s) {
+  if (dependency.kind == DependencyKind::singleton) return alone ? Verdict::holds : Verdict::waits;
   const auto& tasks = fates.tasks(dependency.job);
   if (tasks.empty()) return judge_one(dependency, fates.of(dependency.job), now_s, next_s);
-  if (dependency.kind == DependencyKind::aftercorr) {
-    const auto same = tasks.find(job.array_task);
-    if (job.array == 0 || same == tasks.end()) return Verdict::never;
-    return judge_one(dependency, fates.of(same->second), now_s, next_s);
-  }
-  // The whole array: it ended well if every task did, and badly if one did, once all have ended.
-  Verdict all = Verdict::holds;
-  bool some_bad = false;
-  bool all_ended = true;
-  for (const auto& [index, number] : tasks) {
-    const Fates::Entry entry = fates.of(number);
-    if (dependency.kind == DependencyKind::afternotok) {
-      some_bad = some_bad || entry.fate == Fate::ended_badly;
-      all_ended = all_ended && (entry.fate == Fate::ended_well || entry.fate == Fate::ended_badly);
-      continue;
-    }
-    const Verdict one = judge_one(dependency, entry, now_s, next_s);
-    if (one == Verdict::never) return one;
-    if (one == Verdict::waits) all = one;
-  }
-  if (dependency.kind != DependencyKind::afternotok) return all;
-  if (!all_ended) return Verdict::waits;
-  return some_bad ? Verdict::holds : Verdict::never;
+  if (dependency.task) return judge_task(dependency, tasks, *dependency.task, fates, now_s, next_s);
+  if (dependency.kind == DependencyKind::after_corr && job.array != 0)
+    return judge_task(dependency, tasks, job.array_task, fates, now_s, next_s);
+  return judge_array(dependency, tasks, fates, now_s, next_s);
 }
 
 }  // namespace
 
-Verdict judge_dependencies(const QueuedJob& job, std::span<const QueueDependency> dependencies,
+Verdict judge_dependencies(const QueuedJob& job, std::span<const Dependency> dependencies, bool alone,
                            const Fates& fates, Seconds now_s, Seconds& next_s) {
-  bool any_waits = false;
-  bool any_never = false;
-  bool any_holds = false;
-  bool alternatives = false;
-  for (const QueueDependency& dependency : dependencies) {
-    if (dependency.kind == DependencyKind::singleton) continue;
-    alternatives = alternatives || dependency.alternative;
-    const Verdict one = judge(job, dependency, fates, now_s, next_s);
-    any_waits = any_waits || one == Verdict::waits;
-    any_never = any_never || one == Verdict::never;
-    any_holds = any_holds || one == Verdict::holds;
+  bool some_wait = false;
+  bool some_never = false;
+  bool some_hold = false;
+  for (const Dependency& dependency : dependencies) {
+    const Verdict one = judge(job, dependency, alone, fates, now_s, next_s);
+    some_wait = some_wait || one == Verdict::waits;
+    some_never = some_never || one == Verdict::never;
+    some_hold = some_hold || one == Verdict::holds;
   }
-  if (alternatives) {
-    if (any_holds) return Verdict::holds;
-    return any_waits ? Verdict::waits : Verdict::never;
-  }
-  if (any_never) return Verdict::never;
-  return any_waits ? Verdict::waits : Verdict::holds;
+  if (job.dependency_any && some_hold) return Verdict::holds;
+  if (job.dependency_any) return some_wait ? Verdict::waits : Verdict::never;
+  if (some_never) return Verdict::never;
+  return some_wait ? Verdict::waits : Verdict::holds;
 }
 
 std::vector<Reason> judge_eligibility(const Snapshot& snapshot, Seconds now_s, Seconds& next_s) {
@@ -124,7 +131,7 @@ std::vector<Reason> judge_eligibility(const Snapshot& snapshot, Seconds now_s, S
   std::unordered_map<std::uint64_t, std::uint64_t> first_of_name;
   const auto is_singleton = [&](const QueuedJob& job) {
     const auto all = dependencies_of(job);
-    return std::any_of(all.begin(), all.end(), [](const QueueDependency& dependency) {
+    return std::any_of(all.begin(), all.end(), [](const Dependency& dependency) {
       return dependency.kind == DependencyKind::singleton;
     });
   };
@@ -163,13 +170,12 @@ std::vector<Reason> judge_eligibility(const Snapshot& snapshot, Seconds now_s, S
       continue;
     }
     if (job.dependency_count == 0) continue;
-    const auto dependencies = dependencies_of(job);
-    switch (judge_dependencies(job, dependencies, fates, now_s, next_s)) {
+    const auto first = first_of_name.find(job.name_key);
+    const bool alone = first == first_of_name.end() || first->second == job.job;
+    switch (judge_dependencies(job, dependencies_of(job), alone, fates, now_s, next_s)) {
       case Verdict::never: reason = Reason::dependency_never_satisfied; break;
       case Verdict::waits: reason = Reason::dependency; break;
-      case Verdict::holds:
-        if (is_singleton(job) && first_of_name.at(job.name_key) != job.job) reason = Reason::dependency;
-        break;
+      case Verdict::holds: break;
     }
   }
   return reasons;

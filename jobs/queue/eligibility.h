@@ -1,13 +1,14 @@
 // Whether a waiting job may be considered at all: holds, begin time, deadline, dependencies and array
 // throttles. Slurm's meaning of each kind:
-//   after:J[+M]   J has begun (or was cancelled), M minutes ago
-//   afterany:J    J has ended
-//   afterok:J     J has ended well           never satisfied once it ended otherwise
-//   afternotok:J  J has ended not well       never satisfied once it ended well
-//   aftercorr:A   the task with this one's index in array A has ended well
-//   singleton     no earlier job of this user and name is left
-// A number that names an array stands for all its tasks. With "," all of a job's dependencies must hold, with
-// "?" one of them. Of a job that nobody remembers, after and afterany hold and the others never do.
+//   after       the job has begun, or was cancelled
+//   afterany    it has ended; afterburstbuffer is the same here
+//   afterok     it has ended well           never holds once it ended otherwise
+//   afternotok  it has ended not well       never holds once it ended well
+//   aftercorr   the task with this one's index in that array has ended well
+//   singleton   no earlier job of this user and name is left
+// each so many minutes after the event as its delay says. A number that names an array stands for all its
+// tasks. All of a job's dependencies must hold, or with dependency_any one of them. A job that nobody
+// remembers is as good as ended well, as in Slurm.
 #pragma once
 
 #include <map>
@@ -24,7 +25,8 @@ class Fates {
  public:
   struct Entry {
     Fate fate = Fate::unknown;
-    Seconds begun_s = time_never;  // or cancelled
+    Seconds begun_s = time_never;  // or when it was cancelled before it began
+    Seconds ended_s = time_never;
   };
   // `array` is 0 for a job of its own.
   void set(std::uint64_t job, Entry entry, std::uint64_t array = 0, std::uint32_t task = 0);
@@ -45,9 +47,10 @@ class Fates {
 
 enum class Verdict : std::uint8_t { holds, waits, never };
 
-// Of all dependencies of `job` except singleton. `next_s` is lowered to when time alone changes the answer.
-[[nodiscard]] Verdict judge_dependencies(const QueuedJob& job, std::span<const QueueDependency> dependencies,
-                                         const Fates& fates, Seconds now_s, Seconds& next_s);
+// Of all dependencies of `job`. `alone`: no earlier job of its name is left. `next_s` is lowered to when time
+// alone changes the answer.
+[[nodiscard]] Verdict judge_dependencies(const QueuedJob& job, std::span<const Dependency> dependencies,
+                                         bool alone, const Fates& fates, Seconds now_s, Seconds& next_s);
 
 // The reason for which each job is out of consideration, Reason::none for the eligible. Throttles and
 // singletons take what runs into account; what the same pass starts is the planner's business.

@@ -35,6 +35,7 @@
 #include <vector>
 
 #include "jobs/queue/quota.h"
+#include "jobs/script/dependency.h"
 
 namespace ufab::jobs {
 
@@ -91,15 +92,6 @@ struct Placement {
   std::vector<Candidate> candidates;
 };
 
-enum class DependencyKind : std::uint8_t { after, afterany, afterok, afternotok, aftercorr, singleton };
-
-struct QueueDependency {
-  DependencyKind kind = DependencyKind::afterok;
-  std::uint64_t job = 0;      // a job, or an array's number for all its tasks; unused by singleton
-  std::uint32_t minutes = 0;  // after:JOB+MINUTES
-  bool alternative = false;   // "?" stands before it: one of a job's dependencies is enough
-};
-
 enum class Hold : std::uint8_t { none, user, admin };
 
 struct QueuedJob {
@@ -125,6 +117,7 @@ struct QueuedJob {
   std::uint64_t name_key = 0;          // equal for equal user and name (singleton)
   std::uint32_t dependency_first = 0;  // its part of Snapshot::dependencies
   std::uint32_t dependency_count = 0;
+  bool dependency_any = false;  // one of them is enough
 };
 
 // Of one organisation. Limits of 0 mean none.
@@ -144,9 +137,9 @@ struct Snapshot {
   std::vector<RunningJob> running;
   std::vector<QueueOwner> owners;
   std::vector<Placement> placements;
-  std::vector<QueuedJob> jobs;  // waiting; in any order
-  std::vector<QueueDependency> dependencies;
-  const Fates* fates = nullptr;  // only needed when a job has dependencies; outlives the call
+  std::vector<QueuedJob> jobs;           // waiting; in any order
+  std::vector<Dependency> dependencies;  // of all jobs, each job's together
+  const Fates* fates = nullptr;          // only needed when a job has dependencies; outlives the call
 };
 
 struct PriorityWeights {  // points for a factor of one

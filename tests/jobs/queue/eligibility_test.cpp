@@ -9,17 +9,17 @@ constexpr Seconds now_s = 1000;
 
 struct Case {
   Fates fates;
-  std::vector<QueueDependency> dependencies;
+  std::vector<Dependency> dependencies;
   QueuedJob job;
   Seconds next_s = time_never;
 
-  Verdict judge() { return judge_dependencies(job, dependencies, fates, now_s, next_s); }
+  Verdict judge() { return judge_dependencies(job, dependencies, true, fates, now_s, next_s); }
 };
 
 Verdict judge_kind(DependencyKind kind, Fate fate, Seconds begun_s = time_never) {
   Case with;
   with.fates.set(7, {fate, begun_s});
-  with.dependencies = {{kind, 7, 0, false}};
+  with.dependencies = {{kind, 7, {}, 0}};
   return with.judge();
 }
 
@@ -51,7 +51,7 @@ TEST(Eligibility, EachKindOfDependencyHoldsWaitsOrNeverHoldsAsInSlurm) {
 TEST(Eligibility, AfterWithMinutesWaitsSoLongAndSaysUntilWhen) {
   Case with;
   with.fates.set(7, {Fate::running, 950});
-  with.dependencies = {{DependencyKind::after, 7, 1, false}};
+  with.dependencies = {{DependencyKind::after, 7, {}, 1}};
   EXPECT_EQ(with.judge(), Verdict::waits);
   EXPECT_EQ(with.next_s, 1010);
   with.fates.set(7, {Fate::running, 940});
@@ -61,15 +61,15 @@ TEST(Eligibility, AfterWithMinutesWaitsSoLongAndSaysUntilWhen) {
 TEST(Eligibility, AnArraysNumberStandsForAllItsTasks) {
   Case with;
   for (std::uint32_t task = 0; task < 3; ++task) with.fates.set(10 + task, {Fate::ended_well, 1}, 10, task);
-  with.dependencies = {{DependencyKind::afterok, 10, 0, false}};
+  with.dependencies = {{DependencyKind::after_ok, 10, {}, 0}};
   EXPECT_EQ(with.judge(), Verdict::holds);
   with.fates.set(11, {Fate::running, 1}, 10, 1);
   EXPECT_EQ(with.judge(), Verdict::waits);
   with.fates.set(11, {Fate::ended_badly, 1}, 10, 1);
   EXPECT_EQ(with.judge(), Verdict::never);
-  with.dependencies[0].kind = DependencyKind::afternotok;
+  with.dependencies[0].kind = DependencyKind::after_not_ok;
   EXPECT_EQ(with.judge(), Verdict::holds);
-  with.fates.set(12, {Fate::waiting, time_never}, 10, 2);
+  with.fates.set(12, {Fate::waiting, time_never, time_never}, 10, 2);
   EXPECT_EQ(with.judge(), Verdict::waits);
 }
 
@@ -77,7 +77,7 @@ TEST(Eligibility, AftercorrPairsTasksOfOneIndex) {
   Case with;
   with.fates.set(10, {Fate::ended_well, 1}, 10, 0);
   with.fates.set(11, {Fate::ended_badly, 1}, 10, 1);
-  with.dependencies = {{DependencyKind::aftercorr, 10, 0, false}};
+  with.dependencies = {{DependencyKind::after_corr, 10, {}, 0}};
   with.job.array = 20;
   with.job.array_task = 0;
   EXPECT_EQ(with.judge(), Verdict::holds);
@@ -92,24 +92,43 @@ TEST(Eligibility, WithCommasAllMustHoldAndWithQuestionMarksOne) {
   with.fates.set(1, {Fate::ended_well, 1});
   with.fates.set(2, {Fate::running, 1});
   with.fates.set(3, {Fate::ended_badly, 1});
-  const auto ok = [](std::uint64_t job, bool alternative) {
-    return QueueDependency{DependencyKind::afterok, job, 0, alternative};
-  };
-  with.dependencies = {ok(1, false), ok(2, false)};
+  const auto ok = [](std::uint64_t job) { return Dependency{DependencyKind::after_ok, job, {}, 0}; };
+  with.dependencies = {ok(1), ok(2)};
   EXPECT_EQ(with.judge(), Verdict::waits);
-  with.dependencies = {ok(1, false), ok(2, false), ok(3, false)};
+  with.dependencies = {ok(1), ok(2), ok(3)};
   EXPECT_EQ(with.judge(), Verdict::never);
-  with.dependencies = {ok(3, true), ok(1, true)};
+  with.job.dependency_any = true;
+  with.dependencies = {ok(3), ok(1)};
   EXPECT_EQ(with.judge(), Verdict::holds);
-  with.dependencies = {ok(3, true), ok(2, true)};
+  with.dependencies = {ok(3), ok(2)};
   EXPECT_EQ(with.judge(), Verdict::waits);
-  with.dependencies = {ok(3, true)};
+  with.dependencies = {ok(3)};
+  EXPECT_EQ(with.judge(), Verdict::never);
+}
+
+TEST(Eligibility, ADelayCountsFromTheEvent) {
+  Case with;
+  with.fates.set(7, {Fate::ended_well, 900, 970});
+  with.dependencies = {{DependencyKind::after_ok, 7, {}, 1}};
+  EXPECT_EQ(with.judge(), Verdict::waits);
+  EXPECT_EQ(with.next_s, 1030);
+  with.fates.set(7, {Fate::ended_well, 900, 940});
+  EXPECT_EQ(with.judge(), Verdict::holds);
+}
+
+TEST(Eligibility, OneTaskOfAnArrayCanBeNamed) {
+  Case with;
+  with.fates.set(10, {Fate::ended_well, 1, 2}, 10, 3);
+  with.fates.set(11, {Fate::ended_badly, 1, 2}, 10, 4);
+  with.dependencies = {{DependencyKind::after_ok, 10, 3, 0}};
+  EXPECT_EQ(with.judge(), Verdict::holds);
+  with.dependencies = {{DependencyKind::after_ok, 10, 4, 0}};
   EXPECT_EQ(with.judge(), Verdict::never);
 }
 
 TEST(Eligibility, ASingletonWaitsForEveryEarlierJobOfItsName) {
   Snapshot snapshot;
-  snapshot.dependencies = {{DependencyKind::singleton, 0, 0, false}};
+  snapshot.dependencies = {{DependencyKind::singleton, 0, {}, 0}};
   for (const std::uint64_t number : {5U, 6U, 7U}) {
     QueuedJob job;
     job.job = number;
@@ -144,8 +163,8 @@ TEST(Eligibility, TheNextTimeIsTheFirstAtWhichTimeAloneChangesSomething) {
 
 TEST(Eligibility, AForgottenTaskLeavesItsArray) {
   Fates fates;
-  fates.set(10, {Fate::waiting, time_never}, 10, 0);
-  fates.set(11, {Fate::waiting, time_never}, 10, 1);
+  fates.set(10, {Fate::waiting, time_never, time_never}, 10, 0);
+  fates.set(11, {Fate::waiting, time_never, time_never}, 10, 1);
   fates.forget(10);
   EXPECT_EQ(fates.tasks(10).size(), 1U);
   fates.forget(11);

@@ -423,13 +423,13 @@ TEST(Plan, AHundredThousandWaitingJobsAreScheduledWithinASecond) {
     if (i % 10 == 0) {
       job.dependency_first = static_cast<std::uint32_t>(snapshot.dependencies.size());
       job.dependency_count = 1;
-      snapshot.dependencies.push_back({DependencyKind::afterok, 1 + draw(100'000), 0, false});
+      snapshot.dependencies.push_back({DependencyKind::after_ok, 1 + draw(100'000), {}, 0});
     }
     if (i % 7 == 0) {
       job.array = 1 + i / 700 * 700;
       job.array_throttle = 3;
     }
-    fates.set(job.job, {Fate::waiting, time_never});
+    fates.set(job.job, {Fate::waiting, time_never, time_never});
   }
   snapshot.fates = &fates;
   const auto begin = std::chrono::steady_clock::now();
