@@ -34,11 +34,13 @@ TEST(Eligibility, EachKindOfDependencyHoldsWaitsOrNeverHoldsAsInSlurm) {
   constexpr Verdict holds = Verdict::holds;
   constexpr Verdict waits = Verdict::waits;
   constexpr Verdict never = Verdict::never;
-  for (const Row& row :
-       {Row{K::after, waits, holds, holds, holds, holds}, Row{K::afterany, waits, waits, holds, holds, holds},
-        Row{K::afterok, waits, waits, holds, never, never},
-        Row{K::afternotok, waits, waits, never, holds, never},
-        Row{K::aftercorr, waits, waits, holds, never, never}}) {
+  const std::vector<Row> rows{{K::after, waits, holds, holds, holds, holds},
+                              {K::after_any, waits, waits, holds, holds, holds},
+                              {K::after_burst_buffer, waits, waits, holds, holds, holds},
+                              {K::after_ok, waits, waits, holds, never, holds},
+                              {K::after_not_ok, waits, waits, never, holds, never},
+                              {K::after_corr, waits, waits, holds, never, holds}};
+  for (const Row& row : rows) {
     const auto kind = static_cast<int>(row.kind);
     EXPECT_EQ(judge_kind(row.kind, F::waiting), row.waiting) << kind;
     EXPECT_EQ(judge_kind(row.kind, F::running, begun), row.running) << kind;
