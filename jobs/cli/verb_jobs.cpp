@@ -6,12 +6,14 @@
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <iterator>
 #include <thread>
 
 #include "accounting/amount.h"
 #include "jobs/cli/command_line.h"
 #include "jobs/cli/verbs.h"
+#include "jobs/rpc/client.h"
 
 namespace ufab::jobs {
 
@@ -35,6 +37,22 @@ unsigned long long printable(std::uint64_t value) {
 Result<json::object> fetch_job(const Invocation& invocation, std::uint64_t job) {
   UFAB_ASSIGN(Answer answer, ask_node(invocation, "job", {{"job", job}}));
   return std::move(answer.result);
+}
+
+// Calls `take` with every job of the listing, page by page over one link.
+Status for_each_job(const Invocation& invocation, bool all,
+                    const std::function<void(const json::object&)>& take) {
+  UFAB_ASSIGN(const Home home, invocation.home());
+  if (!home.exists())
+    return Error{ErrorCode::not_found, home.path() + " is no home yet; `ufab init` makes one"};
+  UFAB_ASSIGN(RpcClient client, RpcClient::connect_home(home.socket()));
+  std::uint64_t from = 0;
+  do {
+    UFAB_ASSIGN(const Answer answer, client.call({"jobs", {{"all", all}, {"from", from}}, {}}, 30s));
+    for (const json::value& job : answer.result.at("jobs").as_array()) take(job.as_object());
+    from = number_of(answer.result, "next");
+  } while (from != 0);
+  return {};
 }
 
 struct Progress {
@@ -192,6 +210,30 @@ VerbResult follow_job(const Invocation& invocation, std::uint64_t job, bool quie
   }
 }
 
+namespace {
+
+void print_queue_row(const json::object& job, bool parsable) {
+  std::string providers;
+  for (const json::value& member : job.at("members").as_array()) {
+    providers += (providers.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
+  }
+  const std::uint64_t step = progress_of(job).step;
+  if (parsable) {
+    std::printf("%llu|%s|%s|%s|%llu|%llu|%s|%s\n", printable(number_of(job, "job")),
+                text_of(job, "name").c_str(), text_of(job, "owner").c_str(), text_of(job, "state").c_str(),
+                printable(step), printable(number_of(job, "steps")), providers.c_str(),
+                text_of(job, "reason").c_str());
+    return;
+  }
+  const std::string steps = std::to_string(step) + "/" + std::to_string(number_of(job, "steps"));
+  std::printf("%7llu %-20s %-10s %-2s %13s %-24s %s\n", printable(number_of(job, "job")),
+              text_of(job, "name").substr(0, 20).c_str(), text_of(job, "owner").substr(0, 10).c_str(),
+              text_of(job, "code").c_str(), number_of(job, "steps") == 0 ? "" : steps.c_str(),
+              providers.substr(0, 24).c_str(), text_of(job, "reason").c_str());
+}
+
+}  // namespace
+
 VerbResult verb_queue(const Invocation& invocation, Words words) {
   bool as_json = false;
   bool all = false;
@@ -202,37 +244,27 @@ VerbResult verb_queue(const Invocation& invocation, Words words) {
   line.flag("--parsable", parsable, "columns separated by |");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "jobs", {{"all", all}}));
   if (as_json) {
-    print_json(answer.result);
+    json::array jobs;
+    UFAB_TRY(for_each_job(invocation, all, [&](const json::object& job) { jobs.push_back(job); }));
+    print_json({{"schema", "ufab.queue/1"}, {"jobs", std::move(jobs)}});
     return 0;
   }
-  if (parsable) {
-    std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
-  } else {
-    std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS",
-                "REASON");
-  }
-  for (const json::value& entry : answer.result.at("jobs").as_array()) {
-    const json::object& job = entry.as_object();
-    std::string providers;
-    for (const json::value& member : job.at("members").as_array()) {
-      providers += (providers.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
-    }
-    const std::uint64_t step = progress_of(job).step;
+  bool headed = false;
+  const auto head = [&] {
+    if (std::exchange(headed, true)) return;
     if (parsable) {
-      std::printf("%llu|%s|%s|%s|%llu|%llu|%s|%s\n", printable(number_of(job, "job")),
-                  text_of(job, "name").c_str(), text_of(job, "owner").c_str(), text_of(job, "state").c_str(),
-                  printable(step), printable(number_of(job, "steps")), providers.c_str(),
-                  text_of(job, "reason").c_str());
+      std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
     } else {
-      const std::string steps = std::to_string(step) + "/" + std::to_string(number_of(job, "steps"));
-      std::printf("%7llu %-20s %-10s %-2s %13s %-24s %s\n", printable(number_of(job, "job")),
-                  text_of(job, "name").substr(0, 20).c_str(), text_of(job, "owner").substr(0, 10).c_str(),
-                  text_of(job, "code").c_str(), number_of(job, "steps") == 0 ? "" : steps.c_str(),
-                  providers.substr(0, 24).c_str(), text_of(job, "reason").c_str());
+      std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS",
+                  "REASON");
     }
-  }
+  };
+  UFAB_TRY(for_each_job(invocation, all, [&](const json::object& job) {
+    head();
+    print_queue_row(job, parsable);
+  }));
+  head();
   return 0;
 }
 
@@ -457,17 +489,16 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
     }
   }
   UFAB_ASSIGN(const std::vector<const SacctColumn*> columns, choose_columns(format));
-  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "jobs", {{"all", true}}));
   std::vector<std::vector<std::string>> rows;
   if (!no_header) {
     rows.emplace_back();
     for (const SacctColumn* column : columns) rows.back().emplace_back(column->name);
   }
   json::array list;
-  for (const json::value& entry : answer.result.at("jobs").as_array()) {
-    const std::uint64_t number = number_of(entry.as_object(), "job");
-    if (!only.empty() && std::find(only.begin(), only.end(), number) == only.end()) continue;
-    const SacctRow job(entry.as_object());
+  UFAB_TRY(for_each_job(invocation, true, [&](const json::object& entry) {
+    const std::uint64_t number = number_of(entry, "job");
+    if (!only.empty() && std::find(only.begin(), only.end(), number) == only.end()) return;
+    const SacctRow job(entry);
     rows.emplace_back();
     json::object fields;
     for (const SacctColumn* column : columns) {
@@ -475,7 +506,7 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
       fields[column->name] = rows.back().back();
     }
     list.push_back(std::move(fields));
-  }
+  }));
   if (as_json) {
     print_json({{"schema", "ufab.sacct/1"}, {"jobs", list}});
     return 0;

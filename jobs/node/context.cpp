@@ -30,6 +30,24 @@ std::vector<JobView> view_jobs(const Chain& chain, const std::function<bool(cons
   });
 }
 
+JobPage view_page(const Chain& chain, JobId from, const std::function<bool(const JobEntry&)>& wanted) {
+  return chain.read([&](const State& state) {
+    JobPage page;
+    std::size_t weight = 0;
+    std::size_t scanned = 0;
+    for (auto at = state.jobs().lower_bound(from); at != state.jobs().end(); ++at, ++scanned) {
+      if (weight >= page_jobs_max || scanned >= page_scan_max) {
+        page.next = at->first;
+        return page;
+      }
+      if (!wanted(at->second)) continue;
+      page.views.push_back(view_of(state, at->second));
+      weight += 1 + (at->second.attempts.empty() ? 0 : at->second.attempts.back().members.size());
+    }
+    return page;
+  });
+}
+
 std::optional<JobView> view_job(const Chain& chain, JobId job) {
   return chain.read([&](const State& state) -> std::optional<JobView> {
     const JobEntry* entry = state.job(job);

@@ -32,6 +32,17 @@ struct JobView {
 // Copies of the jobs for which `wanted` holds.
 [[nodiscard]] std::vector<JobView> view_jobs(const Chain& chain,
                                              const std::function<bool(const JobEntry&)>& wanted);
+// The same of jobs numbered `from` and up, a page at a time: at most `page_jobs_max` copies, members of gangs
+// counted in, from at most `page_scan_max` jobs, so that the ledger's lock is held for milliseconds however
+// many jobs there are. `next` is where the next page begins, 0 behind the last.
+inline constexpr std::size_t page_jobs_max = 2000;
+inline constexpr std::size_t page_scan_max = 20'000;
+struct JobPage {
+  std::vector<JobView> views;
+  JobId next = 0;
+};
+[[nodiscard]] JobPage view_page(const Chain& chain, JobId from,
+                                const std::function<bool(const JobEntry&)>& wanted);
 [[nodiscard]] std::optional<JobView> view_job(const Chain& chain, JobId job);
 
 // A request to the node of an organisation.

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "jobs/broker/broker.h"
+#include "jobs/broker/cost.h"
 #include "jobs/node/context.h"
 #include "jobs/node/job_spec.h"
 #include "jobs/queue/eligibility.h"
@@ -70,7 +71,12 @@ class JobQueue {
   // Of a waiting job; empty for others. Slurm's word, and behind a comma more where there is more to say.
   [[nodiscard]] std::string reason(JobId job) const;
   [[nodiscard]] bool waits(JobId job) const;
+  // Empty when the job does not wait, or its spec has not been read yet.
+  [[nodiscard]] std::optional<bool> held(JobId job) const;
   void finished(JobId job);  // its results are home
+  // What the gateway measured of the link to an organisation. Of the ticking thread.
+  void measured(const std::string& organisation, LinkMeasure measure);
+  [[nodiscard]] const Links& links() const { return links_; }
 
   struct Measures {
     std::size_t waiting = 0;
@@ -89,9 +95,9 @@ class JobQueue {
     Reason reason = Reason::none;
     std::string detail;
     bool read = false;               // the spec has been
-    bool starting = false;           // decided, not on the ledger yet
     bool ends_when_invalid = false;  // --kill-on-invalid-dep
-    Clock::time_point retry;         // not before
+    std::vector<OrgId> in_flight;    // the gang that was decided; not on the ledger yet
+    Clock::time_point retry;         // not before; a start in flight is given up then
   };
   struct Running {  // a member of an open attempt, of any organisation's job
     OrgId provider = 0;
@@ -111,41 +117,58 @@ class JobQueue {
     JobPhase phase = JobPhase::ordered;
     bool well = false;
     std::uint64_t wall_us = 0;
+    MicroUnc budget = 0;
     std::string name;
     std::vector<Running> members;
   };
 
   void take_in(const Seen& seen, Seconds now_s);
+  void take_in_end(const Seen& seen, Seconds now_s);
   void read_specs();
-  void read_spec(JobId job, Waiting& waiting);
+  [[nodiscard]] bool read_spec(Waiting& waiting);
+  void read_array(const JobSpec& spec, QueuedJob& queued);
+  void read_active(JobId job, Active& active) const;
   void leave(JobId job);
-  Snapshot snapshot_of(Seconds now_s, std::vector<JobId>& jobs, std::vector<std::string>& names);
-  std::size_t intern(const BrokerRequest& request);
+  [[nodiscard]] Snapshot snapshot_of(Seconds now_s, Clock::time_point now, std::vector<JobId>& jobs);
+  void complete(Snapshot& snapshot, const std::vector<ProviderCapacity>& capacities,
+                const std::map<OrgId, std::uint32_t>& index_of, Seconds now_s);
+  [[nodiscard]] const std::string& objections(std::size_t request,
+                                              const std::vector<ProviderCapacity>& capacities, Seconds now_s);
+  [[nodiscard]] std::size_t intern(const BrokerRequest& request);
 
   const NodeContext& node_;
 
   // Of the ticking thread.
   JobId last_seen_ = 0;
   JobId slice_at_ = 0;
+  JobId foreign_slice_at_ = 0;
   OrgId self_ = 0;
   Predictor predictor_;
   Fates fates_;
   std::deque<JobId> ended_;  // in fates_, oldest first
-  std::set<JobId> unread_;   // waiting, spec not read
   std::vector<BrokerRequest> requests_;
   std::map<std::string, std::size_t> request_index_;
+  std::vector<std::size_t> placement_requests_;    // of each placement of the present pass
+  std::map<std::size_t, std::string> objections_;  // of the present pass, by request
+  Links links_;
   Clock::time_point pass_began_;
   Clock::duration pass_took_{};
-  Seconds next_s_ = 0;  // when time alone calls for a pass
+  Seconds next_retry_s_ = time_never;
+  Seconds next_s_ = time_never;  // when time alone calls for a pass
 
   mutable std::mutex mutex_;  // guards what follows
   std::map<JobId, Waiting> waiting_;
+  std::set<JobId> unread_;  // of those, whose spec has not been read
   std::map<JobId, Active> active_;
+  std::set<JobId> foreign_waiting_;
   std::set<JobId> unfinished_;  // own, settled, results not home
   std::set<JobId> touched_;
   bool changed_ = true;  // since the last pass
   Measures measures_;
 };
+
+// Seconds since 1970.
+[[nodiscard]] Seconds wall_clock_s();
 
 // What the ledger says of a provider, as the broker wants it.
 [[nodiscard]] ProviderCapacity capacity_of(const State& state, const OrgEntry& entry);

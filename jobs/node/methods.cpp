@@ -133,16 +133,25 @@ Result<Answer> submit(const MethodContext& context, const Caller&, const Request
   return context.gateway->submit(request.params, request.body);
 }
 
+// "jobs" {all, from}: a page of jobs numbered `from` and up; `next` names where to go on, absent at the end.
 Result<Answer> list_jobs(const MethodContext& context, const Caller&, const Request& request) {
   const bool all = json_flag(request.params, "all");
+  JobId from = 0;
+  if (request.params.contains("from")) {
+    UFAB_ASSIGN(from, json_number(request.params, "from"));
+  }
   const OrgId self = context.node->chain->self();
-  const auto views = view_jobs(*context.node->chain, [&](const JobEntry& job) {
+  const JobPage page = view_page(*context.node->chain, from, [&](const JobEntry& job) {
     const bool mine = job.owner == self;
     return (mine || all) && (all || job.phase != JobPhase::settled);
   });
   json::array jobs;
-  for (const JobView& view : views) jobs.push_back(job_to_json(*context.node, *context.gateway, view, false));
-  return Answer{{{"schema", "ufab.queue/1"}, {"jobs", jobs}}, {}};
+  jobs.reserve(page.views.size());
+  for (const JobView& view : page.views)
+    jobs.push_back(job_to_json(*context.node, *context.gateway, view, false));
+  Answer answer{{{"schema", "ufab.queue/1"}, {"jobs", std::move(jobs)}}, {}};
+  if (page.next != 0) answer.result["next"] = page.next;
+  return answer;
 }
 
 Result<Answer> show_job(const MethodContext& context, const Caller& caller, const Request& request) {

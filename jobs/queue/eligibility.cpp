@@ -5,8 +5,12 @@
 namespace ufab::jobs {
 
 void Fates::set(std::uint64_t job, Entry entry, std::uint64_t array, std::uint32_t task) {
-  jobs_[job] = {entry, array, task};
-  if (array != 0) arrays_[array][task] = job;
+  Known& known = jobs_[job];
+  known.entry = entry;
+  if (array == 0) return;
+  known.array = array;
+  known.task = task;
+  arrays_[array][task] = job;
 }
 
 void Fates::forget(std::uint64_t job) {

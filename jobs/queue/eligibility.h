@@ -28,7 +28,7 @@ class Fates {
     Seconds begun_s = time_never;  // or when it was cancelled before it began
     Seconds ended_s = time_never;
   };
-  // `array` is 0 for a job of its own.
+  // `array` is 0 for a job of its own; one that was named a task once stays one.
   void set(std::uint64_t job, Entry entry, std::uint64_t array = 0, std::uint32_t task = 0);
   void forget(std::uint64_t job);
   [[nodiscard]] Entry of(std::uint64_t job) const;
