@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdio>
@@ -39,17 +40,18 @@ Result<json::object> fetch_job(const Invocation& invocation, std::uint64_t job) 
   return std::move(answer.result);
 }
 
-// Calls `take` with every job of the listing, page by page over one link.
-Status for_each_job(const Invocation& invocation, bool all,
-                    const std::function<void(const json::object&)>& take) {
+// Calls `take` with every page of the listing, over one link.
+Status for_each_page(const Invocation& invocation, bool all, const char* form,
+                     const std::function<void(const Answer&)>& take) {
   UFAB_ASSIGN(const Home home, invocation.home());
   if (!home.exists())
     return Error{ErrorCode::not_found, home.path() + " is no home yet; `ufab init` makes one"};
   UFAB_ASSIGN(RpcClient client, RpcClient::connect_home(home.socket()));
   std::uint64_t from = 0;
   do {
-    UFAB_ASSIGN(const Answer answer, client.call({"jobs", {{"all", all}, {"from", from}}, {}}, 30s));
-    for (const json::value& job : answer.result.at("jobs").as_array()) take(job.as_object());
+    const Request request{"jobs", {{"all", all}, {"from", from}, {"form", form}}, {}};
+    UFAB_ASSIGN(const Answer answer, client.call(request, 30s));
+    take(answer);
     from = number_of(answer.result, "next");
   } while (from != 0);
   return {};
@@ -212,24 +214,46 @@ VerbResult follow_job(const Invocation& invocation, std::uint64_t job, bool quie
 
 namespace {
 
-void print_queue_row(const json::object& job, bool parsable) {
-  std::string providers;
-  for (const json::value& member : job.at("members").as_array()) {
-    providers += (providers.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
+// A row as the node gives it (jobs/node/job_json.h) in columns; `row` without its line end.
+void print_queue_row(std::string_view row, bool parsable) {
+  std::array<std::string_view, 9> field;
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    const std::size_t end = i + 1 < field.size() ? std::min(row.find('|'), row.size()) : row.size();
+    field[i] = row.substr(0, end);
+    row.remove_prefix(std::min(end + 1, row.size()));
   }
-  const std::uint64_t step = progress_of(job).step;
+  const auto& [job, name, owner, state, code, step, steps, providers, reason] = field;
+  const auto put = [](std::string_view text, std::size_t size_max = SIZE_MAX) {
+    return std::pair<int, const char*>(static_cast<int>(std::min(text.size(), size_max)), text.data());
+  };
+  const auto cell = [&](std::string_view text, int width, bool left, std::size_t size_max) {
+    const auto [size, data] = put(text, size_max);
+    std::printf(left ? "%-*.*s" : "%*.*s", width, size, data);
+  };
   if (parsable) {
-    std::printf("%llu|%s|%s|%s|%llu|%llu|%s|%s\n", printable(number_of(job, "job")),
-                text_of(job, "name").c_str(), text_of(job, "owner").c_str(), text_of(job, "state").c_str(),
-                printable(step), printable(number_of(job, "steps")), providers.c_str(),
-                text_of(job, "reason").c_str());
+    for (const std::string_view text : {job, name, owner, state, step, steps, providers}) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      std::putchar('|');
+    }
+    std::fwrite(reason.data(), 1, reason.size(), stdout);
+    std::putchar('\n');
     return;
   }
-  const std::string steps = std::to_string(step) + "/" + std::to_string(number_of(job, "steps"));
-  std::printf("%7llu %-20s %-10s %-2s %13s %-24s %s\n", printable(number_of(job, "job")),
-              text_of(job, "name").substr(0, 20).c_str(), text_of(job, "owner").substr(0, 10).c_str(),
-              text_of(job, "code").c_str(), number_of(job, "steps") == 0 ? "" : steps.c_str(),
-              providers.substr(0, 24).c_str(), text_of(job, "reason").c_str());
+  const std::string progress = steps == "0" ? "" : std::string(step) + "/" + std::string(steps);
+  cell(job, 7, false, 20);
+  std::putchar(' ');
+  cell(name, 20, true, 20);
+  std::putchar(' ');
+  cell(owner, 10, true, 10);
+  std::putchar(' ');
+  cell(code, 2, true, 3);
+  std::putchar(' ');
+  cell(progress, 13, false, 40);
+  std::putchar(' ');
+  cell(providers, 24, true, 24);
+  std::putchar(' ');
+  std::fwrite(reason.data(), 1, reason.size(), stdout);
+  std::putchar('\n');
 }
 
 }  // namespace
@@ -245,26 +269,33 @@ VerbResult verb_queue(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   if (as_json) {
-    json::array jobs;
-    UFAB_TRY(for_each_job(invocation, all, [&](const json::object& job) { jobs.push_back(job); }));
-    print_json({{"schema", "ufab.queue/1"}, {"jobs", std::move(jobs)}});
+    std::string jobs;
+    UFAB_TRY(for_each_page(invocation, all, "text", [&](const Answer& page) {
+      if (page.body.empty()) return;
+      if (!jobs.empty()) jobs += ',';
+      jobs += as_text(page.body);
+    }));
+    std::printf("{\"schema\":\"ufab.queue/1\",\"jobs\":[");
+    std::fwrite(jobs.data(), 1, jobs.size(), stdout);
+    std::puts("]}");
     return 0;
   }
-  bool headed = false;
-  const auto head = [&] {
-    if (std::exchange(headed, true)) return;
-    if (parsable) {
-      std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
-    } else {
-      std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS",
-                  "REASON");
+  std::vector<Bytes> pages;
+  UFAB_TRY(for_each_page(invocation, all, "rows", [&](const Answer& page) { pages.push_back(page.body); }));
+  if (parsable) {
+    std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
+  } else {
+    std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS",
+                "REASON");
+  }
+  for (const Bytes& page : pages) {
+    std::string_view text = as_text(page);
+    while (!text.empty()) {
+      const std::size_t end = std::min(text.find('\n'), text.size());
+      print_queue_row(text.substr(0, end), parsable);
+      text.remove_prefix(std::min(end + 1, text.size()));
     }
-  };
-  UFAB_TRY(for_each_job(invocation, all, [&](const json::object& job) {
-    head();
-    print_queue_row(job, parsable);
-  }));
-  head();
+  }
   return 0;
 }
 
@@ -495,7 +526,7 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
     for (const SacctColumn* column : columns) rows.back().emplace_back(column->name);
   }
   json::array list;
-  UFAB_TRY(for_each_job(invocation, true, [&](const json::object& entry) {
+  const auto add = [&](const json::object& entry) {
     const std::uint64_t number = number_of(entry, "job");
     if (!only.empty() && std::find(only.begin(), only.end(), number) == only.end()) return;
     const SacctRow job(entry);
@@ -506,6 +537,9 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
       fields[column->name] = rows.back().back();
     }
     list.push_back(std::move(fields));
+  };
+  UFAB_TRY(for_each_page(invocation, true, "objects", [&](const Answer& page) {
+    for (const json::value& job : page.result.at("jobs").as_array()) add(job.as_object());
   }));
   if (as_json) {
     print_json({{"schema", "ufab.sacct/1"}, {"jobs", list}});

@@ -41,8 +41,16 @@ JobPage view_page(const Chain& chain, JobId from, const std::function<bool(const
         return page;
       }
       if (!wanted(at->second)) continue;
-      page.views.push_back(view_of(state, at->second));
-      weight += 1 + (at->second.attempts.empty() ? 0 : at->second.attempts.back().members.size());
+      const JobEntry& job = at->second;
+      ++weight;
+      if (job.phase == JobPhase::ordered && job.attempts.empty() && !job.cancelled) {
+        page.jobs.emplace_back(OrderedJob{job.id, job.order.name, state.organisation(job.owner)->name,
+                                          job.order.kind, job.order.budget, job.order.steps,
+                                          job.windows_total()});
+        continue;
+      }
+      page.jobs.emplace_back(view_of(state, job));
+      if (!job.attempts.empty()) weight += job.attempts.back().members.size();
     }
     return page;
   });

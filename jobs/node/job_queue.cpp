@@ -144,7 +144,6 @@ void JobQueue::refresh() {
     measures_.longest_read = std::max(measures_.longest_read, took);
     for (const Seen& seen : all) take_in(seen, now_s);
     if (!touched.empty()) changed_ = true;
-    measures_.waiting = waiting_.size();
   }
   read_specs();
 }
@@ -604,7 +603,10 @@ void JobQueue::measured(const std::string& organisation, LinkMeasure measure) {
 
 JobQueue::Measures JobQueue::measures() const {
   const std::lock_guard lock(mutex_);
-  return measures_;
+  Measures measures = measures_;
+  measures.waiting = waiting_.size();
+  measures.unread = unread_.size();
+  return measures;
 }
 
 }  // namespace ufab::jobs

@@ -80,6 +80,7 @@ class JobQueue {
 
   struct Measures {
     std::size_t waiting = 0;
+    std::size_t unread = 0;  // of those, whose spec is still to be read
     std::uint64_t passes = 0;
     std::chrono::microseconds longest_pass{0};
     std::chrono::microseconds longest_read{0};  // under the ledger's lock
