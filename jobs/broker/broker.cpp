@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "fabric/train/gang.h"
+#include "jobs/broker/cost.h"
 
 namespace ufab::jobs {
 
@@ -22,13 +23,12 @@ std::uint64_t price_of(const BrokerRequest& request, const ProviderCapacity& pro
   return request.micro_batches != 0 ? provider.price_micro_per_tflop : provider.price_micro_per_cpu_hour;
 }
 
-// Why a provider does not qualify, or empty.
-std::string objection(const BrokerRequest& request, const ProviderCapacity& provider) {
+// Why a provider does not qualify whenever it is asked, or empty.
+std::string lasting_objection(const BrokerRequest& request, const ProviderCapacity& provider) {
   const auto named = [&](const std::vector<std::string>& list) {
     return std::find(list.begin(), list.end(), provider.organisation) != list.end();
   };
   if (named(request.exclude)) return "excluded from this job";
-  if (!provider.accepts_work) return "accepts no work now";
   if (provider.speed_mflops == 0) return "has no measured speed";
   if (provider.slots < request.slots) {
     return "has " + std::to_string(provider.slots) + " processors, the job needs " +
@@ -42,6 +42,48 @@ std::string objection(const BrokerRequest& request, const ProviderCapacity& prov
     return "is above the maximum price";
   }
   return {};
+}
+
+// Why it does not qualify now.
+std::string objection(const BrokerRequest& request, const ProviderCapacity& provider) {
+  if (std::string why = lasting_objection(request, provider); !why.empty()) return why;
+  if (!provider.accepts_work) return "accepts no work now";
+  if (provider.price_valid_until_s <= request.now_s) return "has no valid price";
+  return {};
+}
+
+// Microseconds of one step by measured speed alone; the slowest member decides.
+Wide compute_us(const BrokerRequest& request, const std::vector<ProviderCapacity>& gang,
+                const std::vector<std::uint32_t>& shares) {
+  Wide slowest = 0;
+  for (std::size_t i = 0; i < gang.size(); ++i)
+    slowest = std::max(slowest, Wide{request.flop_per_micro_batch} * shares[i] / gang[i].speed_mflops);
+  return slowest;
+}
+
+Wide step_us(const BrokerRequest& request, const std::vector<ProviderCapacity>& gang, const Links& links) {
+  std::vector<std::uint64_t> weights;
+  std::vector<const ProviderCapacity*> members;
+  for (const ProviderCapacity& member : gang) {
+    weights.push_back(member.speed_mflops);
+    members.push_back(&member);
+  }
+  return compute_us(request, gang, cut_shares(request.micro_batches, weights)) +
+         exchange_us(request, members, links);
+}
+
+// `gang` is ranked and qualifies. Members that the network makes a loss go, last ones first tried last.
+void leave_out_slow_links(const BrokerRequest& request, const Links& links,
+                          std::vector<ProviderCapacity>& gang) {
+  std::vector<ProviderCapacity> chosen;
+  for (const ProviderCapacity& candidate : gang) {
+    std::vector<ProviderCapacity> larger = chosen;
+    larger.push_back(candidate);
+    const bool needed = chosen.size() < std::max<std::size_t>(request.providers_min, 1);
+    if (needed || step_us(request, larger, links) < step_us(request, chosen, links))
+      chosen = std::move(larger);
+  }
+  gang = std::move(chosen);
 }
 
 Result<std::uint64_t> rounded_up(Wide numerator, Wide denominator, const char* what) {
@@ -66,7 +108,32 @@ std::vector<std::uint32_t> cut_shares(std::uint32_t total, const std::vector<std
   return shares;
 }
 
+std::vector<RankedProvider> rank_providers(const BrokerRequest& request,
+                                           const std::vector<ProviderCapacity>& providers,
+                                           const Links& links) {
+  std::vector<RankedProvider> ranked;
+  for (std::size_t i = 0; i < providers.size(); ++i) {
+    if (!lasting_objection(request, providers[i]).empty()) continue;
+    ranked.push_back({i, joint_cost_micro(request, providers[i], providers, links)});
+  }
+  std::sort(ranked.begin(), ranked.end(), [&](const RankedProvider& a, const RankedProvider& b) {
+    const auto key = [&](const RankedProvider& r) {
+      const ProviderCapacity& p = providers[r.index];
+      return std::tuple(preference(request, p.organisation), r.joint_cost_micro, price_of(request, p),
+                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops,
+                        std::string_view(p.organisation));
+    };
+    return key(a) < key(b);
+  });
+  return ranked;
+}
+
 Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCapacity> providers) {
+  return make_offer(request, std::move(providers), Links());
+}
+
+Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCapacity> providers,
+                            const Links& links) {
   std::string objections;
   std::erase_if(providers, [&](const ProviderCapacity& provider) {
     const std::string why = objection(request, provider);
@@ -78,14 +145,10 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
                                           " providers and " + std::to_string(providers.size()) +
                                           " can take it" + objections};
   }
-  std::sort(providers.begin(), providers.end(), [&](const ProviderCapacity& a, const ProviderCapacity& b) {
-    const auto key = [&](const ProviderCapacity& p) {
-      return std::tuple(preference(request, p.organisation), price_of(request, p),
-                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops,
-                        std::string_view(p.organisation));
-    };
-    return key(a) < key(b);
-  });
+  std::vector<ProviderCapacity> ranked;
+  for (const RankedProvider& next : rank_providers(request, providers, links))
+    ranked.push_back(providers[next.index]);
+  providers = std::move(ranked);
   std::size_t members_max = request.providers_max;
   if (!request.shares.empty()) {
     if (request.shares.size() < request.providers_min) {
@@ -103,6 +166,7 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     UFAB_ASSIGN(offer.cost_micro, rounded_up(cost, 3600, "the price"));
     offer.expected_s = request.time_limit_s;
     offer.members.push_back({provider.organisation, 0, 0, offer.cost_micro});
+    offer.valid_until_s = provider.price_valid_until_s;
     return offer;
   }
 
@@ -115,9 +179,12 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     }
     providers.resize(request.micro_batches);
   }
+  if (request.shares.empty() && request.exchange_bytes != 0) leave_out_slow_links(request, links, providers);
   std::vector<std::uint64_t> weights;
+  std::vector<const ProviderCapacity*> members;
   for (std::size_t i = 0; i < providers.size(); ++i) {
     weights.push_back(request.shares.empty() ? providers[i].speed_mflops : request.shares[i]);
+    members.push_back(&providers[i]);
   }
   const std::vector<std::uint32_t> shares = cut_shares(request.micro_batches, weights);
   std::uint32_t first = 0;
@@ -129,6 +196,7 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     UFAB_ASSIGN(const std::uint64_t seconds,
                 rounded_up(work, Wide{providers[i].speed_mflops} * 1'000'000, "the time"));
     offer.expected_s = std::max(offer.expected_s, seconds);
+    offer.valid_until_s = std::min(offer.valid_until_s, providers[i].price_valid_until_s);
     if (member.cost_micro > std::numeric_limits<std::uint64_t>::max() - offer.cost_micro) {
       return Error{ErrorCode::limit, "the price is too large to express"};
     }
@@ -136,6 +204,9 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     first += shares[i];
     offer.members.push_back(std::move(member));
   }
+  const Wide waits_us = Wide{exchange_us(request, members, links)} * request.steps;
+  UFAB_ASSIGN(offer.expected_s,
+              rounded_up(Wide{offer.expected_s} * 1'000'000 + waits_us, 1'000'000, "the time"));
   return offer;
 }
 

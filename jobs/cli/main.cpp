@@ -35,13 +35,14 @@ constexpr Verb verbs[] = {
     {"sacct", verb_sacct, "Slurm's accounting columns over ledger records"},
     {"account", verb_account, "balance, transfer, stake, unstake, history"},
     {"audit", verb_audit, "verify, job, prove, check, report; all offline"},
+    {"sim", verb_sim, "queue: a trace replayed under the scheduling policy, beside FCFS and EASY"},
     {"data", verb_data, "pack text into a corpus"},
     {"train", verb_train, "inside a batch script: the trainer on this job's ranks"},
     {"model", verb_model,
      "text from a trained model; its weights out to safetensors and in: sample, export, import"},
 };
 // Verbs of the design that this version does not have.
-constexpr const char* absent[] = {"top", "sim"};
+constexpr const char* absent[] = {"top"};
 
 void print_help() {
   std::puts(

@@ -3,15 +3,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <iterator>
 #include <thread>
 
 #include "accounting/amount.h"
 #include "jobs/cli/command_line.h"
 #include "jobs/cli/verbs.h"
+#include "jobs/rpc/client.h"
 
 namespace ufab::jobs {
 
@@ -35,6 +38,23 @@ unsigned long long printable(std::uint64_t value) {
 Result<json::object> fetch_job(const Invocation& invocation, std::uint64_t job) {
   UFAB_ASSIGN(Answer answer, ask_node(invocation, "job", {{"job", job}}));
   return std::move(answer.result);
+}
+
+// Calls `take` with every page of the listing, over one link.
+Status for_each_page(const Invocation& invocation, bool all, const char* form,
+                     const std::function<void(const Answer&)>& take) {
+  UFAB_ASSIGN(const Home home, invocation.home());
+  if (!home.exists())
+    return Error{ErrorCode::not_found, home.path() + " is no home yet; `ufab init` makes one"};
+  UFAB_ASSIGN(RpcClient client, RpcClient::connect_home(home.socket()));
+  std::uint64_t from = 0;
+  do {
+    const Request request{"jobs", {{"all", all}, {"from", from}, {"form", form}}, {}};
+    UFAB_ASSIGN(const Answer answer, client.call(request, 30s));
+    take(answer);
+    from = number_of(answer.result, "next");
+  } while (from != 0);
+  return {};
 }
 
 struct Progress {
@@ -192,6 +212,52 @@ VerbResult follow_job(const Invocation& invocation, std::uint64_t job, bool quie
   }
 }
 
+namespace {
+
+// A row as the node gives it (jobs/node/job_json.h) in columns; `row` without its line end.
+void print_queue_row(std::string_view row, bool parsable) {
+  std::array<std::string_view, 9> field;
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    const std::size_t end = i + 1 < field.size() ? std::min(row.find('|'), row.size()) : row.size();
+    field[i] = row.substr(0, end);
+    row.remove_prefix(std::min(end + 1, row.size()));
+  }
+  const auto& [job, name, owner, state, code, step, steps, providers, reason] = field;
+  const auto put = [](std::string_view text, std::size_t size_max = SIZE_MAX) {
+    return std::pair<int, const char*>(static_cast<int>(std::min(text.size(), size_max)), text.data());
+  };
+  const auto cell = [&](std::string_view text, int width, bool left, std::size_t size_max) {
+    const auto [size, data] = put(text, size_max);
+    std::printf(left ? "%-*.*s" : "%*.*s", width, size, data);
+  };
+  if (parsable) {
+    for (const std::string_view text : {job, name, owner, state, step, steps, providers}) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      std::putchar('|');
+    }
+    std::fwrite(reason.data(), 1, reason.size(), stdout);
+    std::putchar('\n');
+    return;
+  }
+  const std::string progress = steps == "0" ? "" : std::string(step) + "/" + std::string(steps);
+  cell(job, 7, false, 20);
+  std::putchar(' ');
+  cell(name, 20, true, 20);
+  std::putchar(' ');
+  cell(owner, 10, true, 10);
+  std::putchar(' ');
+  cell(code, 2, true, 3);
+  std::putchar(' ');
+  cell(progress, 13, false, 40);
+  std::putchar(' ');
+  cell(providers, 24, true, 24);
+  std::putchar(' ');
+  std::fwrite(reason.data(), 1, reason.size(), stdout);
+  std::putchar('\n');
+}
+
+}  // namespace
+
 VerbResult verb_queue(const Invocation& invocation, Words words) {
   bool as_json = false;
   bool all = false;
@@ -202,35 +268,32 @@ VerbResult verb_queue(const Invocation& invocation, Words words) {
   line.flag("--parsable", parsable, "columns separated by |");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "jobs", {{"all", all}}));
   if (as_json) {
-    print_json(answer.result);
+    std::string jobs;
+    UFAB_TRY(for_each_page(invocation, all, "text", [&](const Answer& page) {
+      if (page.body.empty()) return;
+      if (!jobs.empty()) jobs += ',';
+      jobs += as_text(page.body);
+    }));
+    std::printf("{\"schema\":\"ufab.queue/1\",\"jobs\":[");
+    std::fwrite(jobs.data(), 1, jobs.size(), stdout);
+    std::puts("]}");
     return 0;
   }
+  std::vector<Bytes> pages;
+  UFAB_TRY(for_each_page(invocation, all, "rows", [&](const Answer& page) { pages.push_back(page.body); }));
   if (parsable) {
     std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
   } else {
     std::printf("%7s %-20s %-10s %-2s %13s %-24s %s\n", "JOBID", "NAME", "OWNER", "ST", "STEP", "PROVIDERS",
                 "REASON");
   }
-  for (const json::value& entry : answer.result.at("jobs").as_array()) {
-    const json::object& job = entry.as_object();
-    std::string providers;
-    for (const json::value& member : job.at("members").as_array()) {
-      providers += (providers.empty() ? "" : ",") + text_of(member.as_object(), "organisation");
-    }
-    const std::uint64_t step = progress_of(job).step;
-    if (parsable) {
-      std::printf("%llu|%s|%s|%s|%llu|%llu|%s|%s\n", printable(number_of(job, "job")),
-                  text_of(job, "name").c_str(), text_of(job, "owner").c_str(), text_of(job, "state").c_str(),
-                  printable(step), printable(number_of(job, "steps")), providers.c_str(),
-                  text_of(job, "reason").c_str());
-    } else {
-      const std::string steps = std::to_string(step) + "/" + std::to_string(number_of(job, "steps"));
-      std::printf("%7llu %-20s %-10s %-2s %13s %-24s %s\n", printable(number_of(job, "job")),
-                  text_of(job, "name").substr(0, 20).c_str(), text_of(job, "owner").substr(0, 10).c_str(),
-                  text_of(job, "code").c_str(), number_of(job, "steps") == 0 ? "" : steps.c_str(),
-                  providers.substr(0, 24).c_str(), text_of(job, "reason").c_str());
+  for (const Bytes& page : pages) {
+    std::string_view text = as_text(page);
+    while (!text.empty()) {
+      const std::size_t end = std::min(text.find('\n'), text.size());
+      print_queue_row(text.substr(0, end), parsable);
+      text.remove_prefix(std::min(end + 1, text.size()));
     }
   }
   return 0;
@@ -457,17 +520,16 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
     }
   }
   UFAB_ASSIGN(const std::vector<const SacctColumn*> columns, choose_columns(format));
-  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "jobs", {{"all", true}}));
   std::vector<std::vector<std::string>> rows;
   if (!no_header) {
     rows.emplace_back();
     for (const SacctColumn* column : columns) rows.back().emplace_back(column->name);
   }
   json::array list;
-  for (const json::value& entry : answer.result.at("jobs").as_array()) {
-    const std::uint64_t number = number_of(entry.as_object(), "job");
-    if (!only.empty() && std::find(only.begin(), only.end(), number) == only.end()) continue;
-    const SacctRow job(entry.as_object());
+  const auto add = [&](const json::object& entry) {
+    const std::uint64_t number = number_of(entry, "job");
+    if (!only.empty() && std::find(only.begin(), only.end(), number) == only.end()) return;
+    const SacctRow job(entry);
     rows.emplace_back();
     json::object fields;
     for (const SacctColumn* column : columns) {
@@ -475,7 +537,10 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
       fields[column->name] = rows.back().back();
     }
     list.push_back(std::move(fields));
-  }
+  };
+  UFAB_TRY(for_each_page(invocation, true, "objects", [&](const Answer& page) {
+    for (const json::value& job : page.result.at("jobs").as_array()) add(job.as_object());
+  }));
   if (as_json) {
     print_json({{"schema", "ufab.sacct/1"}, {"jobs", list}});
     return 0;

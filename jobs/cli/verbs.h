@@ -42,6 +42,7 @@ VerbResult account_history(const Invocation& invocation, Words words);
 VerbResult verb_audit(const Invocation& invocation, Words words);
 VerbResult verb_data(const Invocation& invocation, Words words);
 VerbResult verb_train(const Invocation& invocation, Words words);
+VerbResult verb_sim(const Invocation& invocation, Words words);
 VerbResult verb_model(const Invocation& invocation, Words words);
 
 // One call to the node of the invocation's home.

@@ -30,6 +30,32 @@ std::vector<JobView> view_jobs(const Chain& chain, const std::function<bool(cons
   });
 }
 
+JobPage view_page(const Chain& chain, JobId from, const std::function<bool(const JobEntry&)>& wanted) {
+  return chain.read([&](const State& state) {
+    JobPage page;
+    std::size_t weight = 0;
+    std::size_t scanned = 0;
+    for (auto at = state.jobs().lower_bound(from); at != state.jobs().end(); ++at, ++scanned) {
+      if (weight >= page_jobs_max || scanned >= page_scan_max) {
+        page.next = at->first;
+        return page;
+      }
+      if (!wanted(at->second)) continue;
+      const JobEntry& job = at->second;
+      ++weight;
+      if (job.phase == JobPhase::ordered && job.attempts.empty() && !job.cancelled) {
+        page.jobs.emplace_back(OrderedJob{job.id, job.order.name, state.organisation(job.owner)->name,
+                                          job.order.kind, job.order.budget, job.order.steps,
+                                          job.windows_total()});
+        continue;
+      }
+      page.jobs.emplace_back(view_of(state, job));
+      if (!job.attempts.empty()) weight += job.attempts.back().members.size();
+    }
+    return page;
+  });
+}
+
 std::optional<JobView> view_job(const Chain& chain, JobId job) {
   return chain.read([&](const State& state) -> std::optional<JobView> {
     const JobEntry* entry = state.job(job);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <variant>
 
 #include "jobs/batch/batch_system.h"
 #include "jobs/node/chain.h"
@@ -32,6 +33,27 @@ struct JobView {
 // Copies of the jobs for which `wanted` holds.
 [[nodiscard]] std::vector<JobView> view_jobs(const Chain& chain,
                                              const std::function<bool(const JobEntry&)>& wanted);
+// A page of jobs numbered `from` and up for which `wanted` holds: at most `page_jobs_max`, members of gangs
+// counted in, from at most `page_scan_max` jobs, so that the ledger's lock is held for milliseconds however
+// many jobs there are. Of a job without an attempt, which most are when there are many, only what a listing
+// shows.
+inline constexpr std::size_t page_jobs_max = 2000;
+inline constexpr std::size_t page_scan_max = 20'000;
+struct OrderedJob {
+  JobId id = 0;
+  std::string name;
+  std::string owner;
+  JobKind kind = JobKind::batch;
+  MicroUnc budget = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t windows = 0;
+};
+struct JobPage {
+  std::vector<std::variant<OrderedJob, JobView>> jobs;
+  JobId next = 0;  // where the next page begins; 0 behind the last
+};
+[[nodiscard]] JobPage view_page(const Chain& chain, JobId from,
+                                const std::function<bool(const JobEntry&)>& wanted);
 [[nodiscard]] std::optional<JobView> view_job(const Chain& chain, JobId job);
 
 // A request to the node of an organisation.

@@ -40,14 +40,18 @@ Status Gateway::set_hold(JobId job, bool held) {
   if (held) {
     if (view->job.phase != JobPhase::ordered)
       return Error{ErrorCode::conflict, "the job has started already"};
-    return write_file_atomic(path, {});
+    UFAB_TRY(write_file_atomic(path, {}));
+    queue_.set_held(job, true);
+    return {};
   }
   std::error_code error;
   fs::remove(path, error);
+  queue_.set_held(job, false);
   return {};
 }
 
 bool Gateway::is_held(JobId job) const {
+  if (const auto held = queue_.held(job)) return *held;
   return file_exists(JobFolder(node_.home, job).path() + "/held");
 }
 
@@ -62,6 +66,7 @@ Status Gateway::cancel(JobId job, const std::string& reason) {
   record.result = JobResult::cancelled;
   record.reason = reason;
   const auto submitted = node_.chain->submit(record);
+  queue_.touch(job);
   return submitted.ok() ? Status{} : Status(submitted.error());
 }
 
@@ -87,35 +92,72 @@ std::vector<MemberProgress> Gateway::progress(JobId job) const {
   return watch_of(job).progress;
 }
 std::string Gateway::pending_reason(JobId job) const {
-  if (is_held(job)) return "held";
+  if (queue_.waits(job)) return queue_.reason(job);
   return watch_of(job).reason;
+}
+
+void Gateway::say(JobId job, const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  Watch& watch = watches_[job];
+  watch.reason = line;
+  if (std::exchange(watch.said, line) != line && !line.empty())
+    node_.log("job " + std::to_string(job) + ": " + line);
 }
 
 void Gateway::tick() {
   adopt_outbox();
-  const OrgId self = node_.chain->self();
-  if (self == 0) return;
-  const auto views = view_jobs(*node_.chain, [&](const JobEntry& job) {
-    if (job.owner != self || finished_.contains(job.id)) return false;
-    // Asked once of each job: this runs under the ledger's lock, several times a second.
-    const bool finished =
-        job.phase == JobPhase::settled && file_exists(JobFolder(node_.home, job.id).finished());
-    if (finished) finished_.insert(job.id);
-    return !finished;
-  });
-  for (const JobView& view : views) {
-    const Status status = drive(view);
-    const std::string line = status.ok() ? std::string() : status.error().message;
-    const std::lock_guard lock(mutex_);
-    Watch& watch = watches_[view.job.id];
-    watch.reason = line;
-    if (std::exchange(watch.said, line) != line && !line.empty()) {
-      node_.log("job " + std::to_string(view.job.id) + ": " + line);
+  if (node_.chain->self() == 0) return;
+  queue_.refresh();
+  start_waiting();
+  for (const JobId job : queue_.to_drive()) {
+    const auto view = view_job(*node_.chain, job);
+    const bool home =
+        !view || (view->job.phase == JobPhase::settled && file_exists(JobFolder(node_.home, job).finished()));
+    if (home) {
+      queue_.finished(job);
+      const std::lock_guard lock(mutex_);
+      watches_.erase(job);
+      continue;
     }
+    const Status status = drive(*view);
+    say(job, status.ok() ? std::string() : status.error().message);
   }
 }
 
-Status Gateway::plan_attempt(const JobView& view, const std::string& reason) {
+// What the policy decided of waiting jobs.
+void Gateway::start_waiting() {
+  const JobQueue::Decisions decisions = queue_.decide(wall_clock_s());
+  for (const JobQueue::StartDecision& start : decisions.starts) {
+    const auto view = view_job(*node_.chain, start.job);
+    Status status;
+    if (view && view->job.phase == JobPhase::ordered && !view->job.cancelled)
+      status = plan_attempt(*view, "", start.providers);
+    if (!status.ok()) {
+      queue_.failed(start.job, status.error().message);
+      say(start.job, status.error().message);
+    }
+    queue_.touch(start.job);
+  }
+  for (const JobQueue::EndDecision& end : decisions.ends) {
+    const auto view = view_job(*node_.chain, end.job);
+    if (view && view->job.phase == JobPhase::ordered && !view->job.cancelled)
+      say(end.job, fail(*view, end.reason).ok() ? end.reason : "cannot be ended now: " + end.reason);
+    queue_.touch(end.job);
+  }
+}
+
+std::vector<ProviderCapacity> Gateway::capacities() const {
+  return node_.chain->read([](const State& state) {
+    std::vector<ProviderCapacity> all;
+    for (const auto& [id, entry] : state.organisations()) {
+      if (entry.provider) all.push_back(capacity_of(state, entry));
+    }
+    return all;
+  });
+}
+
+Status Gateway::plan_attempt(const JobView& view, const std::string& reason,
+                             const std::vector<std::string>& gang) {
   const JobEntry& job = view.job;
   const auto number = static_cast<std::uint32_t>(job.attempts.size()) + 1;
   if (number > max_attempts)
@@ -134,7 +176,15 @@ Status Gateway::plan_attempt(const JobView& view, const std::string& reason) {
     request.providers_min = 1;
     request.shares.clear();
   }
-  UFAB_ASSIGN(const JobOffer offer, make_offer(request, capacities()));
+  request.owner = node_.config.organisation;
+  request.now_s = wall_clock_s();
+  std::vector<ProviderCapacity> providers = capacities();
+  if (!gang.empty()) {
+    std::erase_if(providers, [&](const ProviderCapacity& provider) {
+      return std::find(gang.begin(), gang.end(), provider.organisation) == gang.end();
+    });
+  }
+  UFAB_ASSIGN(const JobOffer offer, make_offer(request, std::move(providers), queue_.links()));
   JobAttempt attempt;
   attempt.job = job.id;
   attempt.attempt = number;
@@ -177,9 +227,7 @@ Status Gateway::drive(const JobView& view) {
   }
   Status status;
   switch (job.phase) {
-    case JobPhase::ordered:
-      if (!is_held(job.id)) status = plan_attempt(view, "");
-      break;
+    case JobPhase::ordered: break;  // the queue's
     case JobPhase::leasing:
       if (watch.requeue_asked || Clock::now() - watch.attempt_seen > lease_patience) {
         std::string silent;
@@ -213,18 +261,23 @@ Status Gateway::drive(const JobView& view) {
   return status.ok() ? mirrored : status;
 }
 
-MemberProgress Gateway::ask_member(const JobView& view, const MemberEntry& member) const {
+MemberProgress Gateway::ask_member(const JobView& view, const MemberEntry& member) {
   const std::uint32_t attempt = view.job.attempts.back().number;
   const OrgEntry& organisation = view.organisations.at(member.share.organisation);
   MemberProgress progress;
   progress.organisation = organisation.name;
   const bool own = organisation.id == node_.chain->self();
+  const auto asked = Clock::now();
   const Result<Answer> answer =
       own ? Result<Answer>(local_progress(node_, view.job.id, attempt))
           : call_organisation(node_, organisation,
                               {"job.progress", {{"job", view.job.id}, {"attempt", attempt}}, {}}, ask_wait);
   progress.reachable = answer.ok();
   if (!answer) return progress;
+  if (!own) {
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - asked);
+    queue_.measured(organisation.name, {0, static_cast<std::uint64_t>(took.count()), wall_clock_s()});
+  }
   const json::object& fields = answer->result;
   const auto text = [&](const char* key) { return json_line(fields, key, 200); };
   const auto number = [&](const char* key) {

@@ -1,7 +1,8 @@
 // The owner's side of jobs: takes submissions, files orders and attempts, follows runs, brings results home.
 //
 // Driven by the ledger and by what members' nodes answer, repeatable like the other agents:
-//   ordered   → file attempt 1 (unless held)
+//   ordered   → wait in the queue (job_queue.h); when the policy starts it, file attempt 1 with the providers
+//               that it chose; when it can never start, cancel it as failed
 //   leasing   → after lease_patience without a lease, plan again without the silent
 //   running   → ask members how they are; a run that failed for a passing reason → the next attempt, from the
 //               first window that is not complete; for a lasting one → cancel the job as failed
@@ -18,6 +19,7 @@
 
 #include "jobs/broker/broker.h"
 #include "jobs/node/job_files.h"
+#include "jobs/node/job_queue.h"
 #include "jobs/node/job_spec.h"
 #include "jobs/node/training_plan.h"
 
@@ -38,7 +40,7 @@ struct MemberProgress {
 
 class Gateway {
  public:
-  explicit Gateway(NodeContext& node) : node_(node) {}
+  explicit Gateway(NodeContext& node) : node_(node), queue_(node) {}
 
   // "submit": params.spec (job_spec_to_json), params.train and params.data (absolute paths),
   // params.test_only; body: the script. Answers job, offer and, for --test-only, no job. Thread-safe.
@@ -50,6 +52,7 @@ class Gateway {
   [[nodiscard]] std::vector<MemberProgress> progress(JobId job) const;
   [[nodiscard]] std::string pending_reason(JobId job) const;
   [[nodiscard]] bool is_held(JobId job) const;
+  [[nodiscard]] JobQueue::Measures queue_measures() const { return queue_.measures(); }
 
   // One pass; called by one thread.
   void tick();
@@ -75,11 +78,16 @@ class Gateway {
   Status drive(const JobView& view);
   Status drive_running(const JobView& view, Watch& watch);
   Status blame_missing_receipts(const JobView& view, Watch& watch);
-  Status plan_attempt(const JobView& view, const std::string& reason);
+  // With a gang the attempt is of exactly these organisations; without, of the best that qualify.
+  Status plan_attempt(const JobView& view, const std::string& reason,
+                      const std::vector<std::string>& gang = {});
+  void start_waiting();
+  void say(JobId job, const std::string& line);
   Status fail(const JobView& view, const std::string& reason);
   Status finish(const JobView& view);
+  void measure_transfer(const std::string& organisation, const std::string& file, Clock::duration took);
   void ask_members(const JobView& view, Watch& watch);
-  [[nodiscard]] MemberProgress ask_member(const JobView& view, const MemberEntry& member) const;
+  [[nodiscard]] MemberProgress ask_member(const JobView& view, const MemberEntry& member);
   Status countersign_usage(const JobView& view);
   Status mirror_output(const JobView& view, bool last);
   [[nodiscard]] std::vector<ProviderCapacity> capacities() const;
@@ -89,7 +97,7 @@ class Gateway {
   // One submission at a time: two with one key share an outbox, two jobs a blob, and HDF5, which reads the
   // corpus, is no library for several threads.
   std::mutex submit_mutex_;
-  std::set<JobId> finished_;  // settled, and their results are home; of the ticking thread
+  JobQueue queue_;
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_
 };

@@ -89,6 +89,22 @@ Status Gateway::mirror_output(const JobView& view, bool last) {
   return {};
 }
 
+// What a large file that came over a link says of the link; small ones say more of the round trip.
+void Gateway::measure_transfer(const std::string& organisation, const std::string& file,
+                               Clock::duration took) {
+  constexpr std::uint64_t worth_measuring = 1u << 20;
+  std::error_code error;
+  const std::uint64_t bytes = fs::file_size(file, error);
+  const auto us =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+  if (error || bytes < worth_measuring || us == 0) return;
+  const Seconds now_s = wall_clock_s();
+  LinkMeasure measure = queue_.links().between(node_.config.organisation, organisation, now_s);
+  measure.bytes_per_s = std::max<std::uint64_t>(bytes / us * 1'000'000, 1);
+  measure.measured_s = now_s;
+  queue_.measured(organisation, measure);
+}
+
 Status Gateway::finish(const JobView& view) {
   const JobEntry& job = view.job;
   const JobFolder folder(node_.home, job.id);
@@ -126,7 +142,9 @@ Status Gateway::finish(const JobView& view) {
           const auto path = resolve_job_file(node_.home, job.id, name);
           fetched = path.ok() ? link_or_copy(*path, model) : Status(path.error());
         } else {
+          const auto began = Clock::now();
           fetched = fetch_job_file(node_, organisation, job.id, name, model, nullptr, max_result_bytes);
+          if (fetched.ok()) measure_transfer(organisation.name, model, Clock::now() - began);
         }
         if (fetched.ok()) break;
       }

@@ -47,27 +47,6 @@ BrokerRequest broker_request(const JobSpec& spec) {
   return request;
 }
 
-std::vector<ProviderCapacity> Gateway::capacities() const {
-  return node_.chain->read([](const State& state) {
-    std::vector<ProviderCapacity> all;
-    for (const auto& [id, entry] : state.organisations()) {
-      if (!entry.provider) continue;
-      const ProviderOffer& offer = entry.provider->offer;
-      ProviderCapacity capacity;
-      capacity.organisation = entry.name;
-      capacity.speed_mflops = offer.mflops;
-      capacity.slots = offer.ranks * offer.threads;
-      capacity.memory_mib = offer.memory_bytes >> 20;
-      capacity.price_micro_per_tflop = offer.price_per_tflop;
-      capacity.price_micro_per_cpu_hour = offer.price_per_cpu_hour;
-      capacity.accepts_work =
-          entry.provider->status == ProviderStatus::active && state.stake(id) >= state.params().stake_min;
-      all.push_back(std::move(capacity));
-    }
-    return all;
-  });
-}
-
 Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   const json::value* spec_json = params.if_contains("spec");
   if (spec_json == nullptr) return Error{ErrorCode::invalid, "field 'spec' is missing"};

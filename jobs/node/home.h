@@ -48,12 +48,20 @@ struct ProviderConfig {
   std::map<std::string, std::string> batch_settings;
 };
 
+// Limits on this organisation's own running jobs; 0: none.
+struct QueueConfig {
+  std::uint32_t jobs_max = 0;
+  std::uint32_t slots_max = 0;         // processors in use, all providers together
+  std::uint64_t escrow_max_micro = 0;  // held in escrow by running jobs
+};
+
 struct HomeConfig {
   std::string organisation;  // [a-z][a-z0-9-]{0,31}
   std::string listen_host = "127.0.0.1";
   std::uint16_t listen_port = 0;
   std::optional<JoinTicket> follow;        // nullopt: this node is the chain's validator
   std::optional<ProviderConfig> provider;  // nullopt: no provider
+  QueueConfig queue;
 };
 
 // Processors for this node's batch runs: the provider's, or all of them on a node that only verifies.

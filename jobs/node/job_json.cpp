@@ -1,5 +1,6 @@
 #include "jobs/node/job_json.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "fabric/base/file.h"
@@ -141,6 +142,50 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
   object["data_digest"] = job.order.data_content_digest.str();
   object["folder"] = JobFolder(node.home, job.id).path();
   return object;
+}
+
+json::object ordered_job_to_json(const Gateway& gateway, const OrderedJob& job) {
+  json::object object{{"schema", "ufab.job/1"},
+                      {"job", job.id},
+                      {"name", job.name},
+                      {"kind", job_kind_name(job.kind)},
+                      {"owner", job.owner},
+                      {"state", "PENDING"},
+                      {"code", "PD"},
+                      {"phase", job_phase_name(JobPhase::ordered)},
+                      {"budget_micro", job.budget},
+                      {"steps", job.steps},
+                      {"attempts", 0},
+                      {"held", gateway.is_held(job.id)},
+                      {"finished", false},
+                      {"reason", gateway.pending_reason(job.id)},
+                      {"members", json::array{}}};
+  if (job.kind == JobKind::training) {
+    object["windows"] =
+        json::object{{"total", job.windows}, {"complete", 0}, {"assigned", 0}, {"verified", 0}};
+  }
+  return object;
+}
+
+std::string ordered_job_to_row(const Gateway& gateway, const OrderedJob& job) {
+  return std::to_string(job.id) + "|" + job.name + "|" + job.owner + "|PENDING|PD|0|" +
+         std::to_string(job.steps) + "||" + gateway.pending_reason(job.id);
+}
+
+std::string job_to_row(const NodeContext& node, const Gateway& gateway, const JobView& view) {
+  const json::object job = job_to_json(node, gateway, view, false);
+  std::string providers;
+  std::uint64_t step = 0;  // the gang runs in lock-step: the member that reported last is the truth for all
+  for (const json::value& entry : job.at("members").as_array()) {
+    const json::object& member = entry.as_object();
+    providers += (providers.empty() ? "" : ",") + std::string(member.at("organisation").as_string());
+    if (const json::value* at = member.if_contains("step"))
+      step = std::max(step, at->to_number<std::uint64_t>());
+  }
+  const auto text = [&](const char* key) { return std::string(job.at(key).as_string()); };
+  return std::to_string(view.job.id) + "|" + text("name") + "|" + text("owner") + "|" + text("state") + "|" +
+         text("code") + "|" + std::to_string(step) + "|" + std::to_string(view.job.order.steps) + "|" +
+         providers + "|" + text("reason");
 }
 
 json::object organisation_to_json(const State& state, const OrgEntry& organisation) {

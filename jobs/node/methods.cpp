@@ -108,6 +108,12 @@ Result<Answer> node_status(const MethodContext& context, const Caller&, const Re
                     node.chain->ledger().chain_id()};
   if (node.config.follow) ticket = *node.config.follow;
   result["ticket"] = ticket.str();
+  const JobQueue::Measures measures = context.gateway->queue_measures();
+  result["queue"] = json::object{{"waiting", measures.waiting},
+                                 {"unread", measures.unread},
+                                 {"passes", measures.passes},
+                                 {"longest_pass_us", measures.longest_pass.count()},
+                                 {"longest_read_us", measures.longest_read.count()}};
   node.chain->read([&](const State& state) {
     result["chain_name"] = state.chain_name();
     result["epoch"] = state.epoch();
@@ -133,16 +139,53 @@ Result<Answer> submit(const MethodContext& context, const Caller&, const Request
   return context.gateway->submit(request.params, request.body);
 }
 
+// "jobs" {all, from, form}: a page of jobs numbered `from` and up; the answer's `next` says where to go on,
+// and is absent at the end. Form "objects" (default): an array `jobs` of ufab.job/1. "text": the same objects
+// in the body, separated by commas, for whoever only passes them on. "rows": lines in the body (job_to_row).
 Result<Answer> list_jobs(const MethodContext& context, const Caller&, const Request& request) {
   const bool all = json_flag(request.params, "all");
-  const OrgId self = context.node->chain->self();
-  const auto views = view_jobs(*context.node->chain, [&](const JobEntry& job) {
+  JobId from = 0;
+  if (request.params.contains("from")) {
+    UFAB_ASSIGN(from, json_number(request.params, "from"));
+  }
+  const std::string form =
+      request.params.contains("form") ? json_line(request.params, "form", 16) : "objects";
+  if (form != "objects" && form != "text" && form != "rows")
+    return Error{ErrorCode::invalid, "no listing of the form '" + form + "'"};
+  const NodeContext& node = *context.node;
+  const Gateway& gateway = *context.gateway;
+  const OrgId self = node.chain->self();
+  const JobPage page = view_page(*node.chain, from, [&](const JobEntry& job) {
     const bool mine = job.owner == self;
     return (mine || all) && (all || job.phase != JobPhase::settled);
   });
+  Answer answer{{{"schema", "ufab.queue/1"}}, {}};
+  if (page.next != 0) answer.result["next"] = page.next;
+  if (form == "rows") {
+    std::string text;
+    for (const auto& job : page.jobs) {
+      const auto* ordered = std::get_if<OrderedJob>(&job);
+      text += ordered != nullptr ? ordered_job_to_row(gateway, *ordered)
+                                 : job_to_row(node, gateway, std::get<JobView>(job));
+      text += '\n';
+    }
+    answer.body.assign(text.begin(), text.end());
+    return answer;
+  }
   json::array jobs;
-  for (const JobView& view : views) jobs.push_back(job_to_json(*context.node, *context.gateway, view, false));
-  return Answer{{{"schema", "ufab.queue/1"}, {"jobs", jobs}}, {}};
+  jobs.reserve(page.jobs.size());
+  for (const auto& job : page.jobs) {
+    const auto* ordered = std::get_if<OrderedJob>(&job);
+    jobs.push_back(ordered != nullptr ? ordered_job_to_json(gateway, *ordered)
+                                      : job_to_json(node, gateway, std::get<JobView>(job), false));
+  }
+  if (form == "text") {
+    const std::string text = json::serialize(jobs);
+    answer.body.assign(text.begin() + 1, text.end() - 1);  // without the brackets
+  } else {
+    answer.result["jobs"] = std::move(jobs);
+  }
+  return answer;
 }
 
 Result<Answer> show_job(const MethodContext& context, const Caller& caller, const Request& request) {

@@ -12,7 +12,11 @@
 #include <vector>
 
 #include "fabric/base/result.h"
+#include "jobs/script/array.h"
+#include "jobs/script/dependency.h"
 #include "jobs/script/directives.h"
+#include "jobs/script/moment.h"
+#include "jobs/script/tres.h"
 #include "jobs/script/values.h"
 
 namespace ufab::jobs {
@@ -41,6 +45,26 @@ struct SubmitOptions {
   std::optional<SignalRequest> signal;
   std::vector<std::string> export_names = {"ALL"};  // --export
   std::string wrap;                                 // --wrap: a command instead of a script
+
+  // Slurm's words for when a job may start.
+  std::optional<ArrayRequest> array;
+  DependencyRequest dependencies;
+  std::optional<bool> kill_on_invalid_dependency;  // a dependency that can never hold ends the job
+  std::optional<std::int64_t> begin;               // not before, seconds since 1970
+  std::optional<std::int64_t> deadline;            // ended by then or removed, seconds since 1970
+  std::optional<std::uint32_t> priority;           // --priority; among this organisation's jobs
+  std::int32_t nice = 0;                           // lowers the priority; below 0: raises it
+
+  // Slurm's words for how much a job wants on one provider.
+  std::optional<CountRange> nodes;
+  std::optional<std::uint32_t> tasks_per_node;
+  GenericResources gres;             // --gres and --gpus-per-node: on each node
+  GenericResources gpus;             // --gpus: in all
+  GenericResources gpus_per_task;    // for each task
+  GenericResources gpus_per_socket;  // for each socket
+  std::uint64_t memory_per_gpu_mib = 0;
+  std::uint64_t temporary_disk_mib = 0;
+  std::optional<std::uint32_t> time_min_minutes;  // --time-min
 
   // The fabric's words.
   CountRange providers{1, 1};

@@ -9,7 +9,15 @@ namespace ufab::jobs {
 namespace {
 
 ProviderCapacity provider(const std::string& name, std::uint64_t speed, std::uint64_t price) {
-  return {name, speed, 2, 4096, price, 100'000, true};
+  ProviderCapacity capacity;
+  capacity.organisation = name;
+  capacity.speed_mflops = speed;
+  capacity.slots = 2;
+  capacity.memory_mib = 4096;
+  capacity.price_micro_per_tflop = price;
+  capacity.price_micro_per_cpu_hour = 100'000;
+  capacity.accepts_work = true;
+  return capacity;
 }
 
 BrokerRequest training(std::uint32_t min, std::uint32_t max) {

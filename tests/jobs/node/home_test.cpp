@@ -43,6 +43,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   config.listen_port = 4711;
   config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
   config.provider = ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train"};
+  config.queue = {5, 16, 9'000'000};
   ASSERT_TRUE(home.save_config(config).ok());
   const HomeConfig again = home.load_config().value();
   EXPECT_EQ(again.organisation, "alpha");
@@ -53,6 +54,9 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   EXPECT_EQ(again.provider->price_micro_per_tflop, 7U);
   EXPECT_EQ(again.provider->price_micro_per_cpu_hour, 8U);
   EXPECT_EQ(again.provider->trainer, "/opt/ufab-train");
+  EXPECT_EQ(again.queue.jobs_max, 5U);
+  EXPECT_EQ(again.queue.slots_max, 16U);
+  EXPECT_EQ(again.queue.escrow_max_micro, 9'000'000U);
 }
 
 TEST_F(HomeTest, AMalformedConfigurationNamesFileAndLine) {
