@@ -34,7 +34,7 @@ constexpr Verb verbs[] = {
     {"requeue", verb_requeue, "run a job's open windows again, as a new attempt"},
     {"sacct", verb_sacct, "Slurm's accounting columns over ledger records"},
     {"account", verb_account, "balance, transfer, stake, unstake, history"},
-    {"audit", verb_audit, "verify, job, prove, check, report; all offline"},
+    {"audit", verb_audit, "verify, job, prove, check, report, export, reconcile; all offline"},
     {"data", verb_data, "pack text into a corpus"},
     {"train", verb_train, "inside a batch script: the trainer on this job's ranks"},
     {"model", verb_model,
