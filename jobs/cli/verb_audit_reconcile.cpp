@@ -1,14 +1,12 @@
 // audit reconcile --slurm: the ledger against a provider's Slurm accounting and its hooks' telemetry.
 #include <algorithm>
-#include <array>
 #include <cstdio>
 
 #include "accounting/audit/export/text.h"
 #include "accounting/audit/reconcile/reconcile.h"
-#include "accounting/audit/reconcile/sacct_run.h"
 #include "fabric/base/file.h"
-#include "fabric/base/toml.h"
 #include "jobs/cli/command_line.h"
+#include "jobs/cli/sacct_source.h"
 #include "jobs/cli/verbs.h"
 
 namespace ufab::jobs {
@@ -18,53 +16,12 @@ namespace {
 constexpr std::uint64_t day_us = 86'400'000'000;
 constexpr std::size_t ids_per_query = 1000;
 
-// What the home's config.toml says in [provider.slurm] (slurm/ reads the same section).
-struct SlurmSection {
-  std::string conf, partition, account;
-};
-Result<SlurmSection> read_slurm_section(const Home& home) {
-  SlurmSection section;
-  const std::string path = home.file("config.toml");
-  if (!file_exists(path)) return section;  // a chain alone, without a node
-  UFAB_ASSIGN(const std::string text, read_text_file(path, 1 << 20));
-  try {
-    const toml::table table = toml::parse(text, path);
-    const auto value = [&](const char* name) {
-      return table["provider"]["slurm"][name].value_or(std::string());
-    };
-    section = {value("conf"), value("partition"), value("account")};
-  } catch (const toml::parse_error& error) {
-    return Error{ErrorCode::invalid, path + ": " + std::string(error.description())};
-  } catch (const std::logic_error& error) {
-    return Error{ErrorCode::invalid, path + ": " + error.what()};
-  }
-  return section;
-}
-
 void add_list(std::set<std::string>& set, const std::string& commas) {
   for (std::size_t at = 0; at < commas.size();) {
     const std::size_t end = std::min(commas.find(',', at), commas.size());
     if (end > at) set.insert(commas.substr(at, end - at));
     at = end + 1;
   }
-}
-
-Result<SacctCounts> read_sacct_file(const std::string& path, const SacctReader::Sink& sink) {
-  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
-  if (file == nullptr) return Error{ErrorCode::not_found, path + ": cannot be opened"};
-  SacctReader reader(sink);
-  std::array<char, 1 << 16> buffer;
-  Status status;
-  while (status.ok()) {
-    const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), file);
-    if (got == 0) break;
-    status = reader.feed({buffer.data(), got});
-  }
-  if (status.ok() && std::ferror(file) != 0) status = Error{ErrorCode::io, path + ": cannot be read"};
-  if (file != stdin) std::fclose(file);
-  if (status.ok()) status = reader.finish();
-  if (!status.ok()) return status.error().within(path);
-  return reader.counts();
 }
 
 // Asks sacct for the time of the period, and then for the ids that the ledger has and the answer had not:
@@ -88,12 +45,6 @@ Result<SacctCounts> ask_sacct(SacctQuery query, const ReconcileInput& input, con
     if (counts.first_bad.empty()) counts.first_bad = more.first_bad;
   }
   return counts;
-}
-
-void warn_of_bad_lines(const char* what, std::uint64_t count, const std::string& first) {
-  if (count == 0) return;
-  std::fprintf(stderr, "ufab: %s: %llu lines that are none were passed over; the first: %s\n", what,
-               static_cast<unsigned long long>(count), first.c_str());
 }
 
 constexpr const char* about =

@@ -42,6 +42,8 @@ VerbResult account_history(const Invocation& invocation, Words words);
 VerbResult verb_audit(const Invocation& invocation, Words words);
 VerbResult audit_export(const Invocation& invocation, Words words);
 VerbResult audit_reconcile(const Invocation& invocation, Words words);
+VerbResult audit_import(const Invocation& invocation, Words words);
+VerbResult audit_correct(const Invocation& invocation, Words words);
 VerbResult verb_data(const Invocation& invocation, Words words);
 VerbResult verb_train(const Invocation& invocation, Words words);
 VerbResult verb_model(const Invocation& invocation, Words words);

@@ -496,6 +496,30 @@ std::optional<RunTag> parse_run_tag(std::string_view name) {
   return tag;
 }
 
+UsageValues usage_of(const SacctJob& job) {
+  UsageValues u;
+  u.cluster = job.cluster;
+  u.external_id = job.id;
+  u.submit_us = job.submit_us;
+  u.start_us = job.start_us;
+  u.end_us = job.end_us;
+  u.elapsed_us = job.elapsed_us;
+  u.cpu_us = job.cpu_us;
+  u.processors = job.processors;
+  u.nodes = job.nodes;
+  u.memory_peak_bytes = job.memory_peak_bytes;
+  u.gpus = job.gpus;
+  u.gpu_us = job.gpu_us;
+  u.energy_j = job.energy_j;
+  u.billing_s = job.billing_s;
+  u.state = job.state;
+  u.exit_code = job.exit_code;
+  u.signal = job.signal;
+  u.user = job.user;
+  u.partition = job.partition;
+  return u;
+}
+
 Reconciliation reconcile(const ReconcileInput& input) {
   return Comparison(input).run();
 }

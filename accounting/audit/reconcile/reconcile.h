@@ -42,6 +42,9 @@ struct RunTag {
 };
 [[nodiscard]] std::optional<RunTag> parse_run_tag(std::string_view name);
 
+// What a usage import says of a job of sacct's; check_usage_values() tells whether the job has ended.
+[[nodiscard]] UsageValues usage_of(const SacctJob& job);
+
 struct ReconcileTolerances {
   std::uint64_t time_us = 1'000'000;    // Slurm counts seconds
   std::uint64_t clock_us = 5'000'000;   // an offset of a cluster's clock up to this is none
