@@ -61,7 +61,8 @@ constexpr const char* about =
     "  clock              all times of a cluster moved by one offset\n"
     "The fabric's partition and account are those of the options, or of [provider.slurm] in config.toml, or "
     "else the "
-    "partitions in which the ledger's runs ran; with --shared others may use them too, and only tagged jobs "
+    "partitions in which the ledger's runs ran, from the provider's enrolment on; with --shared others may "
+    "use them too, and only tagged jobs "
     "count.\n"
     "Without --sacct, sacct itself is run (SLURM_CONF from --slurm-conf or [provider.slurm] conf). A file is "
     "what "
@@ -124,6 +125,9 @@ VerbResult audit_reconcile(const Invocation& invocation, Words words) {
   }
   for (const auto& [job, attempt, who] : ledger.leased) {
     if (who == provider) input.leased.emplace(job, attempt);
+  }
+  if (const auto enrolled = ledger.enrolled_us.find(provider); enrolled != ledger.enrolled_us.end()) {
+    input.fabric_since_us = enrolled->second;
   }
   if (!shared) {
     add_list(input.partitions, partition.empty() ? section.partition : partition);

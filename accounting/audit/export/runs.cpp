@@ -49,6 +49,7 @@ Result<UsageLedger> read_usage(const std::string& folder) {
   std::vector<Order> orders;                      // job N is at N - 1
   std::map<RecordId, std::size_t> run_of_import;  // index into ledger.runs
   std::vector<std::tuple<JobId, std::uint32_t, OrgId>> leases;
+  std::map<OrgId, std::uint64_t> enrolled;
   const auto visit = [&](const AppliedBlock& applied) -> Status {
     const std::uint64_t time_us = applied.block.header.time_us;
     for (std::size_t i = 0; i < applied.records.size(); ++i) {
@@ -59,6 +60,8 @@ Result<UsageLedger> read_usage(const std::string& folder) {
         orders.push_back({signer, order->name});
       } else if (const auto* lease = std::get_if<Lease>(&record.body)) {
         leases.emplace_back(lease->job, lease->attempt, signer);
+      } else if (record.type() == RecordType::provider_enrol) {
+        enrolled.emplace(signer, time_us);
       } else if (const auto* import = std::get_if<UsageImport>(&record.body)) {
         const RecordId id = record_id(record);
         run_of_import.emplace(id, ledger.runs.size());
@@ -96,6 +99,7 @@ Result<UsageLedger> read_usage(const std::string& folder) {
     run.job_name = order.name;
   }
   for (const auto& [job, attempt, provider] : leases) ledger.leased.emplace(job, attempt, name(provider));
+  for (const auto& [provider, time_us] : enrolled) ledger.enrolled_us.emplace(name(provider), time_us);
   return ledger;
 }
 

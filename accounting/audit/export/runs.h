@@ -3,6 +3,7 @@
 // way.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -46,6 +47,7 @@ struct UsageLedger {
   std::string chain_name;
   std::vector<UsageRun> runs;                                      // in the order of the ledger
   std::set<std::tuple<JobId, std::uint32_t, std::string>> leased;  // job, attempt, provider
+  std::map<std::string, std::uint64_t> enrolled_us;                // by provider: when it first did
 };
 
 // The error of a ledger that does not verify names its first bad record.

@@ -409,9 +409,10 @@ class Comparison {
   void add_unknown(const Source& source, const Observed& row) {
     const bool ours = source.ours(row);
     const bool place = input_.partitions.contains(row.partition) || input_.accounts.contains(row.account);
-    if (!ours && !place) return;
     const std::int64_t offset = source.offset(row.cluster);
-    if (!input_.period.has(without(row.numbers[end_field].value_or(row.submit_us), offset))) return;
+    const std::uint64_t end_us = without(row.numbers[end_field].value_or(row.submit_us), offset);
+    if (!input_.period.has(end_us)) return;
+    if (!ours && (!place || end_us < input_.fabric_since_us)) return;
     for (std::size_t k = unknown_.size(); k-- > 0;) {
       Difference& known = unknown_[k];
       if (known.cluster != row.cluster || known.external_id != row.id ||

@@ -61,7 +61,9 @@ struct ReconcileInput {
   std::vector<SacctJob> sacct;                         // rows that have not ended are passed over
   std::optional<std::vector<TelemetryJob>> telemetry;  // none: no hooks were asked
   std::set<std::string> partitions, accounts;          // the fabric's alone
-  std::optional<std::string> cluster;                  // look at this one only
+  std::uint64_t fabric_since_us =
+      0;  // what ended there before then bypassed nothing: the provider's enrolment
+  std::optional<std::string> cluster;  // look at this one only
   Period period;
   ReconcileTolerances tolerances;
 };

@@ -149,6 +149,16 @@ class Receiver {
     }
     return output_of(command);
   }
+  // Whether the format's validator has nothing against the text.
+  bool takes(const std::string& format, const std::string& text) {
+    const std::string path = folder_.path("text");
+    std::ofstream(path, std::ios::binary) << text;
+    const std::string command =
+        format == "car"
+            ? fmt::format("{} --noout --schema {}/audit/export/car.xsd", UFAB_XMLLINT, UFAB_TEST_FILES)
+            : fmt::format("{} {}/audit/export/validate.py {}", UFAB_PYTHON, UFAB_TEST_FILES, format);
+    return std::system(fmt::format("{} {} >/dev/null 2>&1", command, path).c_str()) == 0;
+  }
   std::string xmllint(const std::string& text) {
     const std::string path = folder_.path("car.xml");
     std::ofstream(path, std::ios::binary) << text;
@@ -192,6 +202,7 @@ TEST(Export, EveryFormatOfCorrectedRunsIsItsGoldenFile) {
 TEST(Export, EveryFormatIsValidBeforeAndAfterCorrectionsWithAllOptionsAndWithNone) {
   Receiver receiver;
   for (const Variant& variant : variants) {
+    std::vector<std::string> texts;
     for (const bool full : {false, true}) {
       for (const bool corrected : {false, true}) {
         ExportOptions options = full ? full_options() : ExportOptions{};
@@ -201,14 +212,52 @@ TEST(Export, EveryFormatIsValidBeforeAndAfterCorrectionsWithAllOptionsAndWithNon
         const auto text =
             write(variant.format, input_of(corrected ? corrected_runs() : plain_runs(), std::move(options)));
         ASSERT_TRUE(text.ok()) << text.error().message;
-        const std::string format = variant.format;
-        const std::string held =
-            format == "car" ? receiver.xmllint(*text)
-                            : receiver.holds(format == "auditor-update" ? "auditor" : format, {*text});
-        EXPECT_FALSE(held.empty());
+        texts.push_back(*text);
       }
     }
+    texts.push_back(*write(variant.format, input_of({}, full_options())));
+    const std::string format = variant.format;
+    if (format == "car") {
+      for (const std::string& text : texts) receiver.xmllint(text);
+    } else {
+      EXPECT_FALSE(receiver.holds(format == "auditor-update" ? "auditor" : format, texts).empty());
+    }
   }
+}
+
+TEST(Export, TheValidatorsRefuseWhatIsWrong) {
+  // They would prove nothing if they took everything.
+  Receiver receiver;
+  const auto refused = [&](const std::string& format, const std::string& what, const std::string& with) {
+    std::string text = *write(format, input_of(plain_runs(), full_options()));
+    const std::size_t at = text.find(what);
+    ASSERT_NE(at, std::string::npos) << what;
+    text.replace(at, what.size(), with);
+    EXPECT_FALSE(receiver.takes(format, text)) << format << ": " << with;
+  };
+  refused("apel", "WallDuration: 90\n", "");
+  refused("apel", "Processors: 2", "Processors: two");
+  refused("apel", "HEPscore23", "HEPscore24");
+  refused("apel", "StartTime: 1800000005", "StartTime: 1900000005");
+  refused("apel-summary", "Month: 1", "Month: 3");
+  refused("gpu", "\"Count\":1", "\"Count\":\"1\"");
+  refused("auditor", "\"amount\":2", "\"amount\":-2");
+  refused("auditor", "\"runtime\":99", "\"runtime\":100");
+  refused("sacct", "|COMPLETED|", "|done|");
+  refused("csv", "\r\n1,1,", "\r\n1,1,1,");
+  refused("car", "<urf:WallDuration>PT90S", "<urf:WallDuration>90");
+  refused("car", "<urf:Status>completed", "<urf:Status>fine");
+  refused("car", "<urf:Site>EXAMPLE-SITE</urf:Site>", "");
+}
+
+TEST(Export, AGroupOfASummaryThatACorrectionLeftEmptyIsPublishedWithoutJobs) {
+  std::vector<UsageRun> before = {plain_runs()[2]};
+  std::vector<UsageRun> after = {corrected_runs()[2]};  // 2 processors were 8
+  Receiver receiver;
+  EXPECT_EQ(receiver.holds("apel-summary",
+                           {*export_apel_summary(input_of(before)), *export_apel_summary(input_of(after))}),
+            "records=1 wall_s=90061 cpu_s=170 normalised_wall=90061\n");
+  EXPECT_NE(export_apel_summary(input_of(after))->find("NumberOfJobs: 0"), std::string::npos);
 }
 
 TEST(Export, WhoIsSentTheLedgerBeforeAndAfterCorrectionsHoldsEveryRunOnceAsItStands) {
@@ -412,6 +461,8 @@ TEST(Export, TheLedgerGivesEachImportWithTheCorrectionsThatAreItsOwn) {
   EXPECT_FALSE(ledger->runs[1].corrected());
   EXPECT_TRUE(ledger->leased.contains({job, 1, "gamma"}));
   EXPECT_EQ(ledger->leased.size(), 3U);
+  EXPECT_EQ(ledger->enrolled_us.size(), 4U);
+  EXPECT_LT(ledger->enrolled_us.at("beta"), run.time_us);
 }
 
 }  // namespace

@@ -146,6 +146,9 @@ TEST(Reconcile, AJobThatBypassedTheFabricIsFoundByItsPartitionOrItsTag) {
     input.sacct.push_back(row);
   EXPECT_EQ(words(reconcile(input)), (std::vector<std::string>{"missing_on_ledger north 900 sacct  0",
                                                                "missing_on_ledger north 902 sacct  0"}));
+  input.fabric_since_us = untagged.end_us + 1;
+  EXPECT_EQ(reconcile(input).differences.size(), 1U) << "before the provider enrolled, only the tag counts";
+  input.fabric_since_us = 0;
   input.accounts = {"fabric"};
   input.partitions = {};
   EXPECT_EQ(reconcile(input).differences.size(), 4U) << "all of the account's that have ended";
