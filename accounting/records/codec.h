@@ -109,6 +109,17 @@ class DecodeVisitor {
   Reader& reader_;
 };
 
+// The value that encode_fields() encoded; `what` names it in the error.
+template <class T>
+[[nodiscard]] Result<T> decode_fields(ByteView bytes, std::string_view what) {
+  T value;
+  Reader reader(bytes);
+  DecodeVisitor visitor(reader);
+  T::fields(visitor, value);
+  UFAB_TRY(reader.finish(what));
+  return value;
+}
+
 // The encoding of any value with fields().
 template <class T>
 [[nodiscard]] Bytes encode_fields(const T& value) {

@@ -1,4 +1,5 @@
-// audit verify|job|prove|check|report: all offline, from the home's chain folder or from one file.
+// audit verify|job|prove|check|report: all offline, from the home's chain folder or from one file. The
+// others have files of their own.
 #include <boost/json.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -198,9 +199,11 @@ VerbResult verb_audit(const Invocation& invocation, Words words) {
   if (verb == "prove") return prove(invocation, rest);
   if (verb == "check") return check(invocation, rest);
   if (verb == "report") return report(invocation, rest);
-  if (verb == "reconcile" || verb == "export")
-    return Error{ErrorCode::usage, "this version has no `ufab audit " + verb + "`"};
-  const char* usage = "usage: ufab audit verify|job|prove|check|report";
+  if (verb == "export") return audit_export(invocation, rest);
+  if (verb == "import") return audit_import(invocation, rest);
+  if (verb == "correct") return audit_correct(invocation, rest);
+  if (verb == "reconcile") return audit_reconcile(invocation, rest);
+  const char* usage = "usage: ufab audit verify|job|prove|check|report|export|reconcile|import|correct";
   if (verb == "--help" || verb == "-h") {
     std::puts(usage);
     return 0;

@@ -4,7 +4,7 @@
 #include <array>
 #include <boost/json.hpp>
 
-#include "fabric/base/codec.h"
+#include "accounting/records/codec.h"
 #include "jobs/node/job_json.h"
 #include "jobs/node/provider_agent.h"
 
@@ -313,6 +313,10 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
                                        : ProviderAction::leave;
     UFAB_ASSIGN(action.reason, note(params, "reason"));
     body = action;
+  } else if (kind == "usage_import") {
+    UFAB_ASSIGN(body, decode_fields<UsageImport>(request.body, "usage import"));
+  } else if (kind == "correction") {
+    UFAB_ASSIGN(body, decode_fields<Correction>(request.body, "correction"));
   } else {
     return Error{ErrorCode::invalid, "no record kind '" + kind + "'"};
   }

@@ -107,14 +107,15 @@ enum Column : std::size_t {
 using Row = std::array<std::string_view, columns>;
 
 // False when there are too few columns. The last column has everything that is left.
-bool split(std::string_view line, std::string_view delimiter, Row& row) {
-  for (std::size_t i = 0; i + 1 < columns; ++i) {
+bool split(std::string_view line, std::string_view delimiter, const std::vector<std::size_t>& places,
+           Row& row) {
+  for (std::size_t i = 0; i + 1 < places.size(); ++i) {
     const std::size_t at = line.find(delimiter);
     if (at == std::string_view::npos) return false;
-    row[i] = line.substr(0, at);
+    if (places[i] < columns) row[places[i]] = line.substr(0, at);
     line = line.substr(at + delimiter.size());
   }
-  row[columns - 1] = line;
+  row[places.back()] = line;
   return true;
 }
 
@@ -336,23 +337,29 @@ Status SacctReader::finish() {
 }
 
 Status SacctReader::take_header(std::string_view line) {
+  std::vector<std::string_view> wanted;
+  for (std::string_view left = sacct_columns; !left.empty();) wanted.push_back(take_until(left, ","));
+  UFAB_ASSERT(wanted.size() == columns && wanted.back() == "JobName");
+  const Error wrong{ErrorCode::invalid, "sacct: the first line is no header with the columns " +
+                                            std::string(sacct_columns) + ", JobName last"};
   // "Cluster", the delimiter, "JobIDRaw", the delimiter, …
-  std::string_view columns_left = sacct_columns;
-  const std::string_view first = take_until(columns_left, ",");
-  const std::size_t second = line.find("JobIDRaw");
-  const auto wrong = [] {
-    return Error{ErrorCode::invalid,
-                 "sacct: the first line is not the header of --format=" + std::string(sacct_columns)};
-  };
-  if (!line.starts_with(first) || second == std::string_view::npos || second <= first.size()) return wrong();
-  const std::string_view delimiter = line.substr(first.size(), second - first.size());
-  std::string expected(first);
-  while (!columns_left.empty()) {
-    expected += delimiter;
-    expected += take_until(columns_left, ",");
+  const std::size_t second = line.find(wanted[1]);
+  if (!line.starts_with(wanted[0]) || second == std::string_view::npos || second <= wanted[0].size())
+    return wrong;
+  const std::string delimiter(line.substr(wanted[0].size(), second - wanted[0].size()));
+  std::vector<std::size_t> places;
+  std::size_t found = 0;
+  for (std::string_view left = line; !left.empty();) {
+    const std::string_view name = take_until(left, delimiter);
+    const auto at = std::find(wanted.begin(), wanted.end(), name);
+    places.push_back(static_cast<std::size_t>(at - wanted.begin()));
+    if (at == wanted.end()) continue;
+    *at = "";  // a second one of the same name is not wanted
+    ++found;
   }
-  if (line != expected) return wrong();
+  if (found != columns || places.back() != columns - 1) return wrong;
   delimiter_ = delimiter;
+  places_ = std::move(places);
   return {};
 }
 
@@ -373,7 +380,7 @@ Status SacctReader::take_line(std::string_view line) {
   ++counts_.lines;
   if (delimiter_.empty()) return take_header(line);
   Row row;
-  if (!split(line, delimiter_, row)) {
+  if (!split(line, delimiter_, places_, row)) {
     // Blank lines end some versions' output; the tail of a name with a line end in it is no row either.
     if (!line.empty()) bad_line("too few columns");
     return {};

@@ -2,11 +2,12 @@
 // memory. Needs nothing of the ledger (library ufab_sacct, on ufab_base alone), so that everyone who asks
 // sacct shares it.
 //
-// The text is that of `sacct --parsable2 --format=<sacct_columns> --delimiter=<any>` with its header line;
-// the reader learns the delimiter from the header. sacct prints names as users chose them, delimiter and line
-// ends included: JobName is the last column, so a delimiter in it is harmless, and sacct_run.h takes an
-// unguessable delimiter for each call, so that no name can pass for a row. Times are whole seconds since 1970
-// (SLURM_TIME_FORMAT=%s) or YYYY-MM-DDTHH:MM:SS, taken as UTC (TZ=UTC).
+// The text is that of `sacct --parsable2 --format=<sacct_columns> --delimiter=<any>` with its header line,
+// from which the reader learns the delimiter and the columns: more columns may stand between them, in any
+// order, as long as Cluster and JobIDRaw come first and JobName last. sacct prints names as users chose them,
+// delimiter and line ends included: JobName is the last column, so a delimiter in it is harmless, and
+// sacct_run.h takes an unguessable delimiter for each call, so that no name can pass for a row. Times are
+// whole seconds since 1970 (SLURM_TIME_FORMAT=%s) or YYYY-MM-DDTHH:MM:SS, taken as UTC (TZ=UTC).
 //
 // Rows (Slurm 22.05, sacct(1)): a job's row is followed by those of its steps (ID.batch, ID.extern,
 // ID.interactive, ID.0, …). One SacctJob comes of them:
@@ -26,6 +27,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "fabric/base/result.h"
 
@@ -83,7 +85,7 @@ class SacctReader {
   using Sink = std::function<Status(const SacctJob&)>;
 
   explicit SacctReader(Sink sink) : sink_(std::move(sink)) {}
-  // The next part of the text. An Error: no header of sacct_columns, or what the sink returned.
+  // The next part of the text. An Error: no header with all of sacct_columns, or what the sink returned.
   [[nodiscard]] Status feed(std::string_view text);
   // The end of the text; without a header it is an Error, as sacct prints one even when there is no job.
   [[nodiscard]] Status finish();
@@ -98,6 +100,8 @@ class SacctReader {
   Sink sink_;
   SacctCounts counts_;
   std::string delimiter_;  // empty before the header
+  std::vector<std::size_t>
+      places_;             // of the columns in the text → of sacct_columns, or one past them: not wanted
   std::string line_;       // begun, not ended
   bool too_long_ = false;  // the line that is going on
   std::optional<SacctJob> job_;

@@ -1,0 +1,528 @@
+#include "accounting/audit/reconcile/reconcile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <tuple>
+
+namespace ufab {
+
+namespace {
+
+// A job as one source has it. Fields without a value were not measured there and are not compared.
+struct Observed {
+  std::string cluster;
+  std::uint64_t id = 0;
+  std::uint64_t submit_us = 0;
+  bool open = false;  // has not ended: may be a partner, is never missing
+  std::optional<RunTag> tag;
+  std::string account, partition;
+  std::array<std::optional<std::uint64_t>, 13> numbers;
+  std::array<std::optional<std::string>, 3> texts;
+};
+
+// How much two values may differ.
+enum class Slack { exact, time, elapsed, cpu, memory, energy, per_second };
+struct NumberField {
+  const char* name;
+  Slack slack;
+  std::uint64_t (*ledger)(const UsageValues&);
+};
+constexpr std::size_t start_field = 0, end_field = 1;
+constexpr std::array<NumberField, 13> number_fields{{
+    {"start_us", Slack::time, [](const UsageValues& u) -> std::uint64_t { return u.start_us; }},
+    {"end_us", Slack::time, [](const UsageValues& u) -> std::uint64_t { return u.end_us; }},
+    {"elapsed_us", Slack::elapsed, [](const UsageValues& u) -> std::uint64_t { return u.elapsed_us; }},
+    {"cpu_us", Slack::cpu, [](const UsageValues& u) -> std::uint64_t { return u.cpu_us; }},
+    {"memory_peak_bytes", Slack::memory,
+     [](const UsageValues& u) -> std::uint64_t { return u.memory_peak_bytes; }},
+    {"gpu_us", Slack::per_second, [](const UsageValues& u) -> std::uint64_t { return u.gpu_us; }},
+    {"energy_j", Slack::energy, [](const UsageValues& u) -> std::uint64_t { return u.energy_j; }},
+    {"billing_s", Slack::per_second, [](const UsageValues& u) -> std::uint64_t { return u.billing_s; }},
+    {"exit_code", Slack::exact, [](const UsageValues& u) -> std::uint64_t { return u.exit_code; }},
+    {"signal", Slack::exact, [](const UsageValues& u) -> std::uint64_t { return u.signal; }},
+    {"processors", Slack::exact, [](const UsageValues& u) -> std::uint64_t { return u.processors; }},
+    {"nodes", Slack::exact, [](const UsageValues& u) -> std::uint64_t { return u.nodes; }},
+    {"gpus", Slack::exact, [](const UsageValues& u) -> std::uint64_t { return u.gpus; }},
+}};
+struct TextField {
+  const char* name;
+  std::string UsageValues::*ledger;
+};
+constexpr std::array<TextField, 3> text_fields{
+    {{"state", &UsageValues::state}, {"user", &UsageValues::user}, {"partition", &UsageValues::partition}}};
+
+Observed observed(const SacctJob& job) {
+  Observed o;
+  o.cluster = usage_name(job.cluster);
+  o.id = job.id;
+  o.submit_us = job.submit_us;
+  o.open = !job.ended();
+  o.tag = parse_run_tag(job.name);
+  o.account = job.account;
+  o.partition = job.partition;
+  o.numbers = {job.start_us,   job.end_us,   job.elapsed_us, job.cpu_us,    job.memory_peak_bytes,
+               job.gpu_us,     job.energy_j, job.billing_s,  job.exit_code, job.signal,
+               job.processors, job.nodes,    job.gpus};
+  o.texts = {job.state, usage_name(job.user), usage_name(job.partition)};
+  return o;
+}
+
+Observed observed(const TelemetryJob& job) {
+  Observed o;
+  o.cluster = usage_name(job.cluster);
+  o.id = job.id;
+  o.submit_us = job.submit_us;
+  o.tag = parse_run_tag(job.name);
+  o.account = job.account;
+  o.partition = job.partition.value_or("");
+  o.numbers = {job.start_us,   job.end_us,   job.elapsed_us, job.cpu_us,    job.memory_peak_bytes,
+               job.gpu_us,     job.energy_j, job.billing_s,  job.exit_code, job.signal,
+               job.processors, job.nodes,    job.gpus};
+  o.texts = {job.state, std::nullopt, std::nullopt};
+  if (job.user) o.texts[1] = usage_name(*job.user);
+  if (job.partition) o.texts[2] = usage_name(*job.partition);
+  return o;
+}
+
+std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
+  return a > b ? a - b : b - a;
+}
+std::int64_t difference(std::uint64_t a, std::uint64_t b) {
+  return static_cast<std::int64_t>(a) - static_cast<std::int64_t>(b);
+}
+// A time of a source on the ledger's clock; 0 ("never") stays.
+std::uint64_t without(std::uint64_t time_us, std::int64_t offset_us) {
+  const std::int64_t moved = static_cast<std::int64_t>(time_us) - offset_us;
+  return time_us == 0 || moved < 0 ? time_us : static_cast<std::uint64_t>(moved);
+}
+
+struct Clock {
+  std::int64_t offset_us = 0;
+  std::uint64_t rows = 0;
+};
+
+// One source against the ledger.
+class Source {
+ public:
+  Source(const ReconcileInput& input, const std::vector<UsageRun>& ledger, std::string name,
+         std::vector<Observed> rows)
+      : input_(input), ledger_(ledger), name_(std::move(name)), rows_(std::move(rows)) {
+    // Whatever order they came in: the partners chosen are the same.
+    std::sort(rows_.begin(), rows_.end(), [](const Observed& a, const Observed& b) {
+      return std::tie(a.cluster, a.id, a.submit_us, a.open, a.numbers, a.texts, a.account, a.partition) <
+             std::tie(b.cluster, b.id, b.submit_us, b.open, b.numbers, b.texts, b.account, b.partition);
+    });
+    partner_.resize(ledger_.size());
+    taken_.resize(rows_.size());
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      by_id_[{rows_[i].cluster, rows_[i].id}].push_back(i);
+      if (ours(rows_[i])) by_tag_[{rows_[i].cluster, rows_[i].tag->job, rows_[i].tag->attempt}].push_back(i);
+    }
+    find_clocks();
+    match_keys();
+    match_tags();
+  }
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::map<std::string, Clock>& clocks() const { return clocks_; }
+  [[nodiscard]] const Observed* partner(std::size_t run) const {
+    return partner_[run] ? &rows_[*partner_[run]] : nullptr;
+  }
+  // Ended rows that no run of the ledger took.
+  [[nodiscard]] std::vector<const Observed*> left() const {
+    std::vector<const Observed*> list;
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      if (!taken_[i] && !rows_[i].open) list.push_back(&rows_[i]);
+    }
+    return list;
+  }
+  [[nodiscard]] std::int64_t offset(const std::string& cluster) const {
+    const auto found = clocks_.find(cluster);
+    return found == clocks_.end() ? 0 : found->second.offset_us;
+  }
+  [[nodiscard]] bool ours(const Observed& row) const { return row.tag && row.tag->chain == input_.chain; }
+
+ private:
+  [[nodiscard]] bool same_tag(const Observed& row, const UsageRun& run) const {
+    return ours(row) && row.tag->job == run.job && row.tag->attempt == run.attempt;
+  }
+
+  // The row that is the run beyond doubt, whatever the clocks say; null if there is none.
+  [[nodiscard]] const Observed* sure_partner(
+      const UsageRun& run, const std::map<std::pair<std::string, std::uint64_t>, int>& runs_of_id) {
+    const UsageValues& u = run.usage();
+    const auto rows = by_id_.find({u.cluster, u.external_id});
+    if (rows == by_id_.end()) return nullptr;
+    const Observed* tagged = nullptr;
+    for (const std::size_t i : rows->second) {
+      if (rows_[i].open || !same_tag(rows_[i], run)) continue;
+      if (tagged != nullptr) return nullptr;
+      tagged = &rows_[i];
+    }
+    if (tagged != nullptr) return tagged;
+    if (rows->second.size() != 1 || runs_of_id.at({u.cluster, u.external_id}) != 1) return nullptr;
+    const Observed& only = rows_[rows->second[0]];
+    return only.open || ours(only) ? nullptr : &only;
+  }
+
+  void find_clocks() {
+    std::map<std::pair<std::string, std::uint64_t>, int> runs_of_id;
+    for (const UsageRun& run : ledger_) ++runs_of_id[{run.usage().cluster, run.usage().external_id}];
+    struct Pair {
+      std::int64_t submit = 0;
+      std::optional<std::int64_t> end;
+    };
+    std::map<std::string, std::vector<Pair>> pairs;
+    for (const UsageRun& run : ledger_) {
+      const Observed* row = sure_partner(run, runs_of_id);
+      if (row == nullptr) continue;
+      Pair pair{difference(row->submit_us, run.usage().submit_us), std::nullopt};
+      if (const auto& end = row->numbers[end_field]) pair.end = difference(*end, run.usage().end_us);
+      pairs[run.usage().cluster].push_back(pair);
+    }
+    const auto slack = static_cast<std::int64_t>(input_.tolerances.time_us);
+    for (auto& [cluster, list] : pairs) {
+      std::sort(list.begin(), list.end(), [](const Pair& a, const Pair& b) { return a.submit < b.submit; });
+      // The most pairs that lie within twice the slack of each other; their median is the offset.
+      std::size_t best_first = 0, best_count = 0;
+      for (std::size_t first = 0, last = 0; first < list.size(); ++first) {
+        while (last < list.size() && list[last].submit - list[first].submit <= 2 * slack) ++last;
+        if (last - first > best_count) best_count = last - first, best_first = first;
+      }
+      const std::int64_t offset = list[best_first + best_count / 2].submit;
+      std::size_t agree = 0;
+      for (const Pair& pair : list) {
+        const bool submit = std::abs(pair.submit - offset) <= 2 * slack;
+        const bool end = !pair.end || std::abs(*pair.end - offset) <= 2 * slack;
+        if (submit && end) ++agree;
+      }
+      if (agree * 2 > list.size()) clocks_[cluster] = {offset, agree};
+    }
+  }
+
+  void take(std::size_t run, std::size_t row) {
+    partner_[run] = row;
+    taken_[row] = true;
+  }
+
+  void match_keys() {
+    for (std::size_t run = 0; run < ledger_.size(); ++run) {
+      const UsageValues& u = ledger_[run].usage();
+      const auto rows = by_id_.find({u.cluster, u.external_id});
+      if (rows == by_id_.end()) continue;
+      std::optional<std::size_t> best;
+      using Rank = std::tuple<bool, std::uint64_t, std::uint64_t>;
+      Rank best_rank;
+      for (const std::size_t i : rows->second) {
+        const Observed& row = rows_[i];
+        const std::int64_t moved = offset(u.cluster);
+        const std::uint64_t off = distance(without(row.submit_us, moved), u.submit_us);
+        if (taken_[i] || off > 2 * input_.tolerances.time_us) continue;
+        const Rank rank{row.open, off,
+                        distance(without(row.numbers[end_field].value_or(u.end_us), moved), u.end_us)};
+        if (!best || rank < best_rank) best = i, best_rank = rank;
+      }
+      if (best) take(run, *best);
+    }
+  }
+
+  void match_tags() {
+    for (std::size_t run = 0; run < ledger_.size(); ++run) {
+      if (partner_[run]) continue;
+      const UsageValues& u = ledger_[run].usage();
+      const auto rows = by_tag_.find({u.cluster, ledger_[run].job, ledger_[run].attempt});
+      if (rows == by_tag_.end()) continue;
+      std::optional<std::size_t> best;
+      for (const std::size_t i : rows->second) {
+        if (taken_[i] || rows_[i].open) continue;
+        if (!best || (rows_[*best].id != u.external_id && rows_[i].id == u.external_id)) best = i;
+      }
+      if (best) take(run, *best);
+    }
+  }
+
+  const ReconcileInput& input_;
+  const std::vector<UsageRun>& ledger_;
+  std::string name_;
+  std::vector<Observed> rows_;
+  std::map<std::pair<std::string, std::uint64_t>, std::vector<std::size_t>> by_id_;
+  std::map<std::tuple<std::string, JobId, std::uint32_t>, std::vector<std::size_t>> by_tag_;
+  std::map<std::string, Clock> clocks_;
+  std::vector<std::optional<std::size_t>> partner_;  // of each run
+  std::vector<bool> taken_;                          // of each row
+};
+
+class Comparison {
+ public:
+  explicit Comparison(const ReconcileInput& input) : input_(input), ledger_(input.ledger) {
+    std::erase_if(ledger_, [&](const UsageRun& run) { return !looked_at(run.usage().cluster); });
+    std::sort(ledger_.begin(), ledger_.end(), [](const UsageRun& a, const UsageRun& b) {
+      const UsageValues &u = a.usage(), &v = b.usage();
+      return std::tie(u.cluster, u.external_id, u.submit_us, a.job, a.attempt, a.import) <
+             std::tie(v.cluster, v.external_id, v.submit_us, b.job, b.attempt, b.import);
+    });
+  }
+
+  Reconciliation run() {
+    sources_.reserve(2);
+    add_source("sacct", input_.sacct);
+    if (input_.telemetry) add_source("telemetry", *input_.telemetry);
+    for (const Source& source : sources_) {
+      for (const auto& [cluster, clock] : source.clocks()) {
+        if (static_cast<std::uint64_t>(std::abs(clock.offset_us)) <= input_.tolerances.clock_us) continue;
+        add_clock(source, cluster, clock);
+      }
+    }
+    for (std::size_t i = 0; i < ledger_.size(); ++i) {
+      if (input_.period.has(ledger_[i].usage().end_us)) compare_run(i);
+    }
+    for (const Source& source : sources_) {
+      for (const Observed* row : source.left()) add_unknown(source, *row);
+    }
+    for (Difference& item : unknown_) result_.differences.push_back(std::move(item));
+    std::sort(result_.differences.begin(), result_.differences.end());
+    return std::move(result_);
+  }
+
+ private:
+  [[nodiscard]] bool looked_at(const std::string& cluster) const {
+    return !input_.cluster || *input_.cluster == cluster;
+  }
+
+  template <class Row>
+  void add_source(const char* name, const std::vector<Row>& rows) {
+    std::vector<Observed> list;
+    for (const Row& row : rows) {
+      if (looked_at(row.cluster)) list.push_back(observed(row));
+    }
+    sources_.emplace_back(input_, ledger_, name, std::move(list));
+  }
+
+  Difference about(const UsageRun& run, DifferenceKind kind) const {
+    Difference item;
+    item.kind = kind;
+    item.cluster = run.usage().cluster;
+    item.external_id = run.usage().external_id;
+    item.submit_us = run.usage().submit_us;
+    item.job = run.job;
+    item.attempt = run.attempt;
+    return item;
+  }
+
+  void add_clock(const Source& source, const std::string& cluster, const Clock& clock) {
+    Difference item;
+    item.kind = DifferenceKind::clock;
+    item.cluster = cluster;
+    item.sources = {source.name()};
+    item.offset_us = clock.offset_us;
+    item.rows = clock.rows;
+    item.reason = fmt::format("the clock of {} is {} s {} of the ledger's in {}", cluster,
+                              std::abs(clock.offset_us) / 1'000'000, clock.offset_us > 0 ? "ahead" : "behind",
+                              source.name());
+    result_.differences.push_back(std::move(item));
+  }
+
+  void compare_run(std::size_t i) {
+    const UsageRun& run = ledger_[i];
+    ++result_.ledger_runs;
+    Difference missing = about(run, DifferenceKind::missing_in_slurm);
+    for (const Source& source : sources_) {
+      const Observed* row = source.partner(i);
+      if (row == nullptr) {
+        missing.sources.push_back(source.name());
+        continue;
+      }
+      ++(source.name() == "sacct" ? result_.sacct_matched : result_.telemetry_matched);
+      compare(run, source, *row);
+    }
+    if (missing.sources.empty()) return;
+    missing.reason = fmt::format("job {} attempt {} of the ledger is not in {}", run.job, run.attempt,
+                                 fmt::join(missing.sources, " and "));
+    result_.differences.push_back(std::move(missing));
+  }
+
+  void differs(const UsageRun& run, const Source& source, const char* field, std::string ledger,
+               std::string slurm) {
+    Difference item = about(run, DifferenceKind::differs);
+    item.sources = {source.name()};
+    item.field = field;
+    item.reason = fmt::format("{}: the ledger has {}, {} has {}", field, ledger, source.name(), slurm);
+    item.ledger_value = std::move(ledger);
+    item.slurm_value = std::move(slurm);
+    result_.differences.push_back(std::move(item));
+  }
+
+  void compare(const UsageRun& run, const Source& source, const Observed& row) {
+    const UsageValues& u = run.usage();
+    const std::int64_t offset = source.offset(u.cluster);
+    const auto number = [&](const char* field, std::uint64_t ledger, std::uint64_t slurm) {
+      differs(run, source, field, std::to_string(ledger), std::to_string(slurm));
+    };
+    if (row.id != u.external_id) number("external_id", u.external_id, row.id);
+    if (distance(without(row.submit_us, offset), u.submit_us) > 2 * input_.tolerances.time_us) {
+      number("submit_us", u.submit_us, row.submit_us);
+    }
+    for (std::size_t k = 0; k < number_fields.size(); ++k) {
+      if (!row.numbers[k]) continue;
+      const NumberField& field = number_fields[k];
+      const std::uint64_t ledger = field.ledger(u);
+      const std::uint64_t slurm =
+          field.slack == Slack::time ? without(*row.numbers[k], offset) : *row.numbers[k];
+      // Nothing against something is a difference even where a little is none, for a time.
+      const bool never = field.slack == Slack::time && (ledger == 0) != (slurm == 0);
+      if (never || distance(ledger, slurm) > allowed(field.slack, u, ledger)) {
+        number(field.name, ledger, *row.numbers[k]);
+      }
+    }
+    for (std::size_t k = 0; k < text_fields.size(); ++k) {
+      const std::string& ledger = u.*text_fields[k].ledger;
+      if (row.texts[k] && *row.texts[k] != ledger)
+        differs(run, source, text_fields[k].name, ledger, *row.texts[k]);
+    }
+  }
+
+  [[nodiscard]] std::uint64_t allowed(Slack slack, const UsageValues& u, std::uint64_t value) const {
+    const ReconcileTolerances& t = input_.tolerances;
+    const std::uint64_t relative =
+        static_cast<std::uint64_t>(static_cast<Uint128>(value) * t.relative_ppm / 1'000'000);
+    switch (slack) {
+      case Slack::exact: return 0;
+      case Slack::time: return 2 * t.time_us;  // both sides may have been rounded
+      case Slack::elapsed: return t.time_us;
+      case Slack::cpu: return std::max(t.cpu_us, relative);
+      case Slack::memory: return std::max(t.memory_bytes, relative);
+      case Slack::energy: return std::max(t.energy_j, relative);
+      case Slack::per_second: {
+        // What the slack of the elapsed time is worth at the run's own rate.
+        if (u.elapsed_us == 0) return value;
+        return static_cast<std::uint64_t>(static_cast<Uint128>(value) * t.time_us / u.elapsed_us) + 1;
+      }
+    }
+    return 0;
+  }
+
+  // A row of Slurm that no run of the ledger took: nothing, unless it is the fabric's.
+  void add_unknown(const Source& source, const Observed& row) {
+    const bool ours = source.ours(row);
+    const bool place = input_.partitions.contains(row.partition) || input_.accounts.contains(row.account);
+    const std::int64_t offset = source.offset(row.cluster);
+    const std::uint64_t end_us = without(row.numbers[end_field].value_or(row.submit_us), offset);
+    if (!input_.period.has(end_us)) return;
+    if (!ours && (!place || end_us < input_.fabric_since_us)) return;
+    for (std::size_t k = unknown_.size(); k-- > 0;) {
+      Difference& known = unknown_[k];
+      if (known.cluster != row.cluster || known.external_id != row.id ||
+          known.sources.back() == source.name() ||
+          distance(known_submit_us_[k], without(row.submit_us, offset)) > 2 * input_.tolerances.time_us) {
+        continue;
+      }
+      known.sources.push_back(source.name());
+      return;
+    }
+    Difference item;
+    item.kind = DifferenceKind::missing_on_ledger;
+    item.cluster = row.cluster;
+    item.external_id = row.id;
+    item.submit_us = row.submit_us;
+    item.sources = {source.name()};
+    if (ours) {
+      item.job = row.tag->job;
+      item.attempt = row.tag->attempt;
+      item.reason = input_.leased.contains({item.job, item.attempt})
+                        ? fmt::format("job {} attempt {} was leased, but its usage is not on the ledger",
+                                      item.job, item.attempt)
+                        : fmt::format("it is tagged as job {} attempt {}, which this provider never leased",
+                                      item.job, item.attempt);
+    } else {
+      const bool by_partition = input_.partitions.contains(row.partition);
+      item.reason =
+          fmt::format("it ran in the fabric's {} {} without the fabric",
+                      by_partition ? "partition" : "account", by_partition ? row.partition : row.account);
+    }
+    unknown_.push_back(std::move(item));
+    known_submit_us_.push_back(without(row.submit_us, offset));
+  }
+
+  const ReconcileInput& input_;
+  std::vector<UsageRun> ledger_;
+  std::vector<Source> sources_;
+  std::vector<Difference> unknown_;
+  std::vector<std::uint64_t> known_submit_us_;  // of each, on the ledger's clock
+  Reconciliation result_;
+};
+
+}  // namespace
+
+const char* difference_kind_name(DifferenceKind kind) {
+  switch (kind) {
+    case DifferenceKind::missing_on_ledger: return "missing_on_ledger";
+    case DifferenceKind::missing_in_slurm: return "missing_in_slurm";
+    case DifferenceKind::differs: return "differs";
+    case DifferenceKind::clock: return "clock";
+  }
+  return "?";
+}
+
+std::optional<RunTag> parse_run_tag(std::string_view name) {
+  const auto take = [&name](std::string_view text) {
+    if (!name.starts_with(text)) return false;
+    name.remove_prefix(text.size());
+    return true;
+  };
+  const auto hex = [&name](std::size_t digits) -> std::optional<std::string> {
+    const std::string text(name.substr(0, digits));
+    if (text.size() != digits || text.find_first_not_of("0123456789abcdef") != std::string::npos)
+      return std::nullopt;
+    name.remove_prefix(digits);
+    return text;
+  };
+  const auto number = [&name](auto& value) {
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), value);
+    if (error != std::errc()) return false;
+    name.remove_prefix(static_cast<std::size_t>(end - name.data()));
+    return value != 0;
+  };
+  RunTag tag;
+  if (!take("ufab:")) return std::nullopt;
+  const auto chain = hex(8);
+  if (!chain || !take(":job-") || !number(tag.job) || !take("-") || !number(tag.attempt) || !take(":")) {
+    return std::nullopt;
+  }
+  if (!hex(16) || !name.empty()) return std::nullopt;
+  tag.chain = *chain;
+  return tag;
+}
+
+UsageValues usage_of(const SacctJob& job) {
+  UsageValues u;
+  u.cluster = job.cluster;
+  u.external_id = job.id;
+  u.submit_us = job.submit_us;
+  u.start_us = job.start_us;
+  u.end_us = job.end_us;
+  u.elapsed_us = job.elapsed_us;
+  u.cpu_us = job.cpu_us;
+  u.processors = job.processors;
+  u.nodes = job.nodes;
+  u.memory_peak_bytes = job.memory_peak_bytes;
+  u.gpus = job.gpus;
+  u.gpu_us = job.gpu_us;
+  u.energy_j = job.energy_j;
+  u.billing_s = job.billing_s;
+  u.state = job.state;
+  u.exit_code = job.exit_code;
+  u.signal = job.signal;
+  u.user = job.user;
+  u.partition = job.partition;
+  return u;
+}
+
+Reconciliation reconcile(const ReconcileInput& input) {
+  return Comparison(input).run();
+}
+
+}  // namespace ufab
