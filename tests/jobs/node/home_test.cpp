@@ -42,7 +42,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   config.organisation = "alpha";
   config.listen_port = 4711;
   config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
-  config.provider = ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train"};
+  config.provider = ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}};
   config.queue = {5, 16, 9'000'000};
   ASSERT_TRUE(home.save_config(config).ok());
   const HomeConfig again = home.load_config().value();
