@@ -43,7 +43,8 @@ class Gateway {
   explicit Gateway(NodeContext& node) : node_(node), queue_(node) {}
 
   // "submit": params.spec (job_spec_to_json), params.train and params.data (absolute paths),
-  // params.test_only; body: the script. Answers job, offer and, for --test-only, no job. Thread-safe.
+  // params.test_only; body: the script. Answers job, offer and, for --test-only, no job; of an array also
+  // tasks and task_jobs, in the order of their indices. Thread-safe.
   [[nodiscard]] Result<Answer> submit(const boost::json::object& params, ByteView script);
   [[nodiscard]] Status set_hold(JobId job, bool held);
   [[nodiscard]] Status cancel(JobId job, const std::string& reason);
@@ -52,6 +53,7 @@ class Gateway {
   [[nodiscard]] std::vector<MemberProgress> progress(JobId job) const;
   [[nodiscard]] std::string pending_reason(JobId job) const;
   [[nodiscard]] bool is_held(JobId job) const;
+  [[nodiscard]] std::optional<Fates::Task> task_of(JobId job) const { return queue_.task_of(job); }
   [[nodiscard]] JobQueue::Measures queue_measures() const { return queue_.measures(); }
 
   // One pass; called by one thread.
@@ -74,6 +76,12 @@ class Gateway {
     bool requeue_asked = false;
   };
 
+  struct Prepared;
+  Result<Prepared> prepare(const boost::json::object& params, JobSpec spec, std::uint64_t orders);
+  Result<Answer> submit_array(const boost::json::object& params, JobSpec spec, ByteView script);
+  Status fill_outbox(const Prepared& prepared, ByteView script, const std::string& outbox);
+  Result<Answer> file_order(const Prepared& prepared, ByteView script);
+  [[nodiscard]] std::optional<JobId> job_of_key(const std::string& key) const;
   void adopt_outbox();
   Status drive(const JobView& view);
   Status drive_running(const JobView& view, Watch& watch);

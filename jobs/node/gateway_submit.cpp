@@ -1,7 +1,9 @@
 // Submissions: the offer, what must be durable before the order, the order itself, and the outbox they wait
 // in.
+#include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
+#include <limits>
 #include <thread>
 
 #include "fabric/base/file.h"
@@ -38,7 +40,9 @@ BrokerRequest broker_request(const JobSpec& spec) {
   const SubmitOptions& options = spec.options;
   request.providers_min = options.providers.min;
   request.providers_max = options.providers.max;
-  request.slots = options.tasks * options.cpus_per_task;
+  const std::uint64_t slots = std::uint64_t{options.tasks} * options.cpus_per_task;
+  request.slots =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, std::numeric_limits<std::uint32_t>::max()));
   request.memory_mib = options.memory_limit_mib();
   request.max_price_micro = options.max_price_micro;
   request.prefer = options.prefer;
@@ -47,36 +51,48 @@ BrokerRequest broker_request(const JobSpec& spec) {
   return request;
 }
 
-Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
-  const json::value* spec_json = params.if_contains("spec");
-  if (spec_json == nullptr) return Error{ErrorCode::invalid, "field 'spec' is missing"};
-  UFAB_ASSIGN(JobSpec spec, job_spec_from_json(*spec_json));
-  UFAB_ASSIGN(const std::string train, json_text(params, "train"));
-  UFAB_ASSIGN(const std::string data, json_text(params, "data"));
-  spec.script = sha256(script);
-  spec.training = !train.empty();
-
-  const OrgId self = node_.chain->self();
-  if (self == 0)
-    return Error{ErrorCode::conflict, "this organisation is not on the chain yet; try again in a moment"};
-  const auto job_of_key = [&] {
-    return node_.chain->read(
-        [&](const State& state) { return state.job_by_idempotency_key(self, spec.idempotency_key); });
-  };
-  if (!spec.idempotency_key.empty()) {
-    if (const auto known = job_of_key()) return Answer{{{"job", *known}, {"known", true}}, {}};
-  } else {
-    spec.idempotency_key = "auto-" + sha256(KeyPair::generate().public_key().view()).hex().substr(0, 24);
-  }
-
-  const std::lock_guard lock(submit_mutex_);
-  if (const auto known = job_of_key()) return Answer{{{"job", *known}, {"known", true}}, {}};
-  BrokerRequest request = broker_request(spec);
+// What one submission asks for, priced: of an array the same for every task.
+struct Gateway::Prepared {
+  JobSpec spec;
+  std::string train;  // the definition's path; empty: an ordinary script
   TrainingPlan plan;
+  MicroUnc budget = 0;
+  json::object answer;  // the offer
+};
+
+namespace {
+
+// The fabric's providers say nothing of GPUs yet: a job that needs one must not run without.
+Status check_providable(const SubmitOptions& options) {
+  if (const auto reason = beyond_the_fabric(options)) return Error{ErrorCode::conflict, *reason};
+  const std::pair<const char*, const GenericResources*> wanted[] = {
+      {"gres", &options.gres},
+      {"gpus", &options.gpus},
+      {"gpus-per-node", &options.gpus_per_node},
+      {"gpus-per-task", &options.gpus_per_task},
+      {"gpus-per-socket", &options.gpus_per_socket}};
+  for (const auto& [option, resources] : wanted) {
+    for (const GenericResource& resource : *resources) {
+      if (resource.count == 0) continue;
+      return Error{ErrorCode::conflict,
+                   std::string("option --") + option + ": no provider of this chain offers " + resource.name};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+// Prices the job. `orders`: how many of them will be filed with this budget each.
+Result<Gateway::Prepared> Gateway::prepare(const json::object& params, JobSpec spec, std::uint64_t orders) {
+  Prepared prepared;
+  UFAB_ASSIGN(prepared.train, json_text(params, "train"));
+  UFAB_ASSIGN(const std::string data, json_text(params, "data"));
+  UFAB_TRY(check_providable(spec.options));
+  BrokerRequest request = broker_request(spec);
+  TrainingPlan& plan = prepared.plan;
   if (spec.training) {
-    auto planned = plan_training(train, data);
-    if (!planned) return planned.error();
-    plan = *planned;
+    UFAB_ASSIGN(plan, plan_training(prepared.train, data));
     spec.definition = plan.definition_file_digest;
     spec.data = plan.data_file_digest;
     request.steps = plan.steps;
@@ -89,39 +105,111 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   std::uint64_t budget = spec.options.budget_micro;
   const std::uint64_t with_fee = offer.cost_micro + part_ppm(offer.cost_micro, fee_ppm) + 1;
   if (budget == 0) budget = with_fee + part_ppm(with_fee, escrow_margin_ppm);
-  json::object answer{{"offer", offer_to_json(offer, budget)}};
+  prepared.answer = {{"offer", offer_to_json(offer, budget)}};
   if (spec.training) {
-    answer["parameters"] = plan.parameters;
-    answer["work_flop"] = plan.flop_per_micro_batch * plan.micro_batches * plan.steps;
-    answer["steps"] = plan.steps;
+    prepared.answer["parameters"] = plan.parameters;
+    prepared.answer["work_flop"] = plan.flop_per_micro_batch * plan.micro_batches * plan.steps;
+    prepared.answer["steps"] = plan.steps;
   }
   if (budget < with_fee) {
     return Error{ErrorCode::conflict, "the offer costs " + format_amount(with_fee) +
                                           " with its fee, the budget is " + format_amount(budget) +
                                           "; raise --budget or lower the work"};
   }
+  const OrgId self = node_.chain->self();
   const std::uint64_t balance = node_.chain->read([&](const State& state) { return state.balance(self); });
-  if (balance < budget) {
-    return Error{ErrorCode::conflict, "the budget of " + format_amount(budget) +
+  const auto total = checked_mul(budget, orders);
+  if (!total || balance < *total) {
+    const std::string of_all = orders == 1 ? "" : " for each of " + std::to_string(orders) + " tasks";
+    return Error{ErrorCode::conflict, "the budget of " + format_amount(budget) + of_all +
                                           " is more than the balance of " + format_amount(balance)};
   }
-  if (json_flag(params, "test_only")) return Answer{std::move(answer), {}};
+  prepared.budget = budget;
+  prepared.spec = std::move(spec);
+  return prepared;
+}
 
-  // Everything that the job needs is durable here before its order exists.
-  const std::string outbox = node_.home.file("outbox/" + sha256(spec.idempotency_key).hex().substr(0, 32));
-  // An earlier submission with this key that was cut off: its order may stand on the ledger already, while
-  // this node's copy of the chain has not come so far. What it left is then the only copy of what the job
-  // needs.
-  const auto earlier = load_job_spec(outbox + "/spec.json");
-  if (earlier.ok() && (earlier->script != spec.script || earlier->definition != spec.definition ||
-                       earlier->data != spec.data)) {
-    return Error{ErrorCode::conflict, "idempotency key '" + spec.idempotency_key +
-                                          "' was used with another script, definition or corpus"};
+std::optional<JobId> Gateway::job_of_key(const std::string& key) const {
+  const OrgId self = node_.chain->self();
+  return node_.chain->read([&](const State& state) { return state.job_by_idempotency_key(self, key); });
+}
+
+Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
+  const json::value* spec_json = params.if_contains("spec");
+  if (spec_json == nullptr) return Error{ErrorCode::invalid, "field 'spec' is missing"};
+  UFAB_ASSIGN(JobSpec spec, job_spec_from_json(*spec_json));
+  UFAB_ASSIGN(const std::string train, json_text(params, "train"));
+  spec.script = sha256(script);
+  spec.training = !train.empty();
+  if (node_.chain->self() == 0)
+    return Error{ErrorCode::conflict, "this organisation is not on the chain yet; try again in a moment"};
+  if (spec.idempotency_key.empty())
+    spec.idempotency_key = "auto-" + sha256(KeyPair::generate().public_key().view()).hex().substr(0, 24);
+  if (spec.options.array) return submit_array(params, std::move(spec), script);
+
+  if (const auto known = job_of_key(spec.idempotency_key))
+    return Answer{{{"job", *known}, {"known", true}}, {}};
+  const std::lock_guard lock(submit_mutex_);
+  if (const auto known = job_of_key(spec.idempotency_key))
+    return Answer{{{"job", *known}, {"known", true}}, {}};
+  UFAB_ASSIGN(Prepared prepared, prepare(params, std::move(spec), 1));
+  if (json_flag(params, "test_only")) return Answer{std::move(prepared.answer), {}};
+  UFAB_ASSIGN(Answer filed, file_order(prepared, script));
+  for (const auto& [key, value] : prepared.answer) filed.result[key] = value;
+  return filed;
+}
+
+// One order for each task, in the order of their indices. The array's number is its first task's; a task's
+// key is the array's and its index, so that a submission that was cut off goes on where it was when it is
+// repeated with its key.
+Result<Answer> Gateway::submit_array(const json::object& params, JobSpec spec, ByteView script) {
+  const std::lock_guard lock(submit_mutex_);
+  const std::string array_key = spec.idempotency_key;
+  const std::vector<std::uint32_t> tasks = spec.options.array->tasks;
+  std::uint64_t missing = 0;
+  for (const std::uint32_t task : tasks) missing += job_of_key(array_task_key(array_key, task)) ? 0U : 1U;
+  Prepared prepared;
+  if (missing != 0) {
+    UFAB_ASSIGN(prepared, prepare(params, std::move(spec), missing));
+    if (json_flag(params, "test_only")) return Answer{std::move(prepared.answer), {}};
   }
+  JobId array_job = 0;
+  json::array jobs;
+  for (const std::uint32_t task : tasks) {
+    const std::string key = array_task_key(array_key, task);
+    auto number = job_of_key(key);
+    if (!number) {
+      prepared.spec.idempotency_key = key;
+      prepared.spec.array_task = task;
+      prepared.spec.array_job = array_job;
+      auto filed = file_order(prepared, script);
+      if (!filed) {
+        const std::string where = "task " + std::to_string(task) + " of the array, after " +
+                                  std::to_string(jobs.size()) + " that are submitted";
+        return filed.error().within(where);
+      }
+      number = filed->result.at("job").to_number<JobId>();
+    }
+    if (array_job == 0) array_job = *number;
+    jobs.push_back(*number);
+  }
+  json::object answer = std::move(prepared.answer);
+  answer["job"] = array_job;
+  answer["tasks"] = tasks.size();
+  answer["task_jobs"] = std::move(jobs);
+  if (missing == 0) answer["known"] = true;
+  return Answer{std::move(answer), {}};
+}
+
+// Everything that the job needs is durable in the outbox before its order exists.
+Status Gateway::fill_outbox(const Prepared& prepared, ByteView script, const std::string& outbox) {
+  const JobSpec& spec = prepared.spec;
   UFAB_TRY(make_folders(outbox, 0700));
   UFAB_TRY(make_folders(node_.home.file("jobs"), 0700));
   UFAB_TRY(write_file_atomic(outbox + "/script", script, 0700));
   if (spec.training) {
+    const std::string& train = prepared.train;
+    const TrainingPlan& plan = prepared.plan;
     UFAB_ASSIGN(const Bytes definition, read_file(train, 1u << 20));
     if (sha256(definition) != plan.definition_file_digest) {
       return Error{ErrorCode::conflict, train + ": changed while it was submitted"};
@@ -141,8 +229,12 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
     }
     if (!file_exists(outbox + "/corpus.h5")) UFAB_TRY(link_or_copy(blob, outbox + "/corpus.h5"));
   }
-  UFAB_TRY(save_job_spec(outbox + "/spec.json", spec));
+  return save_job_spec(outbox + "/spec.json", spec);
+}
 
+namespace {
+
+JobOrder order_of(const JobSpec& spec, const TrainingPlan& plan, MicroUnc budget) {
   JobOrder order;
   order.kind = spec.training ? JobKind::training : JobKind::batch;
   order.name = spec.name;
@@ -165,13 +257,33 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
   order.verify_rate_ppm = spec.training && !spec.options.verify.none ? spec.options.verify.rate_ppm : 0;
   order.providers_min = static_cast<std::uint16_t>(spec.options.providers.min);
   order.providers_max = static_cast<std::uint16_t>(spec.options.providers.max);
-  const auto submitted = node_.chain->submit(order);
+  return order;
+}
+
+}  // namespace
+
+// Files the order of prepared.spec, whose key is on no order that this node knows of. Answers {job}. Under
+// submit_mutex_.
+Result<Answer> Gateway::file_order(const Prepared& prepared, ByteView script) {
+  const JobSpec& spec = prepared.spec;
+  const std::string outbox = node_.home.file("outbox/" + sha256(spec.idempotency_key).hex().substr(0, 32));
+  // An earlier submission with this key that was cut off: its order may stand on the ledger already, while
+  // this node's copy of the chain has not come so far. What it left is then the only copy of what the job
+  // needs.
+  const auto earlier = load_job_spec(outbox + "/spec.json");
+  if (earlier.ok() && (earlier->script != spec.script || earlier->definition != spec.definition ||
+                       earlier->data != spec.data)) {
+    return Error{ErrorCode::conflict, "idempotency key '" + spec.idempotency_key +
+                                          "' was used with another script, definition or corpus"};
+  }
+  UFAB_TRY(fill_outbox(prepared, script, outbox));
+  const auto submitted = node_.chain->submit(order_of(spec, prepared.plan, prepared.budget));
   if (!submitted) {
     if (earlier.ok()) {
       const auto give_up = Clock::now() + ask_wait;
-      while (!job_of_key() && Clock::now() < give_up)
+      while (!job_of_key(spec.idempotency_key) && Clock::now() < give_up)
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      if (const auto known = job_of_key()) {
+      if (const auto known = job_of_key(spec.idempotency_key)) {
         adopt_outbox();
         return Answer{{{"job", *known}, {"known", true}}, {}};
       }
@@ -184,14 +296,13 @@ Result<Answer> Gateway::submit(const json::object& params, ByteView script) {
     }
     return submitted.error().within("order");
   }
-  const auto job = job_of_key();
+  const auto job = job_of_key(spec.idempotency_key);
   if (!job)
     return Error{ErrorCode::unavailable,
                  "the order is on the ledger, this node has not seen it yet; see `ufab queue`"};
   adopt_outbox();
-  answer["job"] = *job;
-  node_.log("job " + std::to_string(*job) + ": ordered, " + format_amount(budget) + " in escrow");
-  return Answer{std::move(answer), {}};
+  node_.log("job " + std::to_string(*job) + ": ordered, " + format_amount(prepared.budget) + " in escrow");
+  return Answer{{{"job", *job}}, {}};
 }
 
 void Gateway::adopt_outbox() {

@@ -44,6 +44,20 @@ SlurmState slurm_state(const JobEntry& job, const std::string& run_result) {
   return {"COMPLETED", "CD"};
 }
 
+// Of a task of an array.
+void add_task(json::object& object, const Gateway& gateway, JobId job) {
+  const auto task = gateway.task_of(job);
+  if (!task) return;
+  object["array_job"] = task->array;
+  object["array_task"] = task->task;
+}
+
+// "7", or "7_3" for task 3 of array 7.
+std::string shown_number(const Gateway& gateway, JobId job) {
+  const auto task = gateway.task_of(job);
+  return task ? std::to_string(task->array) + "_" + std::to_string(task->task) : std::to_string(job);
+}
+
 json::object windows_to_json(const JobEntry& job) {
   std::uint64_t assigned = 0;
   std::uint64_t good = 0;
@@ -106,6 +120,7 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
     }
   }
   object["members"] = members;
+  add_task(object, gateway, job.id);
   if (job.order.kind == JobKind::training) object["windows"] = windows_to_json(job);
   if (job.usage) {
     object["usage"] = json::object{{"provider", view.organisations.at(job.usage->provider).name},
@@ -160,6 +175,7 @@ json::object ordered_job_to_json(const Gateway& gateway, const OrderedJob& job) 
                       {"finished", false},
                       {"reason", gateway.pending_reason(job.id)},
                       {"members", json::array{}}};
+  add_task(object, gateway, job.id);
   if (job.kind == JobKind::training) {
     object["windows"] =
         json::object{{"total", job.windows}, {"complete", 0}, {"assigned", 0}, {"verified", 0}};
@@ -168,7 +184,7 @@ json::object ordered_job_to_json(const Gateway& gateway, const OrderedJob& job) 
 }
 
 std::string ordered_job_to_row(const Gateway& gateway, const OrderedJob& job) {
-  return std::to_string(job.id) + "|" + job.name + "|" + job.owner + "|PENDING|PD|0|" +
+  return shown_number(gateway, job.id) + "|" + job.name + "|" + job.owner + "|PENDING|PD|0|" +
          std::to_string(job.steps) + "||" + gateway.pending_reason(job.id);
 }
 
@@ -183,8 +199,8 @@ std::string job_to_row(const NodeContext& node, const Gateway& gateway, const Jo
       step = std::max(step, at->to_number<std::uint64_t>());
   }
   const auto text = [&](const char* key) { return std::string(job.at(key).as_string()); };
-  return std::to_string(view.job.id) + "|" + text("name") + "|" + text("owner") + "|" + text("state") + "|" +
-         text("code") + "|" + std::to_string(step) + "|" + std::to_string(view.job.order.steps) + "|" +
+  return shown_number(gateway, view.job.id) + "|" + text("name") + "|" + text("owner") + "|" + text("state") +
+         "|" + text("code") + "|" + std::to_string(step) + "|" + std::to_string(view.job.order.steps) + "|" +
          providers + "|" + text("reason");
 }
 

@@ -208,7 +208,11 @@ void JobQueue::take_in(const Seen& seen, Seconds now_s) {
   if (added) {
     active.seen_s = now_s;
     if (waiting != waiting_.end()) active.queued = waiting->second.queued;
-    if (own && waiting == waiting_.end()) read_active(seen.job, active);
+    if (own && waiting == waiting_.end()) {
+      read_active(seen.job, active);
+      const QueuedJob& queued = active.queued;
+      if (queued.array != 0) fates_.set(seen.job, fates_.of(seen.job), queued.array, queued.array_task);
+    }
     active.queued.cost_micro = seen.budget;
     changed_ = true;
   }
@@ -239,6 +243,8 @@ void JobQueue::read_specs() {
     const auto at = waiting_.find(job);
     if (at == waiting_.end()) continue;
     at->second = std::move(read);
+    const QueuedJob& queued = at->second.queued;
+    if (queued.array != 0) fates_.set(job, fates_.of(job), queued.array, queued.array_task);
     unread_.erase(job);
     changed_ = true;
   }
@@ -268,7 +274,7 @@ bool JobQueue::read_spec(Waiting& waiting) {
   waiting.dependencies = options.dependencies.terms;
   queued.dependency_any = options.dependencies.any_of;
   waiting.ends_when_invalid = options.kill_on_invalid_dependency.value_or(false);
-  if (options.array && !options.array->tasks.empty()) read_array(*spec, queued);
+  note_array(*spec, queued);
   const auto predicted = predictor_.predict(kind_of(spec->name, queued.slots));
   queued.predicted_s = predicted.value_or(0);
   node_.chain->read([&](const State& state) {
@@ -302,22 +308,12 @@ bool JobQueue::read_spec(Waiting& waiting) {
   return true;
 }
 
-// A task's key is its array's key, "/" and the task's index; the array's number is its first task's.
-void JobQueue::read_array(const JobSpec& spec, QueuedJob& queued) {
-  const auto slash = spec.idempotency_key.rfind('/');
-  if (slash == std::string::npos) return;
-  const std::string base = spec.idempotency_key.substr(0, slash + 1);
-  const auto task = parse_count(spec.idempotency_key.substr(slash + 1), 0, max_array_size);
-  if (!task) return;
-  const std::string first = base + std::to_string(spec.options.array->first());
-  const auto number =
-      node_.chain->read([&](const State& state) { return state.job_by_idempotency_key(self_, first); });
-  if (!number) return;
-  queued.array = *number;
-  queued.array_task = static_cast<std::uint32_t>(*task);
-  queued.array_throttle = spec.options.array->throttle;
-  const std::lock_guard lock(mutex_);
-  fates_.set(queued.job, fates_.of(queued.job), queued.array, queued.array_task);
+// The array's number is its first task's, whose spec was written before it had one.
+void JobQueue::note_array(const JobSpec& spec, QueuedJob& queued) const {
+  if (!spec.array_task) return;
+  queued.array = spec.array_job != 0 ? spec.array_job : queued.job;
+  queued.array_task = *spec.array_task;
+  queued.array_throttle = spec.options.array ? spec.options.array->throttle : 0;
 }
 
 // After a restart: what a job that runs already asked for. Under mutex_.
@@ -329,6 +325,7 @@ void JobQueue::read_active(JobId job, Active& active) const {
   active.queued.memory_mib = spec->options.memory_limit_mib();
   active.queued.limit_s = Seconds{spec->options.time_limit_minutes.value_or(0)} * 60;
   active.queued.name_key = hash_of(spec->name);
+  note_array(*spec, active.queued);
 }
 
 // Under no lock; kinds of jobs that none waits for any more are dropped when there are many.
@@ -590,6 +587,11 @@ std::optional<bool> JobQueue::held(JobId job) const {
   const auto at = waiting_.find(job);
   if (at == waiting_.end() || !at->second.read) return std::nullopt;
   return at->second.queued.hold != Hold::none;
+}
+
+std::optional<Fates::Task> JobQueue::task_of(JobId job) const {
+  const std::lock_guard lock(mutex_);
+  return fates_.task_of(job);
 }
 
 void JobQueue::finished(JobId job) {

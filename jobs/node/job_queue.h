@@ -73,6 +73,8 @@ class JobQueue {
   [[nodiscard]] bool waits(JobId job) const;
   // Empty when the job does not wait, or its spec has not been read yet.
   [[nodiscard]] std::optional<bool> held(JobId job) const;
+  // Its array and index, of a task that the queue remembers.
+  [[nodiscard]] std::optional<Fates::Task> task_of(JobId job) const;
   void finished(JobId job);  // its results are home
   // What the gateway measured of the link to an organisation. Of the ticking thread.
   void measured(const std::string& organisation, LinkMeasure measure);
@@ -127,7 +129,7 @@ class JobQueue {
   void take_in_end(const Seen& seen, Seconds now_s);
   void read_specs();
   [[nodiscard]] bool read_spec(Waiting& waiting);
-  void read_array(const JobSpec& spec, QueuedJob& queued);
+  void note_array(const JobSpec& spec, QueuedJob& queued) const;
   void read_active(JobId job, Active& active) const;
   void leave(JobId job);
   [[nodiscard]] Snapshot snapshot_of(Seconds now_s, Clock::time_point now, std::vector<JobId>& jobs);
@@ -145,7 +147,6 @@ class JobQueue {
   JobId foreign_slice_at_ = 0;
   OrgId self_ = 0;
   Predictor predictor_;
-  Fates fates_;
   std::deque<JobId> ended_;  // in fates_, oldest first
   std::vector<BrokerRequest> requests_;
   std::map<std::string, std::size_t> request_index_;
@@ -161,6 +162,7 @@ class JobQueue {
   std::map<JobId, Waiting> waiting_;
   std::set<JobId> unread_;  // of those, whose spec has not been read
   std::map<JobId, Active> active_;
+  Fates fates_;  // written under mutex_ by the ticking thread alone, which may read it without
   std::set<JobId> foreign_waiting_;
   std::set<JobId> unfinished_;  // own, settled, results not home
   std::set<JobId> touched_;

@@ -22,6 +22,114 @@ std::map<std::string, std::string> map_from_json(const json::value& value) {
   return map;
 }
 
+json::array resources_to_json(const GenericResources& resources) {
+  json::array list;
+  for (const GenericResource& resource : resources)
+    list.push_back(json::object{{"name", resource.name}, {"type", resource.type}, {"count", resource.count}});
+  return list;
+}
+
+GenericResources resources_from_json(const json::object& object, const char* key) {
+  GenericResources resources;
+  const json::value* list = object.if_contains(key);
+  if (list == nullptr) return resources;
+  for (const json::value& entry : list->as_array()) {
+    const json::object& fields = entry.as_object();
+    resources.push_back({std::string(fields.at("name").as_string()),
+                         std::string(fields.at("type").as_string()),
+                         fields.at("count").to_number<std::uint64_t>()});
+  }
+  return resources;
+}
+
+// When the job may start, and what a provider's batch system may want to know. Absent: not asked for.
+void scheduling_to_json(const SubmitOptions& o, json::object& object) {
+  if (o.array) {
+    object["array"] = json::object{{"tasks", json::array(o.array->tasks.begin(), o.array->tasks.end())},
+                                   {"throttle", o.array->throttle},
+                                   {"step", o.array->step}};
+  }
+  if (!o.dependencies.empty()) object["dependency"] = format_dependency(o.dependencies);
+  if (o.kill_on_invalid_dependency) object["kill_on_invalid_dependency"] = *o.kill_on_invalid_dependency;
+  if (o.begin) object["begin_s"] = *o.begin;
+  if (o.deadline) object["deadline_s"] = *o.deadline;
+  if (o.priority) object["priority"] = *o.priority;
+  if (o.nice != 0) object["nice"] = o.nice;
+  if (o.nodes) {
+    object["nodes_min"] = o.nodes->min;
+    object["nodes_max"] = o.nodes->max;
+  }
+  if (o.tasks_per_node) object["tasks_per_node"] = *o.tasks_per_node;
+  if (o.time_min_minutes) object["time_min_minutes"] = *o.time_min_minutes;
+  if (o.temporary_disk_mib != 0) object["temporary_disk_mib"] = o.temporary_disk_mib;
+  if (o.memory_per_gpu_mib != 0) object["memory_per_gpu_mib"] = o.memory_per_gpu_mib;
+  const std::pair<const char*, const GenericResources*> all[] = {{"gres", &o.gres},
+                                                                 {"gpus", &o.gpus},
+                                                                 {"gpus_per_node", &o.gpus_per_node},
+                                                                 {"gpus_per_task", &o.gpus_per_task},
+                                                                 {"gpus_per_socket", &o.gpus_per_socket}};
+  for (const auto& [key, resources] : all) {
+    if (!resources->empty()) object[key] = resources_to_json(*resources);
+  }
+  // What only a batch system can use, under sbatch's own names.
+  json::object kept;
+  for (const auto& [name, option] : o.in_force) {
+    if (!option.has_effect && name != "mail-user") kept[name] = option.value;
+  }
+  if (!kept.empty()) object["kept"] = std::move(kept);
+}
+
+Status scheduling_from_json(const json::object& object, SubmitOptions& o) {
+  const auto number = [&](const char* key) -> std::optional<std::uint32_t> {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr ? std::nullopt : std::optional(value->to_number<std::uint32_t>());
+  };
+  const auto mib = [&](const char* key) -> std::uint64_t {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr ? 0 : value->to_number<std::uint64_t>();
+  };
+  const auto moment = [&](const char* key) -> std::optional<std::int64_t> {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr ? std::nullopt : std::optional(value->to_number<std::int64_t>());
+  };
+  if (const json::value* value = object.if_contains("array")) {
+    const json::object& fields = value->as_object();
+    ArrayRequest array;
+    for (const json::value& task : fields.at("tasks").as_array())
+      array.tasks.push_back(task.to_number<std::uint32_t>());
+    array.throttle = fields.at("throttle").to_number<std::uint32_t>();
+    array.step = fields.at("step").to_number<std::uint32_t>();
+    if (array.tasks.empty() || array.tasks.size() > max_array_size)
+      return Error{ErrorCode::invalid, "an array without tasks or with too many"};
+    o.array = std::move(array);
+  }
+  if (const json::value* value = object.if_contains("dependency")) {
+    UFAB_ASSIGN(o.dependencies, parse_dependency(value->as_string()));
+  }
+  if (const json::value* value = object.if_contains("kill_on_invalid_dependency"))
+    o.kill_on_invalid_dependency = value->as_bool();
+  o.begin = moment("begin_s");
+  o.deadline = moment("deadline_s");
+  o.priority = number("priority");
+  if (const json::value* value = object.if_contains("nice")) o.nice = value->to_number<std::int32_t>();
+  if (const auto min = number("nodes_min"), max = number("nodes_max"); min && max)
+    o.nodes = CountRange{*min, *max};
+  o.tasks_per_node = number("tasks_per_node");
+  o.time_min_minutes = number("time_min_minutes");
+  o.temporary_disk_mib = mib("temporary_disk_mib");
+  o.memory_per_gpu_mib = mib("memory_per_gpu_mib");
+  o.gres = resources_from_json(object, "gres");
+  o.gpus = resources_from_json(object, "gpus");
+  o.gpus_per_node = resources_from_json(object, "gpus_per_node");
+  o.gpus_per_task = resources_from_json(object, "gpus_per_task");
+  o.gpus_per_socket = resources_from_json(object, "gpus_per_socket");
+  if (const json::value* value = object.if_contains("kept")) {
+    for (const auto& [name, text] : value->as_object())
+      o.in_force[std::string(name)] = {std::string(text.as_string()), ValueKind::text, false};
+  }
+  return {};
+}
+
 json::object options_to_json(const SubmitOptions& o) {
   json::object object{{"output", o.output},
                       {"error", o.error},
@@ -47,10 +155,11 @@ json::object options_to_json(const SubmitOptions& o) {
                                     {"seconds_before_end", o.signal->seconds_before_end},
                                     {"batch_shell_only", o.signal->batch_shell_only}};
   }
+  scheduling_to_json(o, object);
   return object;
 }
 
-SubmitOptions options_from_json(const json::object& object) {
+Result<SubmitOptions> options_from_json(const json::object& object) {
   SubmitOptions o;
   const auto text = [&](const char* key) { return std::string(object.at(key).as_string()); };
   const auto number = [&](const char* key) { return object.at(key).to_number<std::uint64_t>(); };
@@ -82,8 +191,9 @@ SubmitOptions options_from_json(const json::object& object) {
     const json::object& fields = signal->as_object();
     o.signal = SignalRequest{fields.at("number").to_number<int>(),
                              fields.at("seconds_before_end").to_number<std::uint32_t>(),
-                             fields.at("batch_shell_only").as_bool()};
+                             fields.at("batch_shell_only").as_bool(), false};
   }
+  UFAB_TRY(scheduling_from_json(object, o));
   return o;
 }
 
@@ -102,6 +212,10 @@ json::object job_spec_to_json(const JobSpec& spec, bool for_others) {
                       {"script", spec.script.str()},
                       {"definition", spec.definition.str()},
                       {"data", spec.data.str()}};
+  if (spec.array_task) {
+    object["array_task"] = *spec.array_task;
+    object["array_job"] = spec.array_job;
+  }
   return object;
 }
 
@@ -115,13 +229,17 @@ Result<JobSpec> job_spec_from_json(const json::value& value) {
     spec.name = std::string(object.at("name").as_string());
     spec.idempotency_key = std::string(object.at("idempotency_key").as_string());
     spec.training = object.at("training").as_bool();
-    spec.options = options_from_json(object.at("options").as_object());
+    UFAB_ASSIGN(spec.options, options_from_json(object.at("options").as_object()));
     spec.options.job_name = spec.name;
     for (const json::value& word : object.at("arguments").as_array())
       spec.arguments.emplace_back(word.as_string());
     spec.submit_folder = std::string(object.at("submit_folder").as_string());
     spec.exported = map_from_json(object.at("exported"));
     spec.environment = map_from_json(object.at("environment"));
+    if (const json::value* task = object.if_contains("array_task")) {
+      spec.array_task = task->to_number<std::uint32_t>();
+      spec.array_job = object.at("array_job").to_number<std::uint64_t>();
+    }
     UFAB_ASSIGN(spec.script, Digest::parse(object.at("script").as_string()));
     UFAB_ASSIGN(spec.definition, Digest::parse(object.at("definition").as_string()));
     UFAB_ASSIGN(spec.data, Digest::parse(object.at("data").as_string()));
@@ -166,6 +284,34 @@ void select_environment(const std::map<std::string, std::string>& variables, Job
       spec.exported[name] = found->second;
     }
   }
+}
+
+std::map<std::string, std::string> parse_environment_block(std::string_view block) {
+  std::map<std::string, std::string> variables;
+  while (!block.empty()) {
+    const std::size_t end = block.find('\0');
+    const std::string_view entry = block.substr(0, end);
+    block.remove_prefix(end == std::string_view::npos ? block.size() : end + 1);
+    const std::size_t equals = entry.find('=');
+    if (equals == std::string_view::npos || equals == 0) continue;
+    variables[std::string(entry.substr(0, equals))] = entry.substr(equals + 1);
+  }
+  return variables;
+}
+
+std::string array_task_key(const std::string& array_key, std::uint32_t task) {
+  return array_key + "/" + std::to_string(task);
+}
+
+NameValues job_name_values(const JobSpec& spec, std::uint64_t job) {
+  NameValues values;
+  values.job = job;
+  values.job_name = spec.name;
+  if (spec.array_task) {
+    values.array_job = spec.array_job == 0 ? job : spec.array_job;
+    values.array_task = spec.array_task;
+  }
+  return values;
 }
 
 }  // namespace ufab::jobs

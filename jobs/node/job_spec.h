@@ -6,10 +6,13 @@
 
 #include <boost/json/object.hpp>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fabric/base/digest.h"
+#include "jobs/script/file_name.h"
 #include "jobs/script/options.h"
 
 namespace ufab::jobs {
@@ -23,6 +26,8 @@ struct JobSpec {
   std::string submit_folder;                       // absolute, on the owner's machine
   std::map<std::string, std::string> exported;     // named by --export: goes to every provider
   std::map<std::string, std::string> environment;  // --export=ALL: only for the owner's own provider
+  std::uint64_t array_job = 0;                     // of a task: the array's number, 0 for its first task
+  std::optional<std::uint32_t> array_task;         // options.array is the whole array's
   Digest script;                                   // of the files' bytes
   Digest definition;                               // zero for ordinary scripts
   Digest data;
@@ -39,5 +44,13 @@ struct JobSpec {
 // What --export selects of the submitter's variables: LIST's NAME and NAME=VALUE into `exported`, and with
 // ALL the rest into `environment`.
 void select_environment(const std::map<std::string, std::string>& variables, JobSpec& spec);
+// "NAME=VALUE" entries, each ended by a NUL byte, as env -0 and --export-file have them. Entries without = or
+// with an empty name are passed over.
+[[nodiscard]] std::map<std::string, std::string> parse_environment_block(std::string_view block);
+
+// The idempotency key of an array's task, by its index.
+[[nodiscard]] std::string array_task_key(const std::string& array_key, std::uint32_t task);
+// What %-patterns in the file names of this job stand for, apart from user and node.
+[[nodiscard]] NameValues job_name_values(const JobSpec& spec, std::uint64_t job);
 
 }  // namespace ufab::jobs

@@ -15,7 +15,22 @@ std::string short_host_name() {
 
 NameValues name_values(const JobSpec& spec, JobId job) {
   const char* user = std::getenv("USER");
-  return {job, spec.name, user == nullptr ? "" : user, short_host_name()};
+  NameValues values = job_name_values(spec, job);
+  values.user = user == nullptr ? "" : user;
+  values.node = short_host_name();
+  return values;
+}
+
+// SLURM_ARRAY_* of a task.
+static void set_array_variables(const JobSpec& spec, JobId job, std::map<std::string, std::string>& e) {
+  if (!spec.array_task || !spec.options.array) return;
+  const ArrayRequest& array = *spec.options.array;
+  e["SLURM_ARRAY_JOB_ID"] = std::to_string(spec.array_job == 0 ? job : spec.array_job);
+  e["SLURM_ARRAY_TASK_ID"] = std::to_string(*spec.array_task);
+  e["SLURM_ARRAY_TASK_COUNT"] = std::to_string(array.tasks.size());
+  e["SLURM_ARRAY_TASK_MIN"] = std::to_string(array.first());
+  e["SLURM_ARRAY_TASK_MAX"] = std::to_string(array.last());
+  e["SLURM_ARRAY_TASK_STEP"] = std::to_string(array.step);
 }
 
 std::map<std::string, std::string> run_environment(const NodeContext& node, const JobSpec& spec, JobId job,
@@ -44,7 +59,7 @@ std::map<std::string, std::string> run_environment(const NodeContext& node, cons
     e["SLURM_NTASKS"] = e["SLURM_NPROCS"] = std::to_string(options.tasks);
     e["SLURM_TASKS_PER_NODE"] = std::to_string(options.tasks);
     e["SLURM_CPUS_PER_TASK"] = std::to_string(options.cpus_per_task);
-    const std::string processors = std::to_string(options.tasks * options.cpus_per_task);
+    const std::string processors = std::to_string(std::uint64_t{options.tasks} * options.cpus_per_task);
     e["SLURM_CPUS_ON_NODE"] = e["SLURM_JOB_CPUS_PER_NODE"] = processors;
     e["SLURM_JOB_NUM_NODES"] = e["SLURM_NNODES"] = "1";
     e["SLURM_JOB_NODELIST"] = e["SLURM_NODELIST"] = host;
@@ -57,6 +72,7 @@ std::map<std::string, std::string> run_environment(const NodeContext& node, cons
     for (const char* component : {"OMPI_MCA_ras", "OMPI_MCA_plm", "OMPI_MCA_ess"}) e[component] = "^slurm";
   }
 
+  set_array_variables(spec, job, e);
   e["UFAB_JOB_ID"] = number;
   e["UFAB_ATTEMPT"] = std::to_string(attempt.number);
   e["UFAB_PROVIDER"] = node.config.organisation;

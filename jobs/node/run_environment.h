@@ -14,6 +14,7 @@
 
 #include "jobs/node/job_files.h"
 #include "jobs/node/job_spec.h"
+#include "jobs/script/file_name.h"
 
 namespace ufab::jobs {
 

@@ -29,6 +29,12 @@ Fates::Entry Fates::of(std::uint64_t job) const {
   return found == jobs_.end() ? Entry{} : found->second.entry;
 }
 
+std::optional<Fates::Task> Fates::task_of(std::uint64_t job) const {
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end() || found->second.array == 0) return std::nullopt;
+  return Task{found->second.array, found->second.task};
+}
+
 const std::map<std::uint32_t, std::uint64_t>& Fates::tasks(std::uint64_t array) const {
   static const std::map<std::uint32_t, std::uint64_t> none;
   const auto found = arrays_.find(array);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "jobs/queue/queue.h"
@@ -32,6 +33,12 @@ class Fates {
   void set(std::uint64_t job, Entry entry, std::uint64_t array = 0, std::uint32_t task = 0);
   void forget(std::uint64_t job);
   [[nodiscard]] Entry of(std::uint64_t job) const;
+  struct Task {
+    std::uint64_t array = 0;
+    std::uint32_t task = 0;
+  };
+  // Empty for a job of its own.
+  [[nodiscard]] std::optional<Task> task_of(std::uint64_t job) const;
   // By task index; empty when the number names no array.
   [[nodiscard]] const std::map<std::uint32_t, std::uint64_t>& tasks(std::uint64_t array) const;
 

@@ -4,8 +4,8 @@
 //
 // Slurm's own reading is kept where scripts rely on it: brackets around the list, empty items, any order,
 // repeated indices (once each), a range that ends with its last full step. A throttle that is no number is no
-// throttle. On the fabric a task is a job of its own (one order, one escrow, one number); the array's number is
-// its first task's, and task 3 of array 7 is shown as 7_3.
+// throttle. On the fabric a task is a job of its own (one order, one escrow, one number); the array's number
+// is its first task's, and task 3 of array 7 is shown as 7_3.
 #pragma once
 
 #include <cstdint>

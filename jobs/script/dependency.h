@@ -5,8 +5,8 @@
 //   job        = N [ "_" TASK | "_*" | "_[" LIST "]" ] [ "+" MINUTES ]
 //   KIND       = after | afterany | afterok | afternotok | aftercorr | afterburstbuffer      (any case)
 //
-// MINUTES delay the term's effect and hold for the jobs behind it in the same term until another is named, as in
-// Slurm. A job that nobody knows any more is as good as ended well, as in Slurm.
+// MINUTES delay the term's effect and hold for the jobs behind it in the same term until another is named, as
+// in Slurm. A job that nobody knows any more is as good as ended well, as in Slurm.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 //   or "uts" SECONDS since 1970
 //
 // A time without a date is the next one to come, to the minute; a date without a time begins at midnight, and
-// without a year is the next one to come. Words may be in capitals, except that a capital T is read as the mark
-// between date and time (sbatch's reading: "Tomorrow" is refused).
+// without a year is the next one to come. Words may be in capitals, except that a capital T is read as the
+// mark between date and time (sbatch's reading: "Tomorrow" is refused).
 #pragma once
 
 #include <cstdint>

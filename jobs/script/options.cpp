@@ -1,6 +1,11 @@
 #include "jobs/script/options.h"
 
+#include <algorithm>
+#include <array>
+
+#include "jobs/script/consistency.h"
 #include "jobs/script/option_table.h"
+#include "jobs/script/spellings.h"
 
 namespace ufab::jobs {
 
@@ -13,8 +18,7 @@ struct ParsedOption {
 
 struct ParsedWords {
   std::vector<ParsedOption> options;
-  std::vector<std::string> option_words;
-  std::vector<std::string> rest;
+  std::size_t taken = 0;  // words that were options; what follows them is not
 };
 
 std::string shown(const OptionEntry& entry) {
@@ -23,7 +27,7 @@ std::string shown(const OptionEntry& entry) {
 
 // getopt_long's reading: "--name value", "--name=value", "-n4", "-n 4", "-Hv"; "--" ends the options, as does
 // the first word that is none.
-Result<ParsedWords> parse_words(std::span<const std::string> words) {
+Result<ParsedWords> parse_words(std::span<const std::string> words, Place place) {
   ParsedWords parsed;
   std::size_t at = 0;
   const auto take_argument = [&](const OptionEntry& entry) -> Result<std::string> {
@@ -32,21 +36,19 @@ Result<ParsedWords> parse_words(std::span<const std::string> words) {
   };
   for (; at < words.size(); ++at) {
     const std::string& word = words[at];
-    const std::size_t first = at;
     if (word == "--") {
       ++at;
       break;
     }
     if (word.starts_with("--")) {
       const std::size_t equals = word.find('=');
-      UFAB_ASSIGN(const OptionEntry* entry,
-                  find_option(std::string_view(word).substr(
-                      2, equals == std::string::npos ? std::string::npos : equals - 2)));
+      const std::string_view name =
+          std::string_view(word).substr(2, equals == std::string::npos ? std::string::npos : equals - 2);
+      UFAB_ASSIGN(const OptionEntry* entry, find_option(name, place));
       ParsedOption option{entry, {}};
       if (equals != std::string::npos) {
-        if (entry->argument == ArgumentKind::none) {
+        if (entry->argument == ArgumentKind::none)
           return Error{ErrorCode::invalid, "option " + shown(*entry) + " takes no value"};
-        }
         option.argument = word.substr(equals + 1);
       } else if (entry->argument == ArgumentKind::required) {
         UFAB_ASSIGN(option.argument, take_argument(*entry));
@@ -57,14 +59,12 @@ Result<ParsedWords> parse_words(std::span<const std::string> words) {
         const OptionEntry* entry = find_option(word[i]);
         if (entry == nullptr) return Error{ErrorCode::invalid, std::string("unknown option -") + word[i]};
         ParsedOption option{entry, {}};
-        const std::string attached = word.substr(i + 1);
         if (entry->argument == ArgumentKind::none) {
           parsed.options.push_back(std::move(option));
           continue;
         }
-        if (!attached.empty()) {
-          option.argument = attached;
-        } else if (entry->argument == ArgumentKind::required) {
+        option.argument = word.substr(i + 1);
+        if (option.argument.empty() && entry->argument == ArgumentKind::required) {
           UFAB_ASSIGN(option.argument, take_argument(*entry));
         }
         parsed.options.push_back(std::move(option));
@@ -73,74 +73,213 @@ Result<ParsedWords> parse_words(std::span<const std::string> words) {
     } else {
       break;
     }
-    for (std::size_t i = first; i <= at; ++i) parsed.option_words.push_back(words[i]);
   }
-  for (; at < words.size(); ++at) parsed.rest.push_back(words[at]);
+  parsed.taken = at;
   return parsed;
 }
 
-Status apply(const ParsedOption& option, SubmitOptions& options) {
-  const OptionEntry& entry = *option.entry;
-  if (entry.refused) {
-    return Error{ErrorCode::conflict, "option " + shown(entry) + " is not supported by this version of ufab"};
-  }
-  if (entry.set == nullptr) {
-    options.without_effect[entry.name] = option.argument;
-    return {};
-  }
-  if (Status status = entry.set(options, option.argument); !status.ok()) {
-    return status.error().within("option " + shown(entry));
-  }
-  return {};
+// Options of a component that its successor in a heterogeneous job does not inherit, as in Slurm.
+constexpr std::array<std::string_view, 44> own_of_each_component{"bb",
+                                                                 "constraint",
+                                                                 "contiguous",
+                                                                 "core-spec",
+                                                                 "cores-per-socket",
+                                                                 "cpu-freq",
+                                                                 "cpus-per-gpu",
+                                                                 "cpus-per-task",
+                                                                 "distribution",
+                                                                 "exclusive",
+                                                                 "extra-node-info",
+                                                                 "gpu-bind",
+                                                                 "gpu-freq",
+                                                                 "gpus",
+                                                                 "gpus-per-node",
+                                                                 "gpus-per-task",
+                                                                 "gpus-per-socket",
+                                                                 "gres",
+                                                                 "gres-flags",
+                                                                 "licenses",
+                                                                 "mail-type",
+                                                                 "mail-user",
+                                                                 "mem-per-cpu",
+                                                                 "mem-per-gpu",
+                                                                 "mem-bind",
+                                                                 "mincpus",
+                                                                 "network",
+                                                                 "nodelist",
+                                                                 "nodes",
+                                                                 "ntasks",
+                                                                 "ntasks-per-core",
+                                                                 "ntasks-per-gpu",
+                                                                 "ntasks-per-node",
+                                                                 "ntasks-per-socket",
+                                                                 "overcommit",
+                                                                 "oversubscribe",
+                                                                 "partition",
+                                                                 "power",
+                                                                 "sockets-per-node",
+                                                                 "spread-job",
+                                                                 "switches",
+                                                                 "thread-spec",
+                                                                 "threads-per-core",
+                                                                 "tmp"};
+
+enum class Source { script, environment, line };
+
+bool is_memory(std::string_view name) {
+  return name == "mem" || name == "mem-per-cpu" || name == "mem-per-gpu";
 }
 
-Status apply_family(const Directive& directive, SubmitOptions& options) {
-  UFAB_ASSIGN(const ParsedWords parsed, parse_words(directive.arguments));
-  if (!parsed.rest.empty()) {
-    return Error{ErrorCode::invalid,
-                 "'" + parsed.rest.front() + "' is not an option; options begin with - or --"};
+// Builds the options of one component, source after source.
+class Builder {
+ public:
+  explicit Builder(const Reading& reading) : reading_(reading) {}
+
+  // What the component before this one hands on.
+  Status inherit(const Builder& before) {
+    for (const ParsedOption& option : before.applied_) {
+      const auto& own = own_of_each_component;
+      if (std::find(own.begin(), own.end(), option.entry->name) != own.end()) continue;
+      UFAB_TRY(apply(option, Source::script));
+    }
+    return {};
   }
-  for (const ParsedOption& option : parsed.options) {
+
+  Status apply(const ParsedOption& option, Source source) {
     const OptionEntry& entry = *option.entry;
-    const bool fits = directive.family == DirectiveFamily::ufab ? entry.scope == Scope::fabric
-                                                                : entry.scope == Scope::slurm;
-    if (!fits && entry.scope == Scope::command_line) {
-      if (directive.family == DirectiveFamily::sbatch && entry.name != std::string_view("wrap")) {
-        UFAB_TRY(apply(option, options));  // sbatch takes --wait, --parsable … from scripts too
-        continue;
+    auto value = entry.set(options_, option.argument, reading_);
+    if (!value) return value.error().within("option " + shown(entry));
+    applied_.push_back(option);
+    const std::string_view name = entry.name;
+    if (is_memory(name) && source != Source::environment) memory_said_ = true;
+    if (name == "verbose" || name == "quiet" || name == "parsable" || name == "wrap") return {};
+    OptionInForce in_force{*std::move(value), entry.kind, entry.has_effect};
+    if (entry.scope == Scope::fabric) {
+      options_.fabric_in_force[std::string(name)] = std::move(in_force);
+      return {};
+    }
+    if (name == "exclusive" || name == "oversubscribe") {  // one setting under two names
+      for (const char* twin : {"exclusive", "oversubscribe"}) {
+        const auto found = options_.in_force.find(twin);
+        if (found != options_.in_force.end()) found->second.value = in_force.value;
       }
-      return Error{ErrorCode::invalid, "option " + shown(entry) + " belongs on the command line"};
     }
-    if (!fits) {
-      return Error{ErrorCode::invalid, "unknown option " + shown(entry) +
-                                           (entry.scope == Scope::fabric ? "; write it on a #UFAB line"
-                                                                         : "; write it on a #SBATCH line")};
-    }
-    UFAB_TRY(apply(option, options));
+    options_.in_force[name == "tasks-per-node" ? "ntasks-per-node" : std::string(name)] = std::move(in_force);
+    return {};
   }
-  return {};
-}
+
+  Status apply_directive(const Directive& directive) {
+    const bool ufab = directive.family == DirectiveFamily::ufab;
+    auto parsed = parse_words(directive.arguments, ufab ? Place::ufab_line : Place::sbatch_line);
+    if (!parsed) return told_where_it_belongs(directive, parsed.error());
+    if (parsed->taken < directive.arguments.size()) {
+      return Error{ErrorCode::invalid, "'" + directive.arguments[parsed->taken] +
+                                           "' is not an option; options begin with - or --"};
+    }
+    for (const ParsedOption& option : parsed->options) {
+      const std::string_view name = option.entry->name;
+      if (ufab && option.entry->scope != Scope::fabric)  // a short option
+        return Error{ErrorCode::invalid, "option " + shown(*option.entry) + " belongs on a #SBATCH line"};
+      if (name == "wrap") continue;  // sbatch reads it and has a script already
+      if (name == "help" || name == "usage" || name == "version")
+        return Error{ErrorCode::invalid, "option " + shown(*option.entry) + " belongs on the command line"};
+      UFAB_TRY(apply(option, Source::script));
+    }
+    return {};
+  }
+
+  Status apply_environment(const std::map<std::string, std::string>& environment, bool memory_on_line);
+  Status apply_line(std::span<const std::string> words) {
+    auto parsed = parse_words(words, Place::command_line);
+    if (!parsed) return Error{ErrorCode::usage, parsed.error().message};
+    for (const ParsedOption& option : parsed->options) {
+      if (Status status = apply(option, Source::line); !status.ok())
+        return Error{ErrorCode::usage, status.error().message};
+    }
+    return {};
+  }
+
+  SubmitOptions& options() { return options_; }
+
+ private:
+  // An unknown option of one family that the other knows: say where it belongs.
+  static Error told_where_it_belongs(const Directive& directive, const Error& error) {
+    const std::string prefix = "unknown option --";
+    if (!error.message.starts_with(prefix)) return error;
+    const bool ufab = directive.family == DirectiveFamily::ufab;
+    const auto other =
+        find_option(error.message.substr(prefix.size()), ufab ? Place::sbatch_line : Place::ufab_line);
+    if (!other) return error;
+    return {error.code,
+            error.message + (ufab ? "; write it on a #SBATCH line" : "; write it on a #UFAB line")};
+  }
+
+  const Reading& reading_;
+  SubmitOptions options_;
+  std::vector<ParsedOption> applied_;
+  bool memory_said_ = false;  // by script or command line: then the environment does not say it
+};
 
 struct Variable {
   const char* name;
   const char* option;
 };
-// sbatch(1), INPUT ENVIRONMENT VARIABLES, for the options that have an effect here or are refused.
+// sbatch(1), INPUT ENVIRONMENT VARIABLES, of version 22.05; of two names for one option the later wins.
 constexpr Variable variables[] = {
-    {"SBATCH_JOB_NAME", "job-name"},
-    {"SBATCH_TIMELIMIT", "time"},
-    {"SBATCH_MEM_PER_NODE", "mem"},
-    {"SBATCH_MEM_PER_CPU", "mem-per-cpu"},
-    {"SBATCH_SIGNAL", "signal"},
-    {"SBATCH_OPEN_MODE", "open-mode"},
-    {"SBATCH_EXPORT", "export"},
-    {"SBATCH_OUTPUT", "output"},
-    {"SBATCH_ERROR", "error"},
-    {"SBATCH_INPUT", "input"},
     {"SBATCH_ACCOUNT", "account"},
-    {"SBATCH_PARTITION", "partition"},
-    {"SBATCH_QOS", "qos"},
+    {"SBATCH_ACCTG_FREQ", "acctg-freq"},
+    {"SBATCH_ARRAY_INX", "array"},
+    {"SBATCH_BATCH", "batch"},
+    {"SLURM_CLUSTERS", "clusters"},
+    {"SBATCH_CLUSTERS", "clusters"},
     {"SBATCH_CONSTRAINT", "constraint"},
+    {"SBATCH_CONTAINER", "container"},
+    {"SBATCH_CORE_SPEC", "core-spec"},
+    {"SBATCH_CPU_FREQ_REQ", "cpu-freq"},
+    {"SBATCH_CPUS_PER_GPU", "cpus-per-gpu"},
+    {"SBATCH_DELAY_BOOT", "delay-boot"},
+    {"SBATCH_DISTRIBUTION", "distribution"},
+    {"SBATCH_ERROR", "error"},
+    {"SBATCH_EXCLUSIVE", "exclusive"},
+    {"SBATCH_EXPORT", "export"},
+    {"SBATCH_GET_USER_ENV", "get-user-env"},
+    {"SBATCH_GPU_BIND", "gpu-bind"},
+    {"SBATCH_GPU_FREQ", "gpu-freq"},
+    {"SBATCH_GPUS", "gpus"},
+    {"SBATCH_GPUS_PER_NODE", "gpus-per-node"},
+    {"SBATCH_GPUS_PER_TASK", "gpus-per-task"},
+    {"SBATCH_GRES", "gres"},
+    {"SBATCH_GRES_FLAGS", "gres-flags"},
+    {"SLURM_HINT", "hint"},
+    {"SBATCH_HINT", "hint"},
+    {"SBATCH_IGNORE_PBS", "ignore-pbs"},
+    {"SBATCH_INPUT", "input"},
+    {"SBATCH_JOB_NAME", "job-name"},
+    {"SBATCH_MEM_BIND", "mem-bind"},
+    {"SBATCH_MEM_PER_CPU", "mem-per-cpu"},
+    {"SBATCH_MEM_PER_GPU", "mem-per-gpu"},
+    {"SBATCH_MEM_PER_NODE", "mem"},
+    {"SBATCH_NETWORK", "network"},
+    {"SBATCH_NO_KILL", "no-kill"},
+    {"SBATCH_NO_REQUEUE", "no-requeue"},
+    {"SBATCH_OPEN_MODE", "open-mode"},
+    {"SBATCH_OUTPUT", "output"},
+    {"SBATCH_OVERCOMMIT", "overcommit"},
+    {"SBATCH_PARTITION", "partition"},
+    {"SBATCH_POWER", "power"},
+    {"SBATCH_PROFILE", "profile"},
+    {"SBATCH_QOS", "qos"},
+    {"SBATCH_REQUEUE", "requeue"},
+    {"SBATCH_RESERVATION", "reservation"},
+    {"SBATCH_SIGNAL", "signal"},
+    {"SBATCH_SPREAD_JOB", "spread-job"},
+    {"SBATCH_THREAD_SPEC", "thread-spec"},
+    {"SBATCH_THREADS_PER_CORE", "threads-per-core"},
+    {"SBATCH_TIMELIMIT", "time"},
+    {"SBATCH_USE_MIN_NODES", "use-min-nodes"},
+    {"SBATCH_WAIT", "wait"},
+    {"SBATCH_WAIT_ALL_NODES", "wait-all-nodes"},
+    {"SBATCH_WCKEY", "wckey"},
     {"UFAB_PROVIDERS", "providers"},
     {"UFAB_BUDGET", "budget"},
     {"UFAB_VERIFY", "verify"},
@@ -150,79 +289,135 @@ constexpr Variable variables[] = {
     {"UFAB_SHARES", "shares"},
     {"UFAB_TRAIN", "train"},
     {"UFAB_DATA", "data"},
-    {"SBATCH_ARRAY_INX", "array"},
-    {"SBATCH_GPUS", "gpus"},
-    {"SBATCH_GPUS_PER_NODE", "gpus-per-node"},
-    {"SBATCH_GRES", "gres"},
-    {"SBATCH_GPUS_PER_TASK", "gpus-per-task"},
-    {"SBATCH_CONTAINER", "container"},
 };
 
-}  // namespace
-
-Status apply_directives(std::span<const Directive> directives, SubmitOptions& options) {
-  for (const Directive& directive : directives) {
-    if (Status status = apply_family(directive, options); !status.ok()) {
-      return status.error().within("line " + std::to_string(directive.line));
-    }
-  }
-  return {};
+// sbatch's reading of a flag's variable: empty, yes, y and a number other than 0 set it; the rest does not.
+bool sets_flag(const std::string& value) {
+  if (value.empty() || equals_ignoring_case(value, "yes") || equals_ignoring_case(value, "y")) return true;
+  const auto number = parse_count(value, 0, 0x7fffffff);
+  return number && *number != 0;
 }
 
-Status apply_environment(const std::map<std::string, std::string>& environment, SubmitOptions& options) {
+bool mentions_memory(std::span<const std::string> words) {
+  const auto parsed = parse_words(words, Place::command_line);
+  return parsed && std::any_of(parsed->options.begin(), parsed->options.end(),
+                               [](const ParsedOption& option) { return is_memory(option.entry->name); });
+}
+
+Status Builder::apply_environment(const std::map<std::string, std::string>& environment,
+                                  bool memory_on_line) {
   // Inside a job UFAB_PROVIDERS and UFAB_DATA say what that job has, not what the next one wants.
   const bool inside_a_job = environment.contains("UFAB_JOB_ID");
   for (const Variable& variable : variables) {
     const auto found = environment.find(variable.name);
     if (found == environment.end()) continue;
-    if (inside_a_job && std::string_view(variable.name).starts_with("UFAB_")) continue;
-    UFAB_ASSIGN(const OptionEntry* entry, find_option(variable.option));
-    if (Status status = apply({entry, found->second}, options); !status.ok()) {
+    const bool ufab = std::string_view(variable.name).starts_with("UFAB_");
+    if (inside_a_job && ufab) continue;
+    if (is_memory(variable.option) && (memory_said_ || memory_on_line)) continue;
+    UFAB_ASSIGN(const OptionEntry* entry,
+                find_option(variable.option, ufab ? Place::ufab_line : Place::sbatch_line));
+    if (entry->argument == ArgumentKind::none && !sets_flag(found->second)) continue;
+    const std::string argument = entry->argument == ArgumentKind::none ? std::string() : found->second;
+    if (Status status = apply({entry, argument}, Source::environment); !status.ok())
       return status.error().within(std::string("variable ") + variable.name);
-    }
-  }
-  // These are flags: set means yes.
-  if (environment.contains("SBATCH_REQUEUE")) options.requeue = true;
-  if (environment.contains("SBATCH_NO_REQUEUE")) options.requeue = false;
-  if (environment.contains("SBATCH_WAIT")) options.wait = true;
-  return {};
-}
-
-Result<CommandLineWords> split_command_line(std::span<const std::string> words) {
-  auto parsed = parse_words(words);
-  if (!parsed) return Error{ErrorCode::usage, parsed.error().message};
-  return CommandLineWords{std::move(parsed->option_words), std::move(parsed->rest)};
-}
-
-Status apply_command_line(std::span<const std::string> option_words, SubmitOptions& options) {
-  auto parsed = parse_words(option_words);
-  if (!parsed) return Error{ErrorCode::usage, parsed.error().message};
-  for (const ParsedOption& option : parsed->options) {
-    if (Status status = apply(option, options); !status.ok()) {
-      return Error{ErrorCode::usage, status.error().message};
-    }
   }
   return {};
 }
 
-Result<SubmitOptions> resolve_options(std::string_view script,
-                                      const std::map<std::string, std::string>& environment,
-                                      std::span<const std::string> option_words) {
-  SubmitOptions options;
-  UFAB_ASSIGN(const std::vector<Directive> directives, parse_directives(script));
-  UFAB_TRY(apply_directives(directives, options));
-  UFAB_TRY(apply_environment(environment, options));
-  UFAB_TRY(apply_command_line(option_words, options));
-  if (options.providers.max > 1 && options.train.empty()) {
+Status check_fabric(const SubmitOptions& o) {
+  if (o.providers.max > 1 && o.train.empty()) {
     return Error{ErrorCode::invalid,
                  "option --providers: an ordinary batch script runs on one provider; a training "
                  "job names its definition with #UFAB --train=FILE"};
   }
-  if (!options.shares.empty() &&
-      (options.shares.size() < options.providers.min || options.shares.size() > options.providers.max)) {
+  if (!o.shares.empty() && (o.shares.size() < o.providers.min || o.shares.size() > o.providers.max))
     return Error{ErrorCode::invalid, "option --shares: one number for each provider"};
+  if (o.array && !o.components.empty())
+    return Error{ErrorCode::invalid, "option --array: a heterogeneous job has no array"};
+  return {};
+}
+
+}  // namespace
+
+Result<CommandLineWords> split_command_line(std::span<const std::string> words) {
+  CommandLineWords line;
+  std::size_t at = 0;
+  for (;;) {
+    auto parsed = parse_words(words.subspan(at), Place::command_line);
+    if (!parsed) return Error{ErrorCode::usage, parsed.error().message};
+    const auto first = words.begin() + static_cast<std::ptrdiff_t>(at);
+    line.component_words.back().assign(first, first + static_cast<std::ptrdiff_t>(parsed->taken));
+    at += parsed->taken;
+    if (at == words.size() || words[at] != ":") break;
+    ++at;
+    line.component_words.emplace_back();
+    if (line.component_words.size() > max_components)
+      return Error{ErrorCode::usage, "more than " + std::to_string(max_components) + " components"};
   }
+  line.rest.assign(words.begin() + static_cast<std::ptrdiff_t>(at), words.end());
+  return line;
+}
+
+Result<SubmitOptions> command_line_options(std::span<const std::string> option_words,
+                                           const Reading& reading) {
+  Builder builder(reading);
+  UFAB_TRY(builder.apply_line(option_words));
+  return std::move(builder.options());
+}
+
+Result<SubmitOptions> resolve_options(std::string_view script,
+                                      const std::map<std::string, std::string>& environment,
+                                      const CommandLineWords& line, const Reading& reading) {
+  UFAB_ASSIGN(const ScriptDirectives read, parse_directives(script));
+  const std::size_t components = std::max(read.components, line.component_words.size());
+  std::vector<Builder> builders;
+  builders.reserve(components);
+  for (std::size_t component = 0; component < components; ++component) {
+    Builder builder(reading);
+    if (component != 0) UFAB_TRY(builder.inherit(builders.back()));
+    for (const Directive& directive : read.directives) {
+      if (directive.component != component) continue;
+      if (Status status = builder.apply_directive(directive); !status.ok())
+        return status.error().within("line " + std::to_string(directive.line));
+    }
+    const std::span<const std::string> words =
+        component < line.component_words.size()
+            ? std::span<const std::string>(line.component_words[component])
+            : std::span<const std::string>();
+    UFAB_TRY(builder.apply_environment(environment, mentions_memory(words)));
+    UFAB_TRY(builder.apply_line(words));
+    UFAB_TRY(conclude(builder.options(), reading));
+    builders.push_back(std::move(builder));
+  }
+  SubmitOptions options = std::move(builders.front().options());
+  for (std::size_t i = 1; i < components; ++i) options.components.push_back(std::move(builders[i].options()));
+  UFAB_TRY(check_fabric(options));
   return options;
+}
+
+std::vector<std::string> without_effect(const SubmitOptions& options) {
+  std::vector<std::string> names;
+  for (const auto& [name, option] : options.in_force) {
+    if (!option.has_effect) names.push_back(name);
+  }
+  return names;
+}
+
+std::optional<std::string> beyond_the_fabric(const SubmitOptions& options) {
+  if (!options.components.empty()) {
+    return "a heterogeneous job of " + std::to_string(options.components.size() + 1) +
+           " components: the fabric runs a script on one set of equal ranks; submit the components as jobs "
+           "of "
+           "their own";
+  }
+  const auto value = [&](const char* name) { return options.in_force.find(name); };
+  if (const auto found = value("container"); found != options.in_force.end() && !found->second.value.empty())
+    return "option --container: the fabric starts no containers; start it in the script";
+  for (const char* name : {"uid", "gid"}) {
+    if (options.in_force.contains(name))
+      return std::string("option --") + name + ": the provider chooses the user that a script runs as";
+  }
+  return std::nullopt;
 }
 
 std::string options_help() {
@@ -232,29 +427,26 @@ std::string options_help() {
     for (const OptionEntry& entry : all_options()) {
       if (entry.help == nullptr || entry.scope != scope) continue;
       text += std::string("  ") + (entry.letter != 0 ? std::string("-") + entry.letter + ", " : "    ") +
-              "--" + entry.name + std::string(entry.argument == ArgumentKind::none ? "  " : " ") +
+              "--" + entry.name + std::string(entry.argument == ArgumentKind::required ? " " : "  ") +
               entry.help + "\n";
     }
   };
   section("On #SBATCH lines and the command line, as sbatch reads them:", Scope::slurm);
   section("On #UFAB lines and the command line:", Scope::fabric);
   section("On the command line:", Scope::command_line);
-  const auto list = [&](const char* title, bool refused) {
-    std::string line = title;
-    for (const OptionEntry& entry : all_options()) {
-      if (entry.set != nullptr || entry.refused != refused) continue;
-      const std::string word = std::string(" --") + entry.name;
-      if (line.size() + word.size() > 100) {
-        text += line + "\n";
-        line = "   ";
-      }
-      line += word;
+  std::string list = "Checked and kept, without effect on the fabric itself:";
+  for (const OptionEntry& entry : all_options()) {
+    if (entry.has_effect) continue;
+    const std::string name = std::string(" --") + entry.name;
+    if (list.size() + name.size() > 100) {
+      text += list + "\n";
+      list = "   ";
     }
-    text += line + "\n";
-  };
-  list("Accepted without effect:", false);
-  list("Refused by this version:", true);
-  return text;
+    list += name;
+  }
+  return text + list +
+         "\nRead, and refused at submission: --container, --uid, --gid, components of a "
+         "heterogeneous job.\n";
 }
 
 }  // namespace ufab::jobs

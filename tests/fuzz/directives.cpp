@@ -6,7 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view script(reinterpret_cast<const char*>(data), size);
-  const auto options = ufab::jobs::resolve_options(script, {}, {});
+  const auto options = ufab::jobs::resolve_options(script, {}, {}, {});
   if (!options.ok()) {
     const std::string& message = options.error().message;
     if (message.empty() || message.find('\n') != std::string::npos) std::abort();

@@ -92,8 +92,8 @@ ufab alpha wait -q "$(cat together.1)"
 status=0; ufab alpha submit --budget=0.000001 ok.sh 2>err || status=$?
 expect "a budget that is too small is refused" equal "$status" 1
 expect "with both figures" contains "$(cat err)" "raise --budget"
-ufab alpha submit --test-only -p debug --nodes=2 ok.sh 2>ignored >/dev/null
-expect "what has no effect is said" equal "$(cat ignored)" "ufab: accepted without effect: --nodes, --partition"
+ufab alpha submit --test-only -p debug --nodes=2 -C fast ok.sh 2>ignored >/dev/null
+expect "what has no effect is said" equal "$(cat ignored)" "ufab: accepted without effect: --constraint, --partition"
 status=0; ufab alpha submit --test-only ok.sh >offer || status=$?
 expect "--test-only prices and stops" equal "$status-$(grep -c Submitted offer || true)" "0-0"
 

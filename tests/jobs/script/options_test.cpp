@@ -10,7 +10,9 @@ namespace {
 Result<SubmitOptions> resolve(const std::string& script,
                               const std::map<std::string, std::string>& environment = {},
                               const std::vector<std::string>& words = {}) {
-  return resolve_options(script, environment, words);
+  UFAB_ASSIGN(const CommandLineWords line, split_command_line(words));
+  return resolve_options(script, environment, line,
+                         Reading{1'795'612'800, "/folder"});  // 2026-11-25 12:00 UTC
 }
 
 std::string error_of(const std::string& script) {
@@ -33,14 +35,15 @@ TEST(Directives, CountOnlyAtColumnZero) {
   EXPECT_EQ(options->job_name, "");
 }
 
-TEST(Directives, QuotingIsLikeTheShells) {
+TEST(Directives, QuotingIsSbatchs) {
   const auto options = resolve(
       "#!/bin/bash\n#SBATCH --comment=\"two words\" -J 'a \"b\"' # and a comment\n"
-      "#SBATCH -o out\\ put.txt\n");
+      "#SBATCH -o \"out\\ put.txt\" -n 2#3\n");
   ASSERT_TRUE(options.ok()) << options.error().message;
   EXPECT_EQ(options->comment, "two words");
   EXPECT_EQ(options->job_name, "a \"b\"");
   EXPECT_EQ(options->output, "out put.txt");
+  EXPECT_EQ(options->tasks, 2U);
 }
 
 TEST(Directives, AnErrorNamesLineAndOption) {
@@ -56,8 +59,9 @@ TEST(Directives, AnErrorNamesLineAndOption) {
             "line 2: unknown option --budget; write it on a #UFAB line");
   EXPECT_EQ(error_of("#!/bin/bash\n#UFAB --budget=1.2345678\n"),
             "line 2: option --budget: '1.2345678' is not an amount in UNC such as 25 or 0.5");
-  EXPECT_EQ(error_of("#!/bin/bash\n#SBATCH --array=1-3\n"),
-            "line 2: option --array is not supported by this version of ufab");
+  EXPECT_EQ(error_of("#!/bin/bash\n#SBATCH --array=3-1\n"),
+            "line 2: option --array: '3-1' is not an array such as 0-15, 1,3,5, 1-9:2 or 0-15%4 with indices "
+            "below 1001");
   EXPECT_EQ(error_of("echo hello\n"), "line 1: not a batch script; it must start with #! and an interpreter");
   EXPECT_EQ(error_of("#!/bin/bash\n#SBATCH -n 2\r\n"),
             "line 2: DOS line break (\\r\\n); convert the script with dos2unix");
@@ -91,11 +95,55 @@ TEST(Environment, AJobThatSubmitsAnotherDoesNotPassItsOwnPlanOn) {
 }
 
 TEST(Environment, WhatIsRefusedInAScriptIsRefusedInAVariable) {
-  const auto refused = resolve("#!/bin/sh\n", {{"SBATCH_ARRAY_INX", "0-9"}});
+  const auto refused = resolve("#!/bin/sh\n", {{"SBATCH_ARRAY_INX", "9-0"}});
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().message,
-            "variable SBATCH_ARRAY_INX: option --array is not supported by this version of ufab");
+  EXPECT_TRUE(refused.error().message.starts_with("variable SBATCH_ARRAY_INX: option --array: '9-0' is not"))
+      << refused.error().message;
   EXPECT_TRUE(resolve("#!/bin/sh\n", {{"SBATCH_WAIT", "1"}}).value().wait);
+}
+
+TEST(Scheduling, OptionsAreReadAtTheMomentOfTheReading) {
+  const auto options =
+      resolve(
+          "#!/bin/sh\n#SBATCH -a 0-3%2 -b now+1hour --deadline=now+2hours --nice=5 --priority=7\n"
+          "#SBATCH -d afterok:7?singleton --kill-on-invalid-dep=yes\n")
+          .value();
+  EXPECT_EQ(options.array, (ArrayRequest{{0, 1, 2, 3}, 2, 1}));
+  EXPECT_EQ(options.begin, 1'795'612'800 + 3600);
+  EXPECT_EQ(options.deadline, 1'795'612'800 + 7200);
+  EXPECT_EQ(options.nice, 5);
+  EXPECT_EQ(options.priority, 7U);
+  EXPECT_TRUE(options.dependencies.any_of);
+  EXPECT_EQ(options.dependencies.terms.size(), 2U);
+  EXPECT_EQ(options.kill_on_invalid_dependency, true);
+  EXPECT_EQ(options.output, "slurm-%A_%a.out");
+}
+
+TEST(Heterogeneous, ComponentsInheritWhatSlurmHandsOnAndAreRefusedAtSubmissionOnly) {
+  const auto options =
+      resolve("#!/bin/sh\n#SBATCH -J pair -n 2 -c 4 -t 5\n#UFAB --budget=3\n#SBATCH hetjob\n#SBATCH -n 3\n")
+          .value();
+  ASSERT_EQ(options.components.size(), 1U);
+  const SubmitOptions& second = options.components.front();
+  EXPECT_EQ(second.job_name, "pair");
+  EXPECT_EQ(second.time_limit_minutes, 5U);
+  EXPECT_EQ(second.tasks, 3U);
+  EXPECT_EQ(second.cpus_per_task, 1U);
+  EXPECT_TRUE(beyond_the_fabric(options)->starts_with("a heterogeneous job of 2 components"));
+  EXPECT_FALSE(beyond_the_fabric(second).has_value());
+}
+
+TEST(CommandLine, AColonOfItsOwnBeginsTheNextComponent) {
+  const std::vector<std::string> words{"-n2", ":", "-n3", "train.sh", ":"};
+  const auto line = split_command_line(words).value();
+  EXPECT_EQ(line.component_words, (std::vector<std::vector<std::string>>{{"-n2"}, {"-n3"}}));
+  EXPECT_EQ(line.rest, (std::vector<std::string>{"train.sh", ":"}));
+}
+
+TEST(CommandLine, TheFabricsOwnOptionsTakeNoAbbreviationFromSbatch) {
+  EXPECT_EQ(resolve("#!/bin/sh\n", {}, {"--j=name"}).value().job_name, "name");  // not --json
+  EXPECT_EQ(resolve("#!/bin/sh\n", {}, {"--prefer=alpha"}).value().prefer, std::vector<std::string>{"alpha"});
+  EXPECT_TRUE(resolve("#!/bin/sh\n#SBATCH --prefer=fast\n").value().prefer.empty());  // Slurm's own
 }
 
 TEST(SlurmOptions, MemoryOfEveryThreadNeverWraps) {
@@ -107,7 +155,7 @@ TEST(SlurmOptions, MemoryOfEveryThreadNeverWraps) {
 TEST(CommandLine, TheScriptsOwnArgumentsAreNotOptions) {
   const std::vector<std::string> words{"-n4", "--test-only", "--mem", "2G", "train.sh", "--epochs", "3"};
   const auto split = split_command_line(words).value();
-  EXPECT_EQ(split.option_words, (std::vector<std::string>{"-n4", "--test-only", "--mem", "2G"}));
+  EXPECT_EQ(split.component_words.front(), (std::vector<std::string>{"-n4", "--test-only", "--mem", "2G"}));
   EXPECT_EQ(split.rest, (std::vector<std::string>{"train.sh", "--epochs", "3"}));
   const auto bad = split_command_line(std::vector<std::string>{"--bogus", "train.sh"});
   ASSERT_FALSE(bad.ok());
@@ -137,9 +185,9 @@ TEST(FabricOptions, WhatCannotBeHonouredIsRefused) {
 
 TEST(SlurmOptions, OfNoConsequenceHereAreAcceptedAndKept) {
   const auto options = resolve("#!/bin/sh\n#SBATCH -A physics --partition=gpu --exclusive\n").value();
-  EXPECT_EQ(options.without_effect.at("account"), "physics");
-  EXPECT_EQ(options.without_effect.at("partition"), "gpu");
-  EXPECT_TRUE(options.without_effect.contains("exclusive"));
+  EXPECT_EQ(options.in_force.at("account").value, "physics");
+  EXPECT_EQ(options.in_force.at("exclusive").value, "exclusive");
+  EXPECT_EQ(without_effect(options), (std::vector<std::string>{"account", "exclusive", "partition"}));
 }
 
 }  // namespace

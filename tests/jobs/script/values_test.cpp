@@ -1,6 +1,7 @@
 #include "jobs/script/values.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
 
 #include <csignal>
 
@@ -30,8 +31,8 @@ INSTANTIATE_TEST_SUITE_P(Notations, TimeLimit,
                                          TimeCase{"2-0", 2880}, TimeCase{"1-12:30", 2190},
                                          TimeCase{"1-00:00:30", 1441}, TimeCase{"UNLIMITED", 0},
                                          TimeCase{"infinite", 0}, TimeCase{"0", 0}, TimeCase{"", -1},
-                                         TimeCase{"1:2:3:4", -1}, TimeCase{"ten", -1}, TimeCase{"1-", -1},
-                                         TimeCase{"-5", -1}, TimeCase{"1:", -1},
+                                         TimeCase{"1:2:3:4", -1}, TimeCase{"ten", -1}, TimeCase{"1-", 1440},
+                                         TimeCase{"-", -1}, TimeCase{"-5", -1}, TimeCase{"1:", -1},
                                          TimeCase{"999999999999999999999", -1}));
 
 TEST(Memory, IsInMebibytesUnlessALetterSaysOtherwise) {
@@ -41,7 +42,8 @@ TEST(Memory, IsInMebibytesUnlessALetterSaysOtherwise) {
   EXPECT_EQ(parse_memory_mib("1T").value(), 1048576U);
   EXPECT_EQ(parse_memory_mib("4096T").value(), std::uint64_t{1} << 32);
   EXPECT_EQ(parse_memory_mib("1025K").value(), 2U);
-  for (const char* bad : {"", "G", "1.5G", "-1", "10X", "1GB", "99999999999999T", "4097T"}) {
+  EXPECT_EQ(parse_memory_mib("2GB").value(), 2048U);
+  for (const char* bad : {"", "G", "1.5G", "-1", "10X", "1GiB", "5B", "99999999999999T", "4097T"}) {
     EXPECT_FALSE(parse_memory_mib(bad).ok()) << bad;
   }
 }
@@ -53,7 +55,10 @@ TEST(Signal, NamesNumbersAndTimesAreUnderstood) {
   EXPECT_TRUE(request.batch_shell_only);
   EXPECT_EQ(parse_signal("SIGTERM").value().number, SIGTERM);
   EXPECT_EQ(parse_signal("9").value().number, SIGKILL);
-  for (const char* bad : {"", "B:", "NOPE", "USR1@", "USR1@70000", "0", "65"})
+  EXPECT_EQ(parse_signal("USR1@").value().seconds_before_end, 0U);
+  EXPECT_EQ(format_signal(parse_signal("BR:sigterm@300").value()), "RB:TERM@300");
+  EXPECT_EQ(format_signal(parse_signal("10@60").value()), "USR1");
+  for (const char* bad : {"", "B:", "NOPE", "SEGV", "USR1@x", "USR1@70000", "0", "65", "X:USR1"})
     EXPECT_FALSE(parse_signal(bad).ok()) << bad;
 }
 
@@ -66,6 +71,27 @@ TEST(Range, BothNotationsKeepTheirOrder) {
     EXPECT_FALSE(parse_range(bad, "..").ok()) << bad;
 }
 
+TEST(Nodes, AreANumberOrARangeAndMayBeUpToANumber) {
+  EXPECT_EQ(parse_nodes("2-4").value(), (CountRange{2, 4}));
+  EXPECT_EQ(parse_nodes("-4").value(), (CountRange{1, 4}));
+  EXPECT_EQ(parse_nodes("1k").value(), (CountRange{1024, 1024}));
+  EXPECT_EQ(format_nodes({2, 4}), "2-4");
+  EXPECT_EQ(format_nodes({2, 2}), "2");
+  for (const char* bad : {"", "0", "4-2", "2-", "1,3", "2-4:2", "x", "4294967296"})
+    EXPECT_FALSE(parse_nodes(bad).ok()) << bad;
+}
+
+TEST(Spelling, OfTimesAndMemoryIsReadBackAsTheSame) {
+  rc::check("times", [] {
+    const auto minutes = *rc::gen::inRange<std::uint32_t>(1, 10'000'000);
+    RC_ASSERT(parse_time_limit(format_time_limit(minutes)).value() == minutes);
+  });
+  rc::check("memory", [] {
+    const auto mib = *rc::gen::inRange<std::uint64_t>(1, max_memory_mib);
+    RC_ASSERT(parse_memory_mib(format_memory(mib)).value() == mib);
+  });
+}
+
 TEST(Percent, IsExactInPartsPerMillion) {
   EXPECT_EQ(parse_percent_ppm("5%").value(), 50000U);
   EXPECT_EQ(parse_percent_ppm("0.5%").value(), 5000U);
@@ -74,15 +100,6 @@ TEST(Percent, IsExactInPartsPerMillion) {
   for (const char* bad : {"", "5", "101%", "100.1%", "1.23456%", "-1%", ".5%"}) {
     EXPECT_FALSE(parse_percent_ppm(bad).ok()) << bad;
   }
-}
-
-TEST(FileName, PatternsFollowSbatch) {
-  const NameValues values{42, "train", "ada", "host1"};
-  EXPECT_EQ(expand_file_name("slurm-%j.out", values), "slurm-42.out");
-  EXPECT_EQ(expand_file_name("%x_%5j.%N.%u", values), "train_00042.host1.ada");
-  EXPECT_EQ(expand_file_name("100%%-%A", values), "100%-42");
-  EXPECT_EQ(expand_file_name("%q%", values), "%q%");
-  EXPECT_EQ(expand_file_name("\\%j", values), "%j");
 }
 
 }  // namespace

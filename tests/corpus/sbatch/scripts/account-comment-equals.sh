@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --comment=a=b
+srun ./program

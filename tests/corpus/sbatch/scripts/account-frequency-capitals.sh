@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --acctg-freq=TASK=30
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --acctg-freq=x=1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --acctg-freq=task=x
+srun ./program

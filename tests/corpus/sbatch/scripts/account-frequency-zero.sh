@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --acctg-freq=0
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --acctg-freq=30
+srun ./program

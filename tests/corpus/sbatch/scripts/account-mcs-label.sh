@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mcs-label=x
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --profile=all
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --profile=none
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --profile=network,Lustre
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --profile=bogus
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -q normal
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --account=two words
+srun ./program

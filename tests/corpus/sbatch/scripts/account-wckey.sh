@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --wckey=project
+srun ./program

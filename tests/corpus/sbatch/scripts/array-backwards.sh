@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a 5-1
+srun ./program

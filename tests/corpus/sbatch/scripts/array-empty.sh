@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --array=
+srun ./program

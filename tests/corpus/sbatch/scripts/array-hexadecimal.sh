@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a 0x3
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a 01-03
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a a
+srun ./program

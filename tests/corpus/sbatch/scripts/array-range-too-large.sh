@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a 0-1001
+srun ./program

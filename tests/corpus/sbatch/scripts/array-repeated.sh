@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a 1,1,2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a %2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a 0-15%4
+srun ./program

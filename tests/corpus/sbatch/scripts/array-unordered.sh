@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -a 3,1,2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b uts999
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 2027-02-30
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 1969-01-01
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 0102
+srun ./program

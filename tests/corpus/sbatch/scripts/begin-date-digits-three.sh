@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 122
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 010227
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 9999-12-31
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 2020-01-01
+srun ./program

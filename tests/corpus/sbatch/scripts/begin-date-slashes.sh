@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 01/02/27
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 1/32
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 1600
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 13:00PM
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 24:00
+srun ./program

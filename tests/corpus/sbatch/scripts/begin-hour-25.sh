@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 25:00
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 2027-01-02T03
+srun ./program

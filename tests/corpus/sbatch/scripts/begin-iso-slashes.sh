@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 2027/01/02
+srun ./program

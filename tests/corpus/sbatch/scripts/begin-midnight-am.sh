@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 12:30am
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b midnight
+srun ./program

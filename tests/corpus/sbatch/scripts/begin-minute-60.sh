@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 23:60
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 1:5
+srun ./program

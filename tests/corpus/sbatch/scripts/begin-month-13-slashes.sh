@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 13/01
+srun ./program

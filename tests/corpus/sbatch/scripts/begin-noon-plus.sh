@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b noon+1day
+srun ./program

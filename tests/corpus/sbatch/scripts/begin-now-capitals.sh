@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b NOW+1HOUR
+srun ./program

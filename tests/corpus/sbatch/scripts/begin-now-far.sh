@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b now+99999999999
+srun ./program

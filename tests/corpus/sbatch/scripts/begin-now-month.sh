@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b now+1month
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b now+60x
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 1893456000
+srun ./program

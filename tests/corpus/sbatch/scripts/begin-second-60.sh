@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 12:00:60
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 4:30AM
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 4:05
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b "4:00 PM"
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 04:00pm
+srun ./program

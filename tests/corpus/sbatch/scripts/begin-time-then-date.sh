@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b "10:30 12/25"
+srun ./program

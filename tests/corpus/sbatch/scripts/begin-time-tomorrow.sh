@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b "16:00 tomorrow"
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b "today 23:59"
+srun ./program

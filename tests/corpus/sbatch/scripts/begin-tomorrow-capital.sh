@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b Tomorrow
+srun ./program

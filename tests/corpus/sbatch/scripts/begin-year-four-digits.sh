@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 01/02/2027
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -b 0:30AM
+srun ./program

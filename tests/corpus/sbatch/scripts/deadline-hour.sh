@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --deadline=now+1hour
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --deadline=2020-01-01
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --deadline=soon
+srun ./program

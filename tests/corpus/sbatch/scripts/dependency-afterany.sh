@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --dependency=afterany:1
+srun ./program

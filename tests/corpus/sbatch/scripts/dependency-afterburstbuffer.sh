@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d afterburstbuffer:1
+srun ./program

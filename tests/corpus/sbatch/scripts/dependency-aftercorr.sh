@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d aftercorr:3 -a 1-5
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d afternotok:1
+srun ./program

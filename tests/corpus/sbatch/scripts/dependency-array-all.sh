@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d afterany:3_*
+srun ./program

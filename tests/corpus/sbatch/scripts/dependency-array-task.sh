@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d afterany:3_2
+srun ./program

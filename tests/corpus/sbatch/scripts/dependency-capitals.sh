@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d AfterOk:1
+srun ./program

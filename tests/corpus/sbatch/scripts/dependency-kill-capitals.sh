@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --kill-on-invalid-dep=Yes
+srun ./program

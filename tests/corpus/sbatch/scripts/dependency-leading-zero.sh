@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d afterok:01
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d afterokx:1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d 0
+srun ./program

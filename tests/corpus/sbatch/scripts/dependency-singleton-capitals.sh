@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d SINGLETON
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d afterok:999999
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -d bogus:1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --container=/images/bundle
+srun ./program

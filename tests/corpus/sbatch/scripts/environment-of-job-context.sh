@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --context=x
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --get-user-env=10
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gid=root
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --export=A=1,B
+srun ./program

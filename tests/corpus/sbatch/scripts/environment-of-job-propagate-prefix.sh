@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --propagate=RLIMIT_STACK
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --export="ALL,LIST=a b"
+srun ./program

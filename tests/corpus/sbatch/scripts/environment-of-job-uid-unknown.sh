@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --uid=nosuchuser
+srun ./program

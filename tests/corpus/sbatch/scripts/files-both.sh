@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH -o out-%A.txt
+#SBATCH -e err-%J.txt
+srun ./program

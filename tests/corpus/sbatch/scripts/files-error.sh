@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -e err-%j.txt
+srun ./program

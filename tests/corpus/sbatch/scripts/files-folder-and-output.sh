@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -D /tmp -o x.out
+srun ./program

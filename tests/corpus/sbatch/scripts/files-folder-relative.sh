@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -D sub/folder
+srun ./program

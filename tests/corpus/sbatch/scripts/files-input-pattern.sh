@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -i in-%x -J data
+srun ./program

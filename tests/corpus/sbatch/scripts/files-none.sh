@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o none -e none -i none
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o /scratch/%j.out
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o %N.out
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o run-%6j.out
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o %x-%j.out -J named
+srun ./program

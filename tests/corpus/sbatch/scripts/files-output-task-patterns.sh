@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o %t-%n-%s-%a.out
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o %q-%j.out
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -o %u.out
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-bind=map_gpu:x
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-bind=none -G 1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-bind=v,closest -G 1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-bind=bogus -G 1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-bind=verbose,single:2 -G 1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -G 2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --cpus-per-gpu=4 -G 1
+srun ./program

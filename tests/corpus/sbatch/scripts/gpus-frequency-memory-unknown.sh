@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-freq=low,memory=bogus
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-freq=900 -G 1
+srun ./program

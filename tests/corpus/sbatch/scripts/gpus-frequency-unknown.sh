@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpu-freq=bogus -G 1
+srun ./program

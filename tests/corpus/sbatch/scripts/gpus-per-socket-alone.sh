@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpus-per-socket=1
+srun ./program

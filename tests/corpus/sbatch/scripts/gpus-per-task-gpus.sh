@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpus-per-task=2 -G 4
+srun ./program

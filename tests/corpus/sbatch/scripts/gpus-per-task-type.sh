@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpus-per-task=a100:1 -n 2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpus=a100:2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -G 0
+srun ./program

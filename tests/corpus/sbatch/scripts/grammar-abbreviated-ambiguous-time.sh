@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --ti=5
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J a#b -n 4
+srun ./program

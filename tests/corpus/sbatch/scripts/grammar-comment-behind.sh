@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J a # comment -n 4
+srun ./program

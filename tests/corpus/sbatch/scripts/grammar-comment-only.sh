@@ -1,0 +1,3 @@
+#!/bin/bash
+# -n 2
+srun ./program

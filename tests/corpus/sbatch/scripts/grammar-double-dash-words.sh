@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J a -- -n 4
+srun ./program

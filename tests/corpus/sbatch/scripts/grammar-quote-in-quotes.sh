@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J "it's"
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J "" -n 2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -Jname -n4
+srun ./program

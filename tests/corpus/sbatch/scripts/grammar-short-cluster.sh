@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -Hn4
+srun ./program

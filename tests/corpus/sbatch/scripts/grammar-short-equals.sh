@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J=name
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -I
+srun ./program

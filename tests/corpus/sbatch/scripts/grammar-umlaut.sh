@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J größe
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gres=GPU:1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gres-flags=Disable-Binding
+srun ./program

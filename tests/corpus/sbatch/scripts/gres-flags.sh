@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gres-flags=enforce-binding --gres=gpu:1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gres=nosuch:1
+srun ./program

@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH hetjob
+#SBATCH -n 4
+srun ./program

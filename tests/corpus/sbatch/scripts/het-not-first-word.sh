@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH -J hetjobs
+#SBATCH -n 2
+srun ./program

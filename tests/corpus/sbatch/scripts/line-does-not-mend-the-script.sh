@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --time=x
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -n 2 -t 1 -J script
+srun ./program

@@ -1,0 +1,6 @@
+#!/bin/bash
+#SBATCH -n 2
+
+
+#SBATCH -c 4
+srun ./program

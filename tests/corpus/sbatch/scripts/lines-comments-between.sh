@@ -1,0 +1,6 @@
+#!/bin/bash
+#SBATCH -n 2
+# a comment
+  # an indented comment
+#SBATCH -c 4
+srun ./program

@@ -1,0 +1,2 @@
+#SBATCH -n 4
+#!/bin/bash

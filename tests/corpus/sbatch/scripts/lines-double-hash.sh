@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH -J a
+##SBATCH -n 4
+srun ./program

@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH
+#SBATCH -n 4
+srun ./program

@@ -1,0 +1,3 @@
+#! /usr/bin/env python3
+#SBATCH -n 4
+print('hello')

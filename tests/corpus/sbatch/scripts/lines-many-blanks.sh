@@ -1,0 +1,3 @@
+#!/bin/bash
+     -n     4     
+srun ./program

@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH --quiet --parsable
+#SBATCH -n 2
+srun ./program

@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH -n 2
+  hostname
+#SBATCH -n 4

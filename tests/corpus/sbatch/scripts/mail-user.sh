@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mail-user=ada@example.org --mail-type=END
+srun ./program

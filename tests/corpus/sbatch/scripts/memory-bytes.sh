@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mem=5B
+srun ./program

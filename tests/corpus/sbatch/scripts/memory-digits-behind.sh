@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mem=5G5
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --tmp=2G
+srun ./program

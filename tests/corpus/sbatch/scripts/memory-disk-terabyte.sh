@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --tmp=1T
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --tmp=x
+srun ./program

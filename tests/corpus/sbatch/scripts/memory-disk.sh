@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --tmp=10
+srun ./program

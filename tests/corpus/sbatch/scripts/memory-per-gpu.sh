@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mem-per-gpu=1G -G 1
+srun ./program

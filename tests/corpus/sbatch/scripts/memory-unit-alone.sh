@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mem=G
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --exclude=
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -w cn1,cn2
+srun ./program

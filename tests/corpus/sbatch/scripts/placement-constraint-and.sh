@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -C intel&ib
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --thread-spec=2 -S 2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -S x
+srun ./program

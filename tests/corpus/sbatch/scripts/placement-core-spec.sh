@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -S 2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --cpu-freq=ondemand
+srun ./program

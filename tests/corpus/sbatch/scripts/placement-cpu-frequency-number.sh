@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --cpu-freq=2000000
+srun ./program

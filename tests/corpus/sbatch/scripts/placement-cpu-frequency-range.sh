@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --cpu-freq=low-highm1:performance
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --delay-boot=1:30
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --delay-boot=5
+srun ./program

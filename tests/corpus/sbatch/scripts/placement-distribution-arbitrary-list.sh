@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m arbitrary -w cn1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m arbitrary
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m cyclic:block:block:block
+srun ./program

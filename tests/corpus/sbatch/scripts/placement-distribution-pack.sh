@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m block,Pack
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m plane=0
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m plane=4
+srun ./program

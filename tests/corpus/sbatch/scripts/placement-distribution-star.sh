@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m *:cyclic
+srun ./program

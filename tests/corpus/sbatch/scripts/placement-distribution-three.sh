@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m cyclic:fcyclic:block
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -m block:cyclic
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -L matlab:x
+srun ./program

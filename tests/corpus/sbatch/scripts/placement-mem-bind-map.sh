@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mem-bind=map_mem:0,1
+srun ./program

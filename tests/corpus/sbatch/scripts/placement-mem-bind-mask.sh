@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mem-bind=mask_mem:0x1
+srun ./program

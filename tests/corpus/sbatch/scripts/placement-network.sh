@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --network=sn_all
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --no-kill=bogus
+srun ./program

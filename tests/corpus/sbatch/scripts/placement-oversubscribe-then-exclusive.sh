@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -s --exclusive
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --power=level
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --prefer=ib
+srun ./program

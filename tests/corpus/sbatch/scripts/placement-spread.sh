@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --spread-job
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --use-min-nodes
+srun ./program

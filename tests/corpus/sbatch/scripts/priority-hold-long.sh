@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --hold
+srun ./program

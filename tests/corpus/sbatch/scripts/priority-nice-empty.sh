@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --nice=
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --nice=2147483645
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --nice=0
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --priority=4294967294
+srun ./program

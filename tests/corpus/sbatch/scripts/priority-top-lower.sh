@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --priority=top
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=B:B:USR1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=BR:USR1@90
+srun ./program

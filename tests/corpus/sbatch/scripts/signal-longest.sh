@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=USR1@65535
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=-5
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=64
+srun ./program

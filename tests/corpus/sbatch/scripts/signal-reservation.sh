@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=R:USR1
+srun ./program

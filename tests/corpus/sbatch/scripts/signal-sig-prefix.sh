@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=SIGTERM@300
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=USR1@65536
+srun ./program

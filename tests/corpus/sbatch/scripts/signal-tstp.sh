@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=TSTP
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --signal=SEGV
+srun ./program

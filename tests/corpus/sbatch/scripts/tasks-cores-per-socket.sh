@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --cores-per-socket=4
+srun ./program

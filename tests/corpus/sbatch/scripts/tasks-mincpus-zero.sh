@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mincpus=0
+srun ./program

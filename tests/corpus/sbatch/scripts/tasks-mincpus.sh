@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --mincpus=4
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -B 2::1
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -B *:4
+srun ./program

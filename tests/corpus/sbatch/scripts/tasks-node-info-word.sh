@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -B x
+srun ./program

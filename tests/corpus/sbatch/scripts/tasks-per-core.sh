@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --ntasks-per-core=2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --tasks-per-node=3
+srun ./program

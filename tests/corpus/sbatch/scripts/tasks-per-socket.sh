@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --ntasks-per-socket=2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --sockets-per-node=2
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --threads-per-core=0
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -n 2147483648
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -t unlim
+srun ./program

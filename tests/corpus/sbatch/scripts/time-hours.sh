@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -t 1:00:00
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -t 999999999
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --time-min=x -t 20
+srun ./program

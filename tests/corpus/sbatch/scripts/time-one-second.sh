@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -t 00:00:01
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -t 4294967295
+srun ./program

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -t 99:99:99
+srun ./program

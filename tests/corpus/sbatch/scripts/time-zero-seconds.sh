@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -t 0:00
+srun ./program

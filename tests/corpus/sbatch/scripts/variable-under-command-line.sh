@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH -J script
+srun ./program

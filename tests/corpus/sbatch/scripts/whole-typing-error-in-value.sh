@@ -1,0 +1,4 @@
+#!/bin/bash
+#SBATCH --job-name=oops
+#SBATCH --time=12h
+./run
