@@ -43,7 +43,7 @@ refuse 1 "sacct has no ended run of job 1 attempt 1" ufab alpha audit import 1 -
 refuse 1 "leased no attempt of job 7" ufab alpha audit import 7 --sacct sacct.txt
 wait_until 20 reconcile --sacct sacct.txt --telemetry hooks
 expect "all three agree" equal "$(reconcile --sacct sacct.txt --telemetry hooks --json | field equal)" true
-expect "the node's default folder is read" contains "$(cp -r hooks "$state/alpha/telemetry" && reconcile --sacct sacct.txt)" "2 found in sacct, 2 in telemetry: no differences"
+expect "the node's default folder is read" contains "$(cp -r hooks "$state/alpha/telemetry" && reconcile --sacct sacct.txt)" "2 runs on the ledger, 2 found in sacct, 2 in telemetry: no differences"
 
 # Planted differences, each by its kind and nothing else.
 planted() { # planted KIND "part of it" [OPTION…]

@@ -51,8 +51,9 @@ std::string reconciliation_json(const Reconciliation& result) {
   json::object object{{"schema", "ufab.reconcile/1"},
                       {"equal", result.differences.empty()},
                       {"ledger_runs", result.ledger_runs},
-                      {"sacct_matched", result.sacct_matched},
-                      {"telemetry_matched", result.telemetry_matched}};
+                      {"sacct_matched", result.sacct_matched}};
+  object["telemetry_matched"] =
+      result.telemetry_matched ? json::value(*result.telemetry_matched) : json::value();
   for (const DifferenceKind kind : {DifferenceKind::missing_on_ledger, DifferenceKind::missing_in_slurm,
                                     DifferenceKind::differs, DifferenceKind::clock}) {
     json::array list;
@@ -73,11 +74,15 @@ std::string reconciliation_text(const Reconciliation& result) {
             : fmt::format("{} {} of {}", item.cluster, item.external_id, iso_time(item.submit_us));
     text += fmt::format("{:<18} {}: {}\n", difference_kind_name(item.kind), which, item.reason);
   }
-  text += fmt::format("{} runs on the ledger, {} found in sacct, {} in telemetry: {}\n", result.ledger_runs,
-                      result.sacct_matched, result.telemetry_matched,
-                      result.differences.empty() ? "no differences"
-                                                 : fmt::format("{} differences", result.differences.size()));
-  return text;
+  const auto counted = [](std::uint64_t count, const char* what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+  };
+  text += fmt::format("{} on the ledger, {} found in sacct", counted(result.ledger_runs, "run"),
+                      result.sacct_matched);
+  if (result.telemetry_matched) text += fmt::format(", {} in telemetry", *result.telemetry_matched);
+  return text + ": " +
+         (result.differences.empty() ? "no differences" : counted(result.differences.size(), "difference")) +
+         "\n";
 }
 
 }  // namespace ufab

@@ -270,7 +270,10 @@ class Comparison {
   Reconciliation run() {
     sources_.reserve(2);
     add_source("sacct", input_.sacct);
-    if (input_.telemetry) add_source("telemetry", *input_.telemetry);
+    if (input_.telemetry) {
+      add_source("telemetry", *input_.telemetry);
+      result_.telemetry_matched = 0;
+    }
     for (const Source& source : sources_) {
       for (const auto& [cluster, clock] : source.clocks()) {
         if (static_cast<std::uint64_t>(std::abs(clock.offset_us)) <= input_.tolerances.clock_us) continue;
@@ -336,7 +339,7 @@ class Comparison {
         missing.sources.push_back(source.name());
         continue;
       }
-      ++(source.name() == "sacct" ? result_.sacct_matched : result_.telemetry_matched);
+      ++(source.name() == "sacct" ? result_.sacct_matched : *result_.telemetry_matched);
       compare(run, source, *row);
     }
     if (missing.sources.empty()) return;

@@ -88,10 +88,10 @@ struct Difference {
 };
 
 struct Reconciliation {
-  std::vector<Difference> differences;  // sorted
-  std::uint64_t ledger_runs = 0;        // in the period
-  std::uint64_t sacct_matched = 0;      // of them
-  std::uint64_t telemetry_matched = 0;
+  std::vector<Difference> differences;             // sorted
+  std::uint64_t ledger_runs = 0;                   // in the period
+  std::uint64_t sacct_matched = 0;                 // of them
+  std::optional<std::uint64_t> telemetry_matched;  // none: there was no telemetry
 };
 [[nodiscard]] Reconciliation reconcile(const ReconcileInput& input);
 

@@ -78,6 +78,9 @@ TEST_F(UsageRules, AnImportMayComeLongAfterSettlementButNotForEver) {
   EXPECT_TRUE(has(world.refused(gamma, import()), "blocks ago"));
   EXPECT_TRUE(world.state().usage_imports().all().empty()) << "memory is bounded";
   EXPECT_EQ(world.state().usage_imports().slot_of(id), nullptr);
+  // Nothing of it is left: only who reads the whole ledger sees that this run was imported before.
+  job = world.start_job(alpha, {{alpha, 0, 3}, {beta, 3, 3}});
+  file(import());
 }
 
 TEST_F(UsageRules, ReplicasAgreeOnTheRootsOfAChainWithImportsThatComeAndGo) {

@@ -199,6 +199,31 @@ TEST(Reconcile, ASingleRunOfAClockAnHourOffIsAClockNotAnEditedRow) {
   EXPECT_EQ(words(reconcile(input)), (std::vector<std::string>{"differs north 100 sacct submit_us 0"}));
 }
 
+TEST(Reconcile, ARowWhoseTimesAreAllWrongIsNoClockWhileTheOthersAgree) {
+  ReconcileInput input = input_of(some_runs(3));
+  SacctJob& row = input.sacct[1];
+  for (std::uint64_t* time : {&row.submit_us, &row.start_us, &row.end_us}) *time += 3600 * second;
+  EXPECT_EQ(words(reconcile(input)), (std::vector<std::string>{"differs north 101 sacct end_us 0",
+                                                               "differs north 101 sacct start_us 0",
+                                                               "differs north 101 sacct submit_us 0"}));
+  // One against one: nobody can tell which clock it is.
+  input = input_of(some_runs(2));
+  for (std::uint64_t* time : {&input.sacct[1].submit_us, &input.sacct[1].start_us, &input.sacct[1].end_us}) {
+    *time -= 3600 * second;
+  }
+  for (const Difference& item : reconcile(input).differences) EXPECT_NE(item.kind, DifferenceKind::clock);
+}
+
+TEST(Reconcile, TwoRunsOfTheLedgerCannotBothBeTheSameRowOfSlurm) {
+  ReconcileInput input = input_of(some_runs(2));
+  UsageRun again = input.ledger[0];  // imported for another job, long after the state forgot the first
+  again.job = 9;
+  again.import = sha256("again");
+  input.ledger.push_back(again);
+  EXPECT_EQ(words(reconcile(input)),
+            (std::vector<std::string>{"missing_in_slurm north 100 sacct+telemetry  0"}));
+}
+
 TEST(Reconcile, RunsOutsideOfThePeriodAreNotLookedAt) {
   ReconcileInput input = input_of(some_runs(4));
   input.sacct.erase(input.sacct.begin());
