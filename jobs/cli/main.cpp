@@ -1,28 +1,23 @@
-// ufab: the command line. `ufab help` lists the verbs; `ufab VERB --help` explains one.
-#include <cstdio>
-#include <exception>
-#include <string>
-#include <vector>
+// ufab: the command line. `ufab help` lists the verbs; `ufab VERB --help` explains one. Verbs that need more
+// than a node to ask are those of ufab-tools, which this program becomes.
+#include <unistd.h>
 
-#include "jobs/cli/verbs.h"
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "jobs/cli/entry.h"
 
 namespace ufab::jobs {
 
 namespace {
 
-struct Verb {
-  const char* name;
-  VerbResult (*run)(const Invocation&, Words);
-  const char* help;
-};
-
 constexpr Verb verbs[] = {
-    {"init", verb_init, "make a home: keys, configuration, a chain of one's own or a place on another's"},
-    {"up", verb_up, "start the node of this home"},
-    {"down", verb_down, "stop it; running jobs go on unless --jobs"},
-    {"status", verb_status, "the node, its chain, the ticket for others to join"},
-    {"provider", verb_provider,
-     "offer this machine: init, check, bench, enroll, status, drain, resume, leave"},
+    {"init", nullptr, "make a home: keys, configuration, a chain of one's own or a place on another's"},
+    {"up", nullptr, "start the node of this home"},
+    {"down", nullptr, "stop it; running jobs go on unless --jobs"},
+    {"status", nullptr, "the node, its chain, the ticket for others to join"},
+    {"provider", nullptr, "offer this machine: init, check, bench, enroll, status, drain, resume, leave"},
     {"submit", verb_submit, "submit a batch script, as sbatch does"},
     {"queue", verb_queue, "jobs that have not ended"},
     {"show", verb_show, "everything about one job"},
@@ -33,102 +28,20 @@ constexpr Verb verbs[] = {
     {"release", verb_release, "let a held job start"},
     {"requeue", verb_requeue, "run a job's open windows again, as a new attempt"},
     {"sacct", verb_sacct, "Slurm's accounting columns over ledger records"},
-    {"account", verb_account, "balance, transfer, stake, unstake, history"},
-    {"audit", verb_audit,
-     "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
-    {"sim", verb_sim, "queue: a trace replayed under the scheduling policy, beside FCFS and EASY"},
-    {"data", verb_data, "pack text into a corpus"},
-    {"train", verb_train, "inside a batch script: the trainer on this job's ranks"},
-    {"model", verb_model,
+    {"account", nullptr, "balance, transfer, stake, unstake, history"},
+    {"audit", nullptr, "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
+    {"sim", nullptr, "queue: a trace replayed under the scheduling policy, beside FCFS and EASY"},
+    {"data", nullptr, "pack text into a corpus"},
+    {"train", nullptr, "inside a batch script: the trainer on this job's ranks"},
+    {"model", nullptr,
      "text from a trained model; its weights out to safetensors and in: sample, export, import"},
 };
-// Verbs of the design that this version does not have.
-constexpr const char* absent[] = {"top"};
 
-void print_help() {
-  std::puts(
-      "usage: ufab [--home DIR] VERB …\n\n"
-      "One batch job trained by several organisations, the same to the last bit whoever computed it.\n");
-  for (const Verb& verb : verbs) std::printf("  %-10s %s\n", verb.name, verb.help);
-  std::puts(
-      "\nThe home is --home, $UFAB_HOME or ~/.ufab. Exit status: 0 done, 1 failed, 2 usage, 3 node "
-      "unreachable.");
-}
-
-// Takes "--home DIR" or "--home=DIR" at words[at] out of the words. An Error when the folder is missing.
-Result<bool> take_home(std::vector<std::string>& words, std::size_t at, Invocation& invocation) {
-  const std::string& word = words[at];
-  std::size_t taken = 0;
-  std::string folder;
-  if (word.starts_with("--home=")) {
-    folder = word.substr(7);
-    taken = 1;
-  } else if (word == "--home") {
-    if (at + 1 < words.size()) folder = words[at + 1];
-    taken = 2;
-  }
-  if (taken == 0) return false;
-  if (folder.empty()) return Error{ErrorCode::usage, "--home needs a folder"};
-  invocation.home_option = folder;
-  const auto first = words.begin() + static_cast<std::ptrdiff_t>(at);
-  words.erase(first, first + static_cast<std::ptrdiff_t>(taken));
-  return true;
-}
-
-// --home may follow the verb as well: people forget which side it belongs to. What follows a script, or goes
-// to the trainer, is theirs.
-Status take_home_behind(const std::string& verb, std::vector<std::string>& words, Invocation& invocation) {
-  if (verb == "train") return {};
-  const bool only_in_front = verb == "submit";
-  for (std::size_t at = 0; at < words.size();) {
-    if (words[at] == "--") return {};
-    UFAB_ASSIGN(const bool taken, take_home(words, at, invocation));
-    if (taken) continue;
-    if (only_in_front) return {};
-    ++at;
-  }
-  return {};
-}
-
-int fail(const Error& error) {
-  std::fprintf(stderr, "ufab: %s\n", error.message.c_str());
-  return error.exit_status();
-}
-
-int run(std::vector<std::string> words) {
-  Invocation invocation;
-  while (!words.empty() && words[0].starts_with("-")) {
-    const auto taken = take_home(words, 0, invocation);
-    if (!taken) return fail(taken.error());
-    if (*taken) continue;
-    if (words[0] == "--version") {
-      std::puts("ufab 0.1.0");
-      return 0;
-    }
-    if (words[0] == "-h" || words[0] == "--help") {
-      print_help();
-      return 0;
-    }
-    return fail({ErrorCode::usage, "unknown option " + words[0] + "; `ufab help` lists the verbs"});
-  }
-  if (words.empty() || words[0] == "help") {
-    print_help();
-    return words.empty() ? 2 : 0;
-  }
-  const std::string name = words[0];
-  words.erase(words.begin());
-  if (const Status status = take_home_behind(name, words, invocation); !status.ok())
-    return fail(status.error());
-  for (const Verb& verb : verbs) {
-    if (name != verb.name) continue;
-    const VerbResult result = verb.run(invocation, words);
-    return result.ok() ? *result : fail(result.error());
-  }
-  for (const char* verb : absent) {
-    if (name != verb) continue;
-    return fail({ErrorCode::usage, "this version has no `ufab " + name + "`"});
-  }
-  return fail({ErrorCode::usage, "no verb '" + name + "'; `ufab help` lists them"});
+int become_tools(char** argv) {
+  const std::string program = program_beside("ufab-tools");
+  ::execv(program.c_str(), argv);
+  std::fprintf(stderr, "ufab: %s: %s\n", program.c_str(), std::strerror(errno));
+  return 1;
 }
 
 }  // namespace
@@ -136,10 +49,5 @@ int run(std::vector<std::string> words) {
 }  // namespace ufab::jobs
 
 int main(int argc, char** argv) {
-  try {
-    return ufab::jobs::run({argv + 1, argv + argc});
-  } catch (const std::exception& error) {  // an answer of another version's node, no memory
-    std::fprintf(stderr, "ufab: internal error: %s\n", error.what());
-    return 1;
-  }
+  return ufab::jobs::run_command_line(argc, argv, ufab::jobs::verbs, ufab::jobs::become_tools);
 }

@@ -48,33 +48,8 @@ Result<JoinTicket> JoinTicket::parse(std::string_view text) {
   return ticket;
 }
 
-Result<Home> Home::locate(const std::string& option) {
-  std::string path = option;
-  if (path.empty()) {
-    if (const char* variable = std::getenv("UFAB_HOME"); variable != nullptr) path = variable;
-  }
-  if (path.empty()) {
-    const char* user_home = std::getenv("HOME");
-    if (user_home == nullptr) return Error{ErrorCode::usage, "no home: set UFAB_HOME or give --home DIR"};
-    path = std::string(user_home) + "/.ufab";
-  }
-  std::error_code error;
-  const auto absolute = std::filesystem::absolute(path, error).lexically_normal();
-  if (error) return Error{ErrorCode::io, path + ": " + error.message()};
-  std::string text = absolute.string();
-  if (text.size() > 1 && text.back() == '/') text.pop_back();
-  // A Unix socket's path has 107 characters at most (sockaddr_un).
-  if (text.size() > 90)
-    return Error{ErrorCode::limit, "the home's path is longer than 90 characters: " + text};
-  return Home(text);
-}
-
 std::uint32_t run_slots(const HomeConfig& config) {
   return config.provider ? config.provider->slots : std::max(1U, std::thread::hardware_concurrency());
-}
-
-bool Home::exists() const {
-  return file_exists(file("config.toml"));
 }
 
 Status check_organisation_name(std::string_view name) {

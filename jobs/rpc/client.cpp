@@ -36,29 +36,4 @@ Result<Answer> RpcClient::call(const Request& request, std::chrono::milliseconds
   return decode_answer(frame->payload);
 }
 
-Result<Answer> PeerPool::call(const Endpoint& endpoint, const PublicKey& key, const Request& request,
-                              std::chrono::milliseconds timeout) {
-  std::shared_ptr<Peer> peer;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& slot = peers_[endpoint.str() + " " + key.hex()];
-    if (!slot) slot = std::make_shared<Peer>();
-    peer = slot;
-  }
-  const std::lock_guard lock(peer->mutex);
-  const bool reused = peer->client != nullptr;
-  for (int attempt = 0;; ++attempt) {
-    if (!peer->client) {
-      UFAB_ASSIGN(LinkPtr link, connect_tls(endpoint, credentials_, allow_only(key), deadline_in(timeout)));
-      peer->client = std::make_unique<RpcClient>(std::move(link));
-    }
-    auto answer = peer->client->call(request, timeout);
-    if (!peer->client->is_broken()) return answer;
-    peer->client.reset();
-    // A kept link may have died while idle; a fresh one that fails is an answer. A timeout is not repeated.
-    const bool retry = reused && attempt == 0 && answer.error().code == ErrorCode::unavailable;
-    if (!retry) return answer;
-  }
-}
-
 }  // namespace ufab::jobs
