@@ -17,8 +17,11 @@ expect "applying twice is applying once" equal "$(grep -c '^JobCompType' "$conf"
 "$install" --conf "$conf" --bin "$BIN" --spool "$spool" --undo >/dev/null
 expect "undoing leaves the file as it was" cmp -s "$conf" "$state/slurm.conf.before"
 expect "and nothing beside it" test ! -e "$slurm/alpha/ufab-jobcomp" -a ! -e "$slurm/alpha/plugstack.conf"
-expect "a site's own JobCompType stays" grep -q 'is jobcomp/filetxt already' \
-  <("$install" --conf <(sed 's/^SlurmUser/JobCompType=jobcomp\/filetxt\n&/' "$conf") --bin "$BIN" 2>&1 || true) || true
+mkdir "$state/site"
+(cat "$conf"; echo JobCompType=jobcomp/filetxt) >"$state/site/slurm.conf"
+"$install" --conf "$state/site/slurm.conf" --bin "$BIN" --spool "$spool" --apply >"$state/shown"
+expect "a site's own JobCompType stays" equal "$(grep -c '^JobComp' "$state/site/slurm.conf")" 1
+expect "and it is told what to call" grep -q 'is jobcomp/filetxt already' "$state/shown"
 "$install" --conf "$conf" --bin "$BIN" --spool "$spool" --apply >/dev/null
 clusters kill alpha/slurmctld
 clusters start alpha/slurmctld
@@ -62,7 +65,7 @@ mv "$spool.away" "$spool"
 
 # Planted differences. (1) A job in the fabric's partition that bypassed the fabric: the srun above and this one.
 slurm_of alpha sbatch --wait --wrap true --output=/dev/null >/dev/null
-bypassed() { [ "$(kinds)" = "missing_on_ledger=3 missing_in_slurm=0 differs=0 clock=0" ] || { kinds; false; }; }
+bypassed() { [ "$(kinds)" = "missing_on_ledger=2 missing_in_slurm=0 differs=0 clock=0" ]; }
 wait_until 30 bypassed
 expect "exit status 1 when there are differences" equal "$(reconcile >/dev/null; echo $?)" 1
 
