@@ -229,16 +229,19 @@ int sacct(const Arguments& words) {
   if (from.empty() && selection.numbers.empty()) from = "today";
   for (const auto& [text, moment] : {std::pair{&from, &first}, std::pair{&until, &last}}) {
     if (text->empty()) continue;
-    const auto parsed = parse_moment(*text, now);
+    // A time of day alone is today's here, past or to come; whatever has a date of its own keeps it.
+    auto parsed = parse_moment("today " + *text, now);
+    if (!parsed) parsed = parse_moment(*text, now);
     if (!parsed) return fail("sacct", "Invalid time specification: " + *text);
-    // A time of day alone is today's here, also when it is still to come or past.
-    *moment = *parsed > now && text == &from ? *parsed - 86400 : *parsed;
+    *moment = *parsed;
   }
   auto jobs = load_jobs();
   if (!jobs) return fail("sacct", jobs.error().message);
   std::vector<Row> rows;
   for (const Job& job : *jobs) {
-    const bool before = job.ended() && job.end_s != 0 && job.end_s < first;
+    // A job that never ran has no end of its own: its submission stands for it.
+    const std::int64_t over_s = job.end_s != 0 ? job.end_s : job.submit_s;
+    const bool before = job.ended() && over_s != 0 && over_s < first;
     if (!selection.has(job) || before || (job.submit_s != 0 && job.submit_s > last)) continue;
     rows.push_back({job, false});
     if (steps && job.ended() && job.wall_us != 0) rows.push_back({job, true});
