@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 
+#include "accounting/records/codec.h"
 #include "accounting/records/params.h"
 
 namespace ufab {
@@ -68,38 +69,8 @@ Status check_name(std::string_view what, std::string_view name) {
                                                what, name, name_size_max)};
 }
 
-namespace {
-
-// Bytes of the UTF-8 sequence that text begins with, 0 when it begins with none. Overlong forms, surrogates
-// and what lies beyond U+10FFFF are none (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(i < text.size() ? text[i] : 0); };
-  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0U) == 0x80U; };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool fits = (first != 0xe0 || byte(1) >= 0xa0) && (first != 0xed || byte(1) <= 0x9f);
-    return fits && follows(1) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool fits = (first != 0xf0 || byte(1) >= 0x90) && (first != 0xf4 || byte(1) <= 0x8f);
-    return fits && follows(1) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-}  // namespace
-
 Status check_job_name(std::string_view name) {
-  bool good = !name.empty() && name.size() <= name_size_max;
-  for (std::string_view rest = name; good && !rest.empty();) {
-    const std::size_t length = utf8_length(rest);
-    const auto first = static_cast<unsigned char>(rest.front());
-    good = length != 0 && first >= 0x20 && first != 0x7f;
-    rest.remove_prefix(std::min(std::max<std::size_t>(length, 1), rest.size()));
-  }
-  if (good) return {};
+  if (!name.empty() && name.size() <= name_size_max && is_printable_utf8(name)) return {};
   return Error{
       ErrorCode::invalid,
       fmt::format("a job name: expected 1 to {} bytes of UTF-8 without control characters", name_size_max)};
