@@ -2,6 +2,8 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
+#include <sstream>
 
 #include "accounting/audit/reconcile/sacct_run.h"
 #include "fabric/base/command.h"
@@ -64,6 +66,21 @@ std::string plain_path(const std::string& path) {
   return text;
 }
 
+// PATH without the folder of the fabric's own commands of Slurm's names, which an operator may have put
+// first: they would submit back to the fabric.
+std::string without_our_own(const std::string& path) {
+  std::string kept;
+  std::istringstream folders(path);
+  std::string folder;
+  while (std::getline(folders, folder, ':')) {
+    std::error_code error;
+    const auto program = std::filesystem::canonical(std::filesystem::path(folder) / "sbatch", error);
+    if (!error && program.filename() == "ufab-slurm") continue;
+    kept += (kept.empty() ? "" : ":") + folder;
+  }
+  return kept;
+}
+
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -75,6 +92,7 @@ class CommandController final : public Controller {
     for (const char* name : {"PATH", "HOME", "USER", "LOGNAME", "TZ"}) {
       if (const char* value = std::getenv(name); value != nullptr) environment_[name] = value;
     }
+    environment_["PATH"] = without_our_own(environment_["PATH"]);
     environment_["LC_ALL"] = "C";
     environment_["SLURM_TIME_FORMAT"] = "%s";
     if (!settings_.conf.empty()) environment_["SLURM_CONF"] = settings_.conf;

@@ -1,7 +1,9 @@
 #include "accounting/records/types.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 
+#include "accounting/records/codec.h"
 #include "accounting/records/params.h"
 
 namespace ufab {
@@ -66,6 +68,22 @@ Status check_name(std::string_view what, std::string_view name) {
   return Error{ErrorCode::invalid, fmt::format("{} '{}': expected 1 to {} of a-z 0-9 . _ -, starting with a "
                                                "letter or digit",
                                                what, name, name_size_max)};
+}
+
+Status check_job_name(std::string_view name) {
+  if (!name.empty() && name.size() <= name_size_max && is_printable_utf8(name)) return {};
+  return Error{
+      ErrorCode::invalid,
+      fmt::format("a job name: expected 1 to {} bytes of UTF-8 without control characters", name_size_max)};
+}
+
+Status check_idempotency_key(std::string_view key) {
+  const bool good = !key.empty() && key.size() <= name_size_max &&
+                    std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (good) return {};
+  return Error{ErrorCode::invalid,
+               fmt::format("idempotency key: expected 1 to {} printable ASCII characters without blanks",
+                           name_size_max)};
 }
 
 Status check_endpoint(std::string_view what, std::string_view endpoint) {

@@ -79,6 +79,10 @@ enum class ScoreCause : std::uint8_t {
 
 // A name people type: 1 to 64 of a-z 0-9 . _ -, starting with a letter or digit.
 [[nodiscard]] Status check_name(std::string_view what, std::string_view name);
+// A job's name, as batch scripts have them: 1 to 64 bytes of UTF-8 without control characters.
+[[nodiscard]] Status check_job_name(std::string_view name);
+// An idempotency key: 1 to 64 printable ASCII characters without blanks.
+[[nodiscard]] Status check_idempotency_key(std::string_view key);
 // HOST:PORT, printable, no spaces; empty means "reachable only as a client".
 [[nodiscard]] Status check_endpoint(std::string_view what, std::string_view endpoint);
 

@@ -52,9 +52,9 @@ Status Transition::on(const JobOrder& body, OrgId org) {
   const auto wrong = [](std::string why) {
     return Error{ErrorCode::invalid, "job order: " + std::move(why)};
   };
-  UFAB_TRY(check_name("job name", body.name));
+  UFAB_TRY(check_job_name(body.name));
   if (!body.idempotency_key.empty()) {
-    UFAB_TRY(check_name("idempotency key", body.idempotency_key));
+    UFAB_TRY(check_idempotency_key(body.idempotency_key));
     if (const auto earlier = s_.job_by_idempotency_key(org, body.idempotency_key)) {
       return Error{ErrorCode::conflict, fmt::format("job order: idempotency key '{}' was used by job {}",
                                                     body.idempotency_key, *earlier)};

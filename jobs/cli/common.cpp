@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 #include <filesystem>
 
 #include "jobs/cli/verbs.h"
 #include "jobs/rpc/client.h"
+#include "jobs/script/array.h"
 #include "jobs/script/values.h"
 
 namespace ufab::jobs {
@@ -30,6 +32,33 @@ Result<std::uint64_t> parse_job_number(const std::string& text) {
   const auto number = parse_count(text, 1, 1'000'000'000'000);
   if (!number) return Error{ErrorCode::usage, "'" + text + "' is no job number"};
   return *number;
+}
+
+Result<std::vector<std::uint64_t>> resolve_jobs(const Invocation& invocation, const std::string& text) {
+  const std::size_t underscore = text.find('_');
+  UFAB_ASSIGN(const std::uint64_t number, parse_job_number(text.substr(0, underscore)));
+  std::vector<std::uint32_t> wanted;
+  if (underscore != std::string::npos) {
+    const auto tasks = parse_array(std::string_view(text).substr(underscore + 1));
+    if (!tasks || tasks->throttle != 0) return Error{ErrorCode::usage, "'" + text + "' is no job number"};
+    wanted = tasks->tasks;
+  }
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "array", {{"job", number}}));
+  const boost::json::array& tasks = answer.result.at("tasks").as_array();
+  const auto field = [](const boost::json::value& task, const char* name) {
+    return task.as_object().at(name).to_number<std::uint64_t>();
+  };
+  // Only the first task's number is the array's too; another task's means that task alone.
+  const bool whole = !tasks.empty() && field(tasks.front(), "job") == number;
+  if (underscore == std::string::npos && !whole) return std::vector<std::uint64_t>{number};
+  std::vector<std::uint64_t> jobs;
+  for (const boost::json::value& task : tasks) {
+    const bool named =
+        wanted.empty() || std::find(wanted.begin(), wanted.end(), field(task, "task")) != wanted.end();
+    if (whole && named) jobs.push_back(field(task, "job"));
+  }
+  if (jobs.empty()) return Error{ErrorCode::not_found, "no job " + text};
+  return jobs;
 }
 
 std::string format_duration(std::uint64_t seconds) {

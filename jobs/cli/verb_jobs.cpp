@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <thread>
 
 #include "accounting/amount.h"
@@ -174,18 +175,26 @@ void print_settlement(const json::object& job) {
       format_amount(number_of(settlement, "refund_micro")).c_str());
 }
 
-// A verb of one job number that only asks the node.
+// A verb of one job, an array or tasks of one, that only asks the node.
 VerbResult simple_verb(const Invocation& invocation, Words words, const char* verb, const char* method,
                        const char* about, const char* done) {
   std::string number;
   CommandLine line(std::string(verb) + " JOB", about);
-  line.required("job", number, "the job's number");
+  line.required("job", number, "the job's number, an array's, or tasks of one (7_3, 7_[1-3])");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const std::uint64_t job, parse_job_number(number));
-  UFAB_TRY(ask_node(invocation, method, {{"job", job}}));
-  std::printf("job %llu %s\n", printable(job), done);
-  return 0;
+  UFAB_ASSIGN(const std::vector<std::uint64_t> jobs, resolve_jobs(invocation, number));
+  std::optional<Error> failed;
+  for (const std::uint64_t job : jobs) {
+    const auto answer = ask_node(invocation, method, {{"job", job}});
+    if (!answer) {  // the others of an array still get their turn
+      const std::string where = "job " + std::to_string(job);
+      if (!failed) failed = jobs.size() == 1 ? answer.error() : answer.error().within(where);
+      continue;
+    }
+    std::printf("job %llu %s\n", printable(job), done);
+  }
+  return failed ? VerbResult(*failed) : VerbResult(0);
 }
 
 }  // namespace
@@ -307,7 +316,8 @@ VerbResult verb_show(const Invocation& invocation, Words words) {
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const std::uint64_t number_value, parse_job_number(number));
+  UFAB_ASSIGN(const std::vector<std::uint64_t> jobs, resolve_jobs(invocation, number));
+  const std::uint64_t number_value = jobs.front();
   UFAB_ASSIGN(const json::object job, fetch_job(invocation, number_value));
   if (as_json) {
     print_json(job);
@@ -315,6 +325,10 @@ VerbResult verb_show(const Invocation& invocation, Words words) {
   }
   std::printf("job         %llu %s (%s of %s)\n", printable(number_value), text_of(job, "name").c_str(),
               text_of(job, "kind").c_str(), text_of(job, "owner").c_str());
+  if (job.contains("array_task")) {
+    std::printf("array       task %llu of array %llu\n", printable(number_of(job, "array_task")),
+                printable(number_of(job, "array_job")));
+  }
   std::printf("state       %s%s%s\n", text_of(job, "state").c_str(),
               text_of(job, "reason").empty() ? "" : ", ", text_of(job, "reason").c_str());
   std::printf("escrow      %s\n", format_amount(number_of(job, "budget_micro")).c_str());
@@ -366,7 +380,8 @@ VerbResult verb_logs(const Invocation& invocation, Words words) {
   line.required("job", number, "the job's number");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const std::uint64_t job, parse_job_number(number));
+  UFAB_ASSIGN(const std::vector<std::uint64_t> jobs, resolve_jobs(invocation, number));
+  const std::uint64_t job = jobs.front();
   std::uint64_t offset = 0;
   for (;;) {
     const auto fields = fetch_job(invocation, job);
@@ -398,8 +413,13 @@ VerbResult verb_wait(const Invocation& invocation, Words words) {
   line.flag("-q,--quiet", quiet, "no progress");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const std::uint64_t job, parse_job_number(number));
-  return follow_job(invocation, job, quiet);
+  UFAB_ASSIGN(const std::vector<std::uint64_t> jobs, resolve_jobs(invocation, number));
+  int worst = 0;
+  for (const std::uint64_t job : jobs) {
+    UFAB_ASSIGN(const int status, follow_job(invocation, job, quiet));
+    worst = std::max(worst, status);
+  }
+  return worst;
 }
 
 VerbResult verb_cancel(const Invocation& invocation, Words words) {

@@ -62,7 +62,7 @@ void print_offer(const json::object& answer) {
 // Slurm's options that this fabric has no use for are no error, but nobody should have to guess that.
 void tell_ignored(const SubmitOptions& options) {
   const std::vector<std::string> ignored = without_effect(options);
-  if (options.quiet || ignored.empty()) return;
+  if (options.quiet || options.json || ignored.empty()) return;  // JSON has them
   std::string names;
   for (const std::string& name : ignored) names += (names.empty() ? "--" : ", --") + name;
   std::fprintf(stderr, "ufab: accepted without effect: %s\n", names.c_str());
@@ -256,6 +256,8 @@ VerbResult verb_submit(const Invocation& invocation, Words words) {
   if (o.json) {
     json::object shown = answer;
     shown["schema"] = "ufab.submit/1";
+    const std::vector<std::string> ignored = without_effect(o);
+    shown["without_effect"] = json::array(ignored.begin(), ignored.end());
     print_json(shown);
   } else if (answer.contains("offer") && !o.parsable && !o.quiet) {
     print_offer(answer);

@@ -60,6 +60,10 @@ VerbResult verb_model(const Invocation& invocation, Words words);
 void print_json(const boost::json::object& object);
 // "7"; ErrorCode::usage otherwise.
 [[nodiscard]] Result<std::uint64_t> parse_job_number(const std::string& text);
+// "7", of an array all its tasks; "7_3" and "7_[1-3,5]" tasks of array 7. Asks the node when there is an
+// array.
+[[nodiscard]] Result<std::vector<std::uint64_t>> resolve_jobs(const Invocation& invocation,
+                                                              const std::string& text);
 // 75 s as "1:15", 3700 s as "1:01:40".
 [[nodiscard]] std::string format_duration(std::uint64_t seconds);
 // Follows a job until it is settled and its results are home, with a progress line on a terminal. The exit

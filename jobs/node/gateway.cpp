@@ -290,6 +290,8 @@ MemberProgress Gateway::ask_member(const JobView& view, const MemberEntry& membe
   progress.exit_code = static_cast<int>(number("exit_code"));
   progress.signal = static_cast<int>(number("signal"));
   progress.step = number("step");
+  progress.start_us = number("start_us");
+  progress.end_us = number("end_us");
   progress.tokens_per_s = static_cast<double>(number("tokens_per_s"));
   return progress;
 }

@@ -36,6 +36,8 @@ struct MemberProgress {
   std::uint64_t step = 0;
   std::string loss;  // decimal text of the newest step
   double tokens_per_s = 0;
+  std::uint64_t start_us = 0;  // microseconds since 1970; 0: not yet
+  std::uint64_t end_us = 0;
 };
 
 class Gateway {
@@ -46,6 +48,8 @@ class Gateway {
   // params.test_only; body: the script. Answers job, offer and, for --test-only, no job; of an array also
   // tasks and task_jobs, in the order of their indices. Thread-safe.
   [[nodiscard]] Result<Answer> submit(const boost::json::object& params, ByteView script);
+  // "array": the tasks of the array that `job` is a task of, [{task, job}] by index; empty when it is none.
+  [[nodiscard]] Result<Answer> array_tasks(JobId job) const;
   [[nodiscard]] Status set_hold(JobId job, bool held);
   [[nodiscard]] Status cancel(JobId job, const std::string& reason);
   // Plans the next attempt now. Thread-safe.

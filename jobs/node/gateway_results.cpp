@@ -155,7 +155,11 @@ Status Gateway::finish(const JobView& view) {
   std::string outcome;
   if (job.order.kind == JobKind::batch && job.usage && !job.attempts.back().members.empty()) {
     const MemberProgress progress = ask_member(view, job.attempts.back().members.front());
-    outcome = json::serialize(json::object{{"result", progress.result}, {"reason", progress.reason}}) + "\n";
+    outcome = json::serialize(json::object{{"result", progress.result},
+                                           {"reason", progress.reason},
+                                           {"start_us", progress.start_us},
+                                           {"end_us", progress.end_us}}) +
+              "\n";
   }
   UFAB_TRY(make_folders(folder.path(), 0700));
   UFAB_TRY(write_file_atomic(folder.finished(), as_bytes(outcome)));
@@ -173,6 +177,8 @@ Answer local_progress(const NodeContext& node, JobId job, std::uint32_t attempt)
   answer.result["reason"] = status->reason;
   answer.result["exit_code"] = status->exit_code;
   answer.result["signal"] = status->signal;
+  answer.result["start_us"] = std::max<std::int64_t>(status->start_us, 0);
+  answer.result["end_us"] = std::max<std::int64_t>(status->end_us, 0);
   // The newest step: the last whole line of the trainer's log.
   const std::string path = JobFolder(node.home, job).out(attempt) + "/log.jsonl";
   std::error_code error;

@@ -234,10 +234,27 @@ Status Gateway::fill_outbox(const Prepared& prepared, ByteView script, const std
 
 namespace {
 
+// The job's name as the ledger takes it: at most 64 bytes, cut between characters; what it does not take is
+// "_". The specification keeps the whole name.
+std::string ledger_name(const std::string& name) {
+  if (check_job_name(name).ok()) return name;
+  std::string kept;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    kept.push_back(byte < 0x20 || byte == 0x7f ? '_' : c);
+  }
+  if (kept.size() > name_size_max) kept.resize(name_size_max);
+  for (int cut = 0; cut < 3 && !kept.empty() && !check_job_name(kept).ok(); ++cut) kept.pop_back();
+  if (check_job_name(kept).ok()) return kept;
+  std::replace_if(
+      kept.begin(), kept.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '_');
+  return kept.empty() ? "job" : kept;  // not UTF-8 at all
+}
+
 JobOrder order_of(const JobSpec& spec, const TrainingPlan& plan, MicroUnc budget) {
   JobOrder order;
   order.kind = spec.training ? JobKind::training : JobKind::batch;
-  order.name = spec.name;
+  order.name = ledger_name(spec.name);
   order.idempotency_key = spec.idempotency_key;
   order.script_digest = spec.script;
   order.definition_digest = plan.definition_digest;
@@ -303,6 +320,21 @@ Result<Answer> Gateway::file_order(const Prepared& prepared, ByteView script) {
   adopt_outbox();
   node_.log("job " + std::to_string(*job) + ": ordered, " + format_amount(prepared.budget) + " in escrow");
   return Answer{{{"job", *job}}, {}};
+}
+
+Result<Answer> Gateway::array_tasks(JobId job) const {
+  json::array tasks;
+  const auto spec = load_job_spec(JobFolder(node_.home, job).spec());
+  if (spec.ok() && spec->array_task && spec->options.array) {
+    const std::string own = "/" + std::to_string(*spec->array_task);
+    const std::string& key = spec->idempotency_key;
+    const std::string array_key = key.ends_with(own) ? key.substr(0, key.size() - own.size()) : key;
+    for (const std::uint32_t task : spec->options.array->tasks) {
+      if (const auto number = job_of_key(array_task_key(array_key, task)))
+        tasks.push_back(json::object{{"task", task}, {"job", *number}});
+    }
+  }
+  return Answer{{{"tasks", std::move(tasks)}}, {}};
 }
 
 void Gateway::adopt_outbox() {

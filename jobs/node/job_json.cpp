@@ -115,12 +115,21 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
         fields["step"] = known.step;
         fields["loss"] = known.loss;
         fields["tokens_per_s"] = known.tokens_per_s;
+        if (known.start_us != 0) fields["start_us"] = known.start_us;
+        if (known.end_us != 0) fields["end_us"] = known.end_us;
       }
       members.push_back(std::move(fields));
     }
   }
   object["members"] = members;
   add_task(object, gateway, job.id);
+  // When the script ran, in microseconds since 1970: as last heard, or as noted at its end.
+  for (const char* key : {"start_us", "end_us"}) {
+    const auto noted = json_number(outcome, key);
+    if (noted && *noted != 0) object[key] = *noted;
+    const json::value* heard = members.empty() ? nullptr : members.front().as_object().if_contains(key);
+    if (!object.contains(key) && heard != nullptr) object[key] = *heard;
+  }
   if (job.order.kind == JobKind::training) object["windows"] = windows_to_json(job);
   if (job.usage) {
     object["usage"] = json::object{{"provider", view.organisations.at(job.usage->provider).name},
@@ -156,6 +165,11 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
   object["script_digest"] = job.order.script_digest.str();
   object["data_digest"] = job.order.data_content_digest.str();
   object["folder"] = JobFolder(node.home, job.id).path();
+  const auto spec = load_job_spec(JobFolder(node.home, job.id).spec());
+  if (spec.ok() && spec->array_task) {
+    object["array_job"] = spec->array_job == 0 ? job.id : spec->array_job;
+    object["array_task"] = *spec->array_task;
+  }
   return object;
 }
 

@@ -216,6 +216,10 @@ Result<std::uint64_t> job_number(const Request& request) {
   return json_number(request.params, "job");
 }
 
+Result<Answer> array_tasks(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::uint64_t job, job_number(request));
+  return context.gateway->array_tasks(job);
+}
 Result<Answer> cancel_job(const MethodContext& context, const Caller&, const Request& request) {
   UFAB_ASSIGN(const std::uint64_t job, job_number(request));
   UFAB_TRY(context.gateway->cancel(job, "cancelled by its owner"));
@@ -342,6 +346,7 @@ constexpr std::array entries{
     Entry{"jobs", Access::owner, list_jobs},
     Entry{"job", Access::owner, show_job},
     Entry{"job.output", Access::owner, job_output},
+    Entry{"array", Access::owner, array_tasks},
     Entry{"job.cancel", Access::owner, cancel_job},
     Entry{"job.hold", Access::owner, hold_job},
     Entry{"job.release", Access::owner, release_job},

@@ -97,6 +97,63 @@ expect "what has no effect is said" equal "$(cat ignored)" "ufab: accepted witho
 status=0; ufab alpha submit --test-only ok.sh >offer || status=$?
 expect "--test-only prices and stops" equal "$status-$(grep -c Submitted offer || true)" "0-0"
 
+cat >sweep.sh <<'EOF'
+#!/bin/bash
+#SBATCH --array=2-6:2%2 --job-name=sweep
+echo "$SLURM_ARRAY_JOB_ID $SLURM_ARRAY_TASK_ID $SLURM_ARRAY_TASK_COUNT $SLURM_ARRAY_TASK_MIN $SLURM_ARRAY_TASK_MAX $SLURM_ARRAY_TASK_STEP"
+[ "$SLURM_ARRAY_TASK_ID" != "${1-}" ]
+EOF
+array=$(ufab alpha submit --parsable --idempotency-key=sweep sweep.sh)
+ufab alpha wait -q "$array"
+for task in 2 4 6; do
+  expect "task $task knows its place" equal "$(cat "slurm-${array}_$task.out")" "$array $task 3 2 6 2"
+done
+expect "a task is a job of its own" equal "$(job_field alpha "${array}_6" job)-$(job_field alpha "${array}_6" array_task)" "$((array + 2))-6"
+expect "the key submits the array once" equal "$(ufab alpha submit --parsable --idempotency-key=sweep sweep.sh)" "$array"
+status=0; ufab alpha submit --wait --quiet sweep.sh 4 || status=$?
+expect "--wait tells of one task's failure" equal "$status" 1
+printf '#!/bin/sh\n#SBATCH --array=0-2 -o /dev/null\nsleep 60\n' >long.sh
+array=$(ufab alpha submit --parsable --hold long.sh)
+ufab alpha cancel "${array}_[1-2]" >/dev/null
+ufab alpha wait -q "${array}_1" || true
+expect "tasks are cancelled alone" equal "$(job_field alpha "${array}_1" code)-$(job_field alpha "${array}_0" phase)" "CA-ordered"
+ufab alpha cancel "$array" >/dev/null 2>&1 || true # two have ended already
+ufab alpha wait -q "${array}_0" || true
+expect "or with their array" equal "$(job_field alpha "${array}_0" code)" CA
+
+# A node that is killed between two tasks: the same submission with the same key completes the array, once.
+printf '#!/bin/sh\n#SBATCH --array=0-59 -o /dev/null\ntrue\n' >many.sh
+count_jobs() { find "$state/alpha/jobs" -mindepth 1 -maxdepth 1 -type d | wc -l; }
+more_than() { [ "$(count_jobs)" -gt "$1" ]; }
+before=$(count_jobs)
+ufab alpha submit --hold --parsable --idempotency-key=cut many.sh >/dev/null 2>cut &
+submission=$!
+until more_than $((before + 5)); do :; done
+kill -9 "$(pgrep -f "^$BIN/ufabd .*$state/alpha")"
+wait "$submission" || true
+expect "a submission that was cut off says how it is completed" grep -q -- "--idempotency-key=cut" cut
+ufab alpha up >/dev/null
+expect "it was cut off" equal "$(more_than $((before + 59)) && echo whole || echo part)" part
+array=$(ufab alpha submit --hold --parsable --idempotency-key=cut many.sh)
+expect "no task is missing or there twice" equal "$(count_jobs)" "$((before + 60))"
+expect "they know their array" equal "$(job_field alpha "${array}_59" array_job)" "$array"
+ufab alpha cancel "$array" >/dev/null
+
+"$BIN/ufab" --home "$state/none" submit --test-only --json sweep.sh >test.json
+expect "--test-only reads a script where there is no home" contains "$(cat test.json)" '"offer":null'
+expect "under Slurm's names" contains "$(cat test.json)" '"options":{"array":"2-6:2%2","job-name":"sweep","test-only":true}'
+expect "with what they mean" contains "$(cat test.json)" '"array":{"tasks":[2,4,6],"throttle":2,"step":2}'
+expect "and has the offer where there is one" contains "$(ufab alpha submit --test-only --json ok.sh)" '"schema":"ufab.offer/1"'
+status=0; printf '#!/bin/sh\n#SBATCH -n 2\n#SBATCH hetjob\n#SBATCH -n 1\n' | ufab alpha submit 2>err || status=$?
+expect "a heterogeneous job is refused in a line" contains "$status $(cat err)" "1 ufab: a heterogeneous job of 2 components"
+status=0; ufab alpha submit --gpus=2 ok.sh 2>err || status=$?
+expect "nobody runs a GPU job without GPUs" contains "$status $(cat err)" "1 ufab: option --gpus: no provider of this chain offers gpu"
+printf 'FROM_FILE=two words\0EMPTY=\0' >block
+ufab alpha submit --wait --quiet --export=NONE --export-file=block -o from-file --wrap 'echo "$FROM_FILE"'
+expect "variables come from a file" equal "$(cat from-file)" "two words"
+ufab alpha submit --wait --quiet --get-user-env -o from-login --wrap 'echo "$HOME"'
+expect "or a login shell" equal "$(cat from-login)" "$HOME"
+
 ufab alpha audit verify >/dev/null
 ufab beta audit verify >/dev/null
 for home in alpha chain; do ufab "$home" down >/dev/null; done # what follows is offline, and the index is complete

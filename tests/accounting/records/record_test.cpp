@@ -133,6 +133,17 @@ TEST(Record, NamesAndTextsAreChecked) {
     EXPECT_FALSE(check_name("name", name).ok());
   EXPECT_FALSE(check_name("name", std::string(65, 'a')).ok());
   EXPECT_TRUE(check_name("name", "a.b_c-9").ok());
+  for (const char* name : {"a", "Job Name", "train: large",
+                           "gr\xc3\xb6\xc3\x9f"
+                           "er",
+                           "7_3"})
+    EXPECT_TRUE(check_job_name(name).ok()) << name;
+  for (const char* name : {"", "a\nb", "\x1b[1m", "\xff"}) EXPECT_FALSE(check_job_name(name).ok());
+  EXPECT_FALSE(check_job_name(std::string(65, 'a')).ok());
+  for (const char* key : {"a", "Sweep/12", "2026-11-25T12:00:00"})
+    EXPECT_TRUE(check_idempotency_key(key).ok()) << key;
+  for (const char* key : {"", "a b", "a\n", "gr\xc3\xb6"}) EXPECT_FALSE(check_idempotency_key(key).ok());
+  EXPECT_FALSE(check_idempotency_key(std::string(65, 'a')).ok());
   for (const char* endpoint : {"host", ":1", "host:", "host:0", "host:65536", "a b:1", "host:1x"}) {
     EXPECT_FALSE(check_endpoint("endpoint", endpoint).ok()) << endpoint;
   }

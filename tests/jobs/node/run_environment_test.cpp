@@ -35,6 +35,25 @@ TEST_F(RunEnvironment, NamesTheJobAsSlurmDoes) {
   EXPECT_EQ(e.at("PATH"), "/opt/ufab/bin:/usr/bin");
 }
 
+TEST_F(RunEnvironment, TellsATaskItsPlaceInTheArray) {
+  EXPECT_FALSE(run_environment(node_, spec_, 7, attempt_, true).contains("SLURM_ARRAY_TASK_ID"));
+  spec_.options.array = parse_array("2-8:3%1").value();
+  spec_.array_task = 5;
+  spec_.array_job = 6;
+  const auto e = run_environment(node_, spec_, 7, attempt_, true);
+  EXPECT_EQ(e.at("SLURM_JOB_ID"), "7");
+  EXPECT_EQ(e.at("SLURM_ARRAY_JOB_ID"), "6");
+  EXPECT_EQ(e.at("SLURM_ARRAY_TASK_ID"), "5");
+  EXPECT_EQ(e.at("SLURM_ARRAY_TASK_COUNT"), "3");
+  EXPECT_EQ(e.at("SLURM_ARRAY_TASK_MIN"), "2");
+  EXPECT_EQ(e.at("SLURM_ARRAY_TASK_MAX"), "8");
+  EXPECT_EQ(e.at("SLURM_ARRAY_TASK_STEP"), "3");
+  spec_.array_task = 2;
+  spec_.array_job = 0;  // the first task's number is the array's
+  EXPECT_EQ(run_environment(node_, spec_, 6, attempt_, true).at("SLURM_ARRAY_JOB_ID"), "6");
+  EXPECT_EQ(expand_file_name("%A_%a", name_values(spec_, 6)), "6_2");
+}
+
 TEST_F(RunEnvironment, TheOwnersVariablesStayWithTheOwner) {
   EXPECT_EQ(run_environment(node_, spec_, 7, attempt_, true).at("SECRET"), "of the owner");
   const auto elsewhere = run_environment(node_, spec_, 7, attempt_, false);

@@ -1,0 +1,319 @@
+// squeue: jobs that wait or run, in Slurm's columns.
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cctype>
+#include <cstdio>
+#include <ctime>
+#include <map>
+
+#include "jobs/script/spellings.h"
+#include "jobs/slurm_commands/support.h"
+
+namespace ufab::jobs::slurm_commands {
+
+namespace json = boost::json;
+
+namespace {
+
+std::int64_t now_s() {
+  return static_cast<std::int64_t>(std::time(nullptr));
+}
+
+std::string or_null(const std::string& text) {
+  return text.empty() ? "(null)" : text;
+}
+
+std::string nodes_or_reason(const Job& job) {
+  if (job.code == "PD" || job.providers.empty())
+    return "(" + (job.reason.empty() ? "None" : job.reason) + ")";
+  return job.provider_list();
+}
+
+const SubmitOptions* options_of(const Job& job) {
+  return job.spec ? &job.spec->options : nullptr;
+}
+
+std::string time_limit(const Job& job) {
+  const SubmitOptions* o = options_of(job);
+  if (o == nullptr) return "N/A";
+  return o->time_limit_minutes ? format_elapsed(std::int64_t{*o->time_limit_minutes} * 60) : "UNLIMITED";
+}
+
+std::string time_left(const Job& job) {
+  const SubmitOptions* o = options_of(job);
+  if (o == nullptr) return "N/A";
+  if (!o->time_limit_minutes) return "UNLIMITED";
+  return format_elapsed(std::int64_t{*o->time_limit_minutes} * 60 - job.elapsed_s(now_s()));
+}
+
+std::string memory(const Job& job) {
+  const SubmitOptions* o = options_of(job);
+  return o == nullptr || o->memory_mib == 0
+             ? "0"
+             : format_memory(o->memory_mib) + (o->memory_mib % 1024 ? "M" : "");
+}
+
+std::string partition(const Job& job) {
+  const std::string kept = job.kept("partition");
+  return kept.empty() ? "ufab" : kept;
+}
+
+std::string priority(const Job& job) {
+  const SubmitOptions* o = options_of(job);
+  return std::to_string(o != nullptr && o->priority ? *o->priority : 0);
+}
+
+std::string dependency(const Job& job) {
+  const SubmitOptions* o = options_of(job);
+  return o == nullptr || job.code != "PD" ? "(null)" : or_null(format_dependency(o->dependencies));
+}
+
+std::string work_folder(const Job& job) {
+  if (!job.spec) return "(null)";
+  return job.spec->options.working_folder.empty() ? job.spec->submit_folder
+                                                  : job.spec->options.working_folder;
+}
+
+std::string array_index(const Job& job) {
+  return job.spec && job.spec->array_task ? std::to_string(*job.spec->array_task) : "N/A";
+}
+
+struct Field {
+  char letter;            // of --format
+  const char* long_name;  // of --Format; null: none
+  const char* title;
+  std::string (*value)(const Job&);
+};
+constexpr Field fields[] = {
+    {'i', "jobarrayid", "JOBID", [](const Job& job) { return job.shown_number(); }},
+    {'A', "jobid", "JOBID", [](const Job& job) { return std::to_string(job.number); }},
+    {'F', "arrayjobid", "ARRAY_JOB_ID", [](const Job& job) { return std::to_string(job.array_number()); }},
+    {'K', "arraytaskid", "ARRAY_TASK_ID", array_index},
+    {'P', "partition", "PARTITION", partition},
+    {'j', "name", "NAME", [](const Job& job) { return job.name; }},
+    {'u', "username", "USER", [](const Job& job) { return job.owner; }},
+    {'t', "statecompact", "ST", [](const Job& job) { return job.code; }},
+    {'T', "state", "STATE", [](const Job& job) { return job.state; }},
+    {'M', "timeused", "TIME", [](const Job& job) { return format_elapsed(job.elapsed_s(now_s())); }},
+    {'l', "timelimit", "TIME_LIMIT", time_limit},
+    {'L', "timeleft", "TIME_LEFT", time_left},
+    {'D', "numnodes", "NODES",
+     [](const Job& job) { return std::to_string(std::max<std::size_t>(job.providers.size(), 1)); }},
+    {'C', "numcpus", "CPUS", [](const Job& job) { return std::to_string(job.processors()); }},
+    {'m', "minmemory", "MIN_MEMORY", memory},
+    {'R', "reasonlist", "NODELIST(REASON)", nodes_or_reason},
+    {'r', "reason", "REASON",
+     [](const Job& job) { return job.reason.empty() ? std::string("None") : job.reason; }},
+    {'N', "nodelist", "NODELIST", [](const Job& job) { return job.provider_list(); }},
+    {'B', "batchhost", "EXEC_HOST",
+     [](const Job& job) { return job.providers.empty() ? std::string("n/a") : job.providers.front(); }},
+    {'V', "submittime", "SUBMIT_TIME", [](const Job& job) { return moment_or(job.submit_s, "N/A"); }},
+    {'S', "starttime", "START_TIME", [](const Job& job) { return moment_or(job.start_s, "N/A"); }},
+    {'e', "endtime", "END_TIME", [](const Job& job) { return moment_or(job.end_s, "N/A"); }},
+    {'Q', "prioritylong", "PRIORITY", priority},
+    {'p', "priority", "PRIORITY", priority},
+    {'y', "nice", "NICE",
+     [](const Job& job) { return std::to_string(job.spec ? job.spec->options.nice : 0); }},
+    {'a', "account", "ACCOUNT", [](const Job& job) { return or_null(job.kept("account")); }},
+    {'q', "qos", "QOS", [](const Job& job) { return or_null(job.kept("qos")); }},
+    {'f', "feature", "FEATURES", [](const Job& job) { return or_null(job.kept("constraint")); }},
+    {'w', "wckey", "WCKEY", [](const Job& job) { return or_null(job.kept("wckey")); }},
+    {'k', "comment", "COMMENT",
+     [](const Job& job) { return or_null(job.spec ? job.spec->options.comment : ""); }},
+    {'E', "dependency", "DEPENDENCY", dependency},
+    {'Z', "workdir", "WORK_DIR", work_folder},
+};
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// "%.18i %.9P": a letter, in front of it a dot for right-aligned and the width. What stands between is kept
+// with the column before it, as Slurm does.
+Result<std::vector<Column>> columns_of(const std::string& format) {
+  std::vector<Column> columns;
+  for (std::size_t at = 0; at < format.size(); ++at) {
+    if (format[at] != '%') continue;
+    Column column;
+    std::size_t next = at + 1;
+    if (next < format.size() && format[next] == '.') {
+      column.right = true;
+      ++next;
+    }
+    for (; next < format.size() && std::isdigit(static_cast<unsigned char>(format[next])) != 0 &&
+           column.width < 10'000;
+         ++next)
+      column.width = column.width * 10 + static_cast<std::size_t>(format[next] - '0');
+    const char letter = next < format.size() ? format[next] : '\0';
+    const auto* found = std::find_if(std::begin(fields), std::end(fields),
+                                     [&](const Field& field) { return field.letter == letter; });
+    if (found == std::end(fields))
+      return Error{ErrorCode::usage, "Invalid job format specification: " + std::string(1, letter)};
+    column.title = found->title;
+    column.value = found->value;
+    columns.push_back(std::move(column));
+    at = next;
+  }
+  return columns;
+}
+
+// --Format's "JobID:10,Name:.20,State".
+Result<std::vector<Column>> long_columns_of(const std::string& list) {
+  std::vector<Column> columns;
+  for (const std::string& item : split(list, ',')) {
+    const std::size_t colon = item.find(':');
+    const std::string name = lower(item.substr(0, colon));
+    const auto* found = std::find_if(std::begin(fields), std::end(fields), [&](const Field& field) {
+      return field.long_name != nullptr && name == field.long_name;
+    });
+    if (found == std::end(fields))
+      return Error{ErrorCode::usage, "Invalid job format specification: " + item};
+    Column column{found->title, 20, false, found->value};
+    std::string_view width =
+        colon == std::string::npos ? std::string_view() : std::string_view(item).substr(colon + 1);
+    if (width.starts_with('.')) {
+      column.right = true;
+      width.remove_prefix(1);
+    }
+    if (const auto number = parse_count(width, 1, 10'000)) column.width = *number;
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+// Waiting tasks of one array with one reason stand in one line, "7_[3-9%2]", unless -r says otherwise.
+struct Line {
+  Job job;
+  std::string number;
+};
+std::vector<Line> lines_of(const std::vector<Job>& jobs, bool expand) {
+  std::vector<Line> lines;
+  std::map<std::pair<std::uint64_t, std::string>, std::size_t> collected;
+  std::map<std::size_t, ArrayRequest> arrays;
+  for (const Job& job : jobs) {
+    const bool task = job.spec && job.spec->array_task && job.code == "PD" && !expand;
+    if (!task) {
+      lines.push_back({job, job.shown_number()});
+      continue;
+    }
+    const auto [place, fresh] = collected.try_emplace({job.array_number(), job.reason}, lines.size());
+    if (fresh) lines.push_back({job, ""});
+    ArrayRequest& array = arrays[place->second];
+    array.tasks.push_back(*job.spec->array_task);
+    if (job.spec->options.array) array.throttle = job.spec->options.array->throttle;
+  }
+  for (auto& [index, array] : arrays) {
+    std::sort(array.tasks.begin(), array.tasks.end());
+    lines[index].number = std::to_string(lines[index].job.array_number()) + "_[" + format_array(array) + "]";
+  }
+  return lines;
+}
+
+void print_as_json(const std::vector<Job>& jobs) {
+  json::array list;
+  for (const Job& job : jobs) {
+    json::object shown{{"job_id", job.number},
+                       {"array_job_id", job.spec && job.spec->array_task ? job.array_number() : 0},
+                       {"array_task_id", nullptr},
+                       {"name", job.name},
+                       {"user_name", job.owner},
+                       {"account", job.kept("account")},
+                       {"partition", partition(job)},
+                       {"job_state", job.state},
+                       {"state_reason", job.reason},
+                       {"nodes", job.provider_list()},
+                       {"cpus", job.processors()},
+                       {"submit_time", job.submit_s},
+                       {"start_time", job.start_s},
+                       {"end_time", job.end_s},
+                       {"time_limit", nullptr}};
+    if (job.spec && job.spec->array_task) shown["array_task_id"] = *job.spec->array_task;
+    if (job.spec && job.spec->options.time_limit_minutes)
+      shown["time_limit"] = *job.spec->options.time_limit_minutes;
+    list.push_back(std::move(shown));
+  }
+  std::puts(
+      json::serialize(
+          json::object{{"schema", "ufab.squeue/1"}, {"jobs", std::move(list)}, {"errors", json::array{}}})
+          .c_str());
+}
+
+}  // namespace
+
+int squeue(const Arguments& words) {
+  Selection selection;
+  std::string format;
+  std::string long_format;
+  bool header = true;
+  bool expand = false;
+  bool as_json = false;
+  bool wide = false;
+  bool numbered = false;
+  const auto ignore = [](const std::string&) {};
+  const auto into = [](std::set<std::string>& set) {
+    return [&set](const std::string& list) { add_list(set, list); };
+  };
+  const auto user = [&](const std::string& list) {
+    const char* login = std::getenv("USER");
+    for (const std::string& name : split(list, ','))
+      selection.users.insert(login != nullptr && name == login ? own_organisation() : name);
+  };
+  const std::vector<Option> options{
+      {'u', "user", Option::required, user},
+      {0, "users", Option::required, user},
+      {0, "me", Option::none, [&](const std::string&) { selection.users.insert(own_organisation()); }},
+      {'j', "jobs", Option::required,
+       [&](const std::string& list) {
+         numbered = true;
+         add_list(selection.numbers, list);
+       }},
+      {'t', "states", Option::required,
+       [&](const std::string& list) { add_list(selection.states, to_capitals(list)); }},
+      {'n', "name", Option::required, into(selection.names)},
+      {'p', "partition", Option::required, into(selection.partitions)},
+      {'A', "account", Option::required, into(selection.accounts)},
+      {'o', "format", Option::required, [&](const std::string& text) { format = text; }},
+      {'O', "Format", Option::required, [&](const std::string& text) { long_format = text; }},
+      {'h', "noheader", Option::none, [&](const std::string&) { header = false; }},
+      {'r', "array", Option::none, [&](const std::string&) { expand = true; }},
+      {'l', "long", Option::none, [&](const std::string&) { wide = true; }},
+      {0, "json", Option::none, [&](const std::string&) { as_json = true; }},
+      {'a', "all", Option::none, ignore},
+      {'S', "sort", Option::required, ignore},
+      {'v', "verbose", Option::none, ignore}};
+  const auto rest = parse_options(words, options);
+  if (!rest) return fail("squeue", rest.error().message);
+  if (!rest->empty()) return fail("squeue", "unrecognized argument '" + rest->front() + "'");
+  if (const char* set = std::getenv("SQUEUE_FORMAT"); format.empty() && set != nullptr) format = set;
+  if (format.empty())
+    format =
+        wide ? "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R" : "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R";
+  const auto columns = long_format.empty() ? columns_of(format) : long_columns_of(long_format);
+  if (!columns) return fail("squeue", columns.error().message);
+  auto jobs = load_jobs();
+  if (!jobs) return fail("squeue", jobs.error().message);
+  std::erase_if(*jobs, [&](const Job& job) {
+    return (selection.states.empty() && job.ended()) || !selection.has(job);
+  });
+  if (numbered && selection.states.empty() && jobs->empty())
+    return fail("squeue", "Invalid job id specified");
+  if (as_json) {
+    print_as_json(*jobs);
+    return 0;
+  }
+  if (wide && header) {
+    const std::time_t now = std::time(nullptr);
+    std::fputs(std::ctime(&now), stdout);
+  }
+  if (header) std::puts(format_row(*columns, [](const Column& column) { return column.title; }).c_str());
+  for (const Line& line : lines_of(*jobs, expand)) {
+    std::puts(format_row(*columns, [&](const Column& column) {
+                return column.title == "JOBID" ? line.number : column.value(line.job);
+              }).c_str());
+  }
+  return 0;
+}
+
+}  // namespace ufab::jobs::slurm_commands
