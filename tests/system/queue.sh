@@ -113,3 +113,24 @@ ufab alpha provider drain >/dev/null
 status=0; out=$(ufab alpha submit quick.sh 2>&1) || status=$?
 expect "no job is taken that nobody can run now" equal "$status" 1
 expect "and the refusal names the provider" contains "$out" "alpha accepts no work now"
+
+# The replay of a trace, against first come, first served and EASY.
+awk 'BEGIN { srand(1); print "; MaxProcs: 64"; t = 0
+  for (i = 1; i <= 2000; i++) { t += int(rand() * 120); r = 1 + int(exp(rand() * 8)); p = 2 ^ int(rand() * 7)
+    print i, t, -1, r, p, -1, -1, p, r * 3, -1, 1, 1 + i % 20, 1 + i % 3, 1 + i % 7, -1, -1, -1, -1 } }' >trace.swf
+gzip -k trace.swf
+sim=$("$BIN/ufab" sim queue --trace trace.swf --json)
+expect "a trace is replayed" contains "$sim" '"schema":"ufab.sim.queue/1","jobs":2000,"jobs_left_out":0,"slots":64'
+expect "the same every time, packed or not" equal "$("$BIN/ufab" sim queue --trace trace.swf.gz --json)" "$sim"
+expect "over several providers too" contains "$("$BIN/ufab" sim queue --trace trace.swf --providers 4 --load 1.2)" "on 4 providers"
+slowdown() { grep -o "\"policy\":\"$1\".*" <<<"$sim" | sed -E 's/.*"bounded_slowdown_mean":([^,]*),.*/\1/;' | head -n 1; }
+ours=$(slowdown ufab) easy=$(sed -E 's/"policy":"ufab".*//' <<<"$sim" | grep -o '"policy":"easy".*' | sed -E 's/.*"bounded_slowdown_mean":([^,]*),.*/\1/')
+expect "ours is ahead of EASY in mean bounded slowdown ($ours, $easy)" awk -v a="$ours" -v b="$easy" 'BEGIN { exit !(a < b) }'
+refuse() { local status=0 out; out=$("$BIN/ufab" sim "${@:3}" 2>&1) || status=$?; expect "sim ${*:3} is refused" equal "$status" "$1"; expect "in one line" contains "$out" "$2"; }
+refuse 2 "sim queue needs --trace FILE" queue
+refuse 2 "no simulation 'chain'" chain
+refuse 1 "absent.swf: cannot be opened" queue --trace absent.swf
+refuse 1 "job 1 asks for" queue --trace trace.swf --slots 1
+refuse 1 "the load factor lies above 0" queue --trace trace.swf --load 0
+head -c 2000 trace.swf.gz >cut.swf.gz
+refuse 1 "cannot be read, or is not whole" queue --trace cut.swf.gz
