@@ -43,7 +43,7 @@ Result<json::object> fetch_job(const Invocation& invocation, std::uint64_t job) 
 
 // Calls `take` with every page of the listing, over one link.
 Status for_each_page(const Invocation& invocation, bool all, const char* form,
-                     const std::function<void(const Answer&)>& take) {
+                     const std::function<void(Answer&)>& take) {
   UFAB_ASSIGN(const Home home, invocation.home());
   if (!home.exists())
     return Error{ErrorCode::not_found, home.path() + " is no home yet; `ufab init` makes one"};
@@ -51,9 +51,9 @@ Status for_each_page(const Invocation& invocation, bool all, const char* form,
   std::uint64_t from = 0;
   do {
     const Request request{"jobs", {{"all", all}, {"from", from}, {"form", form}}, {}};
-    UFAB_ASSIGN(const Answer answer, client.call(request, 30s));
-    take(answer);
+    UFAB_ASSIGN(Answer answer, client.call(request, 30s));
     from = number_of(answer.result, "next");
+    take(answer);
   } while (from != 0);
   return {};
 }
@@ -277,20 +277,20 @@ VerbResult verb_queue(const Invocation& invocation, Words words) {
   line.flag("--parsable", parsable, "columns separated by |");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
+  // Printed when the last page is here: an error leaves no half of a listing.
+  std::vector<Bytes> pages;
+  UFAB_TRY(for_each_page(invocation, all, as_json ? "text" : "rows", [&](Answer& page) {
+    if (!page.body.empty()) pages.push_back(std::move(page.body));
+  }));
   if (as_json) {
-    std::string jobs;
-    UFAB_TRY(for_each_page(invocation, all, "text", [&](const Answer& page) {
-      if (page.body.empty()) return;
-      if (!jobs.empty()) jobs += ',';
-      jobs += as_text(page.body);
-    }));
     std::printf("{\"schema\":\"ufab.queue/1\",\"jobs\":[");
-    std::fwrite(jobs.data(), 1, jobs.size(), stdout);
+    for (const Bytes& page : pages) {
+      if (&page != &pages.front()) std::putchar(',');
+      std::fwrite(page.data(), 1, page.size(), stdout);
+    }
     std::puts("]}");
     return 0;
   }
-  std::vector<Bytes> pages;
-  UFAB_TRY(for_each_page(invocation, all, "rows", [&](const Answer& page) { pages.push_back(page.body); }));
   if (parsable) {
     std::puts("JOBID|NAME|OWNER|STATE|STEP|STEPS|PROVIDERS|REASON");
   } else {
@@ -558,7 +558,7 @@ VerbResult verb_sacct(const Invocation& invocation, Words words) {
     }
     list.push_back(std::move(fields));
   };
-  UFAB_TRY(for_each_page(invocation, true, "objects", [&](const Answer& page) {
+  UFAB_TRY(for_each_page(invocation, true, "objects", [&](Answer& page) {
     for (const json::value& job : page.result.at("jobs").as_array()) add(job.as_object());
   }));
   if (as_json) {

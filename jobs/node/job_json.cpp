@@ -173,28 +173,25 @@ json::object job_to_json(const NodeContext& node, const Gateway& gateway, const 
   return object;
 }
 
-json::object ordered_job_to_json(const Gateway& gateway, const OrderedJob& job) {
-  json::object object{{"schema", "ufab.job/1"},
-                      {"job", job.id},
-                      {"name", job.name},
-                      {"kind", job_kind_name(job.kind)},
-                      {"owner", job.owner},
-                      {"state", "PENDING"},
-                      {"code", "PD"},
-                      {"phase", job_phase_name(JobPhase::ordered)},
-                      {"budget_micro", job.budget},
-                      {"steps", job.steps},
-                      {"attempts", 0},
-                      {"held", gateway.is_held(job.id)},
-                      {"finished", false},
-                      {"reason", gateway.pending_reason(job.id)},
-                      {"members", json::array{}}};
-  add_task(object, gateway, job.id);
-  if (job.kind == JobKind::training) {
-    object["windows"] =
-        json::object{{"total", job.windows}, {"complete", 0}, {"assigned", 0}, {"verified", 0}};
+std::string ordered_job_to_text(const Gateway& gateway, const OrderedJob& job) {
+  const auto quoted = [](const std::string& text) { return json::serialize(json::string(text)); };
+  std::string text = R"({"schema":"ufab.job/1","job":)" + std::to_string(job.id) + R"(,"name":)" +
+                     quoted(job.name) + R"(,"kind":")" + job_kind_name(job.kind) + R"(","owner":)" +
+                     quoted(job.owner) + R"(,"state":"PENDING","code":"PD","phase":")" +
+                     job_phase_name(JobPhase::ordered) + R"(","budget_micro":)" + std::to_string(job.budget) +
+                     R"(,"steps":)" + std::to_string(job.steps) + R"(,"attempts":0,"held":)" +
+                     (gateway.is_held(job.id) ? "true" : "false") + R"(,"finished":false,"reason":)" +
+                     quoted(gateway.pending_reason(job.id)) + R"(,"members":[])";
+  if (const auto task = gateway.task_of(job.id)) {
+    text +=
+        R"(,"array_job":)" + std::to_string(task->array) + R"(,"array_task":)" + std::to_string(task->task);
   }
-  return object;
+  if (job.kind == JobKind::training) {
+    text += R"(,"windows":{"total":)" + std::to_string(job.windows) +
+            R"(,"complete":0,"assigned":0,"verified":0})";
+  }
+  text += '}';
+  return text;
 }
 
 std::string ordered_job_to_row(const Gateway& gateway, const OrderedJob& job) {

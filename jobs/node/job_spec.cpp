@@ -300,7 +300,7 @@ std::map<std::string, std::string> parse_environment_block(std::string_view bloc
 }
 
 std::string array_task_key(const std::string& array_key, std::uint32_t task) {
-  return array_key + "/" + std::to_string(task);
+  return array_key + "." + std::to_string(task);
 }
 
 NameValues job_name_values(const JobSpec& spec, std::uint64_t job) {

@@ -172,18 +172,17 @@ Result<Answer> list_jobs(const MethodContext& context, const Caller&, const Requ
     answer.body.assign(text.begin(), text.end());
     return answer;
   }
-  json::array jobs;
-  jobs.reserve(page.jobs.size());
+  std::string text;
   for (const auto& job : page.jobs) {
+    if (!text.empty()) text += ',';
     const auto* ordered = std::get_if<OrderedJob>(&job);
-    jobs.push_back(ordered != nullptr ? ordered_job_to_json(gateway, *ordered)
-                                      : job_to_json(node, gateway, std::get<JobView>(job), false));
+    text += ordered != nullptr ? ordered_job_to_text(gateway, *ordered)
+                               : json::serialize(job_to_json(node, gateway, std::get<JobView>(job), false));
   }
   if (form == "text") {
-    const std::string text = json::serialize(jobs);
-    answer.body.assign(text.begin() + 1, text.end() - 1);  // without the brackets
+    answer.body.assign(text.begin(), text.end());
   } else {
-    answer.result["jobs"] = std::move(jobs);
+    answer.result["jobs"] = json::parse("[" + text + "]");
   }
   return answer;
 }

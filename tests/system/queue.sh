@@ -42,6 +42,60 @@ ufab alpha release "$held" >/dev/null
 ufab alpha wait -q "$held"
 for job in "$wide" "$held" "$short"; do expect "job $job ran once" equal "$(cat "ran-$job")" ran; done
 
+# Dependencies of all kinds, arrays and times.
+rm -f go started-*
+printf '#!/bin/sh\n#SBATCH -o %%j.out\nexit 3\n' >bad.sh
+printf '#!/bin/sh\n#SBATCH -o task-%%A-%%a.out\necho "$SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT"; [ "$SLURM_ARRAY_TASK_ID" != 2 ]\n' >array.sh
+submit() { ufab alpha submit --parsable "$@"; }
+gate=$(submit -n 1 -t 30 gate.sh)
+wait_until 15 is_running "$gate"
+ok=$(submit -d "afterok:$gate" quick.sh)
+any=$(submit -d "afterany:$gate" quick.sh)
+begun=$(submit -d "after:$gate" quick.sh)
+not_ok=$(submit -d "afternotok:$gate" quick.sh)
+either=$(submit -d "afternotok:$gate?afterok:$gate" quick.sh)
+killed=$(submit -d "afternotok:$gate" --kill-on-invalid-dep=yes quick.sh)
+later=$(submit --begin=now+1hour quick.sh)
+ufab alpha wait -q "$begun"
+for job in "$ok" "$any" "$not_ok" "$either"; do expect "$job waits for $gate" reason_is "$job" Dependency; done
+expect "a begin time is waited for" reason_is "$later" BeginTime
+touch go
+for job in "$gate" "$ok" "$any" "$either"; do ufab alpha wait -q "$job"; done
+wait_until 10 reason_is "$not_ok" DependencyNeverSatisfied
+status=0; ufab alpha wait -q "$killed" || status=$?
+expect "what can never start ends, if it was asked for" equal "$status" 1
+expect "and says why" contains "$(ufab alpha show "$killed")" DependencyNeverSatisfied
+bad=$(submit bad.sh)
+after_bad=$(submit -d "afternotok:$bad" quick.sh)
+ufab alpha wait -q "$after_bad"
+
+rm go
+array=$(submit --array=1-4%1 array.sh)
+pairs=$(submit --array=1-4 -d "aftercorr:$array" array.sh)
+whole=$(submit -d "afterany:$array" quick.sh)
+ufab alpha wait -q "$whole"
+for task in 1 2 3 4; do expect "task $task ran as itself" equal "$(cat "task-$array-$task.out")" "$task of 4"; done
+expect "the tasks ran one at a time" equal "$(ls task-"$array"-*.out | wc -l)" 4
+for task in 1 3 4; do wait_until 20 [ -s "task-$pairs-$task.out" ]; done
+never() { contains "$(ufab alpha queue --parsable)" "${pairs}_2|array.sh|alpha|PENDING|0|0||DependencyNeverSatisfied"; }
+wait_until 10 never
+expect "the pair of the failed task did not run" [ ! -e "task-$pairs-2.out" ]
+
+busy=$(submit -n 2 -t 5 gate.sh)
+wait_until 15 is_running "$busy"
+late=$(submit -t 1 --deadline=now+2minutes quick.sh)
+throttled=$(submit --array=1-3%1 -n 1 -t 1 array.sh)
+first=$(submit -J only -n 1 -t 30 -d singleton quick.sh)
+second=$(submit -J only -n 1 -t 30 -d singleton quick.sh)
+wait_until 10 reason_is "$second" Dependency
+expect "the first of a name only waits for processors" [ "$(reason "$first")" != Dependency ]
+touch go
+ufab alpha wait -q "$second"
+ufab alpha wait -q "$late"
+ufab alpha wait -q "$throttled"
+expect "a singleton came after the first of its name" [ "ran-$second" -nt "ran-$first" ]
+for job in "$not_ok" "$later"; do ufab alpha cancel "$job" >/dev/null; done
+
 # The organisation's own limits.
 rm go
 ufab alpha down >/dev/null
@@ -59,3 +113,24 @@ ufab alpha provider drain >/dev/null
 status=0; out=$(ufab alpha submit quick.sh 2>&1) || status=$?
 expect "no job is taken that nobody can run now" equal "$status" 1
 expect "and the refusal names the provider" contains "$out" "alpha accepts no work now"
+
+# The replay of a trace, against first come, first served and EASY.
+awk 'BEGIN { srand(1); print "; MaxProcs: 64"; t = 0
+  for (i = 1; i <= 2000; i++) { t += int(rand() * 120); r = 1 + int(exp(rand() * 8)); p = 2 ^ int(rand() * 7)
+    print i, t, -1, r, p, -1, -1, p, r * 3, -1, 1, 1 + i % 20, 1 + i % 3, 1 + i % 7, -1, -1, -1, -1 } }' >trace.swf
+gzip -k trace.swf
+sim=$("$BIN/ufab" sim queue --trace trace.swf --json)
+expect "a trace is replayed" contains "$sim" '"schema":"ufab.sim.queue/1","jobs":2000,"jobs_left_out":0,"slots":64'
+expect "the same every time, packed or not" equal "$("$BIN/ufab" sim queue --trace trace.swf.gz --json)" "$sim"
+expect "over several providers too" contains "$("$BIN/ufab" sim queue --trace trace.swf --providers 4 --load 1.2)" "on 4 providers"
+slowdown() { grep -o "\"policy\":\"$1\".*" <<<"$sim" | sed -E 's/.*"bounded_slowdown_mean":([^,]*),.*/\1/;' | head -n 1; }
+ours=$(slowdown ufab) easy=$(sed -E 's/"policy":"ufab".*//' <<<"$sim" | grep -o '"policy":"easy".*' | sed -E 's/.*"bounded_slowdown_mean":([^,]*),.*/\1/')
+expect "ours is ahead of EASY in mean bounded slowdown ($ours, $easy)" awk -v a="$ours" -v b="$easy" 'BEGIN { exit !(a < b) }'
+refuse() { local status=0 out; out=$("$BIN/ufab" sim "${@:3}" 2>&1) || status=$?; expect "sim ${*:3} is refused" equal "$status" "$1"; expect "in one line" contains "$out" "$2"; }
+refuse 2 "sim queue needs --trace FILE" queue
+refuse 2 "no simulation 'chain'" chain
+refuse 1 "absent.swf: cannot be opened" queue --trace absent.swf
+refuse 1 "job 1 asks for" queue --trace trace.swf --slots 1
+refuse 1 "the load factor lies above 0" queue --trace trace.swf --load 0
+head -c 2000 trace.swf.gz >cut.swf.gz
+refuse 1 "cannot be read, or is not whole" queue --trace cut.swf.gz

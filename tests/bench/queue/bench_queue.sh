@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # A node with 100,000 waiting jobs (UFAB_QUEUE_JOBS for another number): how long it takes to list them and to make
 # one pass of the policy over them, how long the ledger's lock is held for the queue's sake, and how long a
-# submission takes meanwhile. With UFAB_QUEUE_TRACE naming a trace (Standard Workload Format), also the mean bounded
+# submission takes meanwhile. UFAB_QUEUE_HOME names a home that queue_fill has filled before; otherwise one is made,
+# which takes minutes. With UFAB_QUEUE_TRACE naming a trace (Standard Workload Format), also the mean bounded
 # slowdown of our policy against EASY backfill, of the trace as it is and with shorter times between arrivals.
 set -euo pipefail
 BIN=@CMAKE_RUNTIME_OUTPUT_DIRECTORY@
+filled=${UFAB_QUEUE_HOME:+$(realpath -- "$UFAB_QUEUE_HOME")}
 source "@CMAKE_SOURCE_DIR@/tests/system/lib.sh"
 count=${UFAB_QUEUE_JOBS:-100000}
 line() { # line NAME OURS PEER UNIT AIM MET(1|0|null)
@@ -35,9 +37,13 @@ if [ -n "${UFAB_QUEUE_TRACE-}" ]; then
   done
 fi
 
-"$BIN/ufab" --home "$state/alpha" init --org alpha --solo >/dev/null
 homes+=(alpha)
-"@CMAKE_BINARY_DIR@/bench/peer/queue_fill" "$state/alpha" "$count"
+if [ -n "$filled" ]; then
+  ln -s "$filled" "$state/alpha"
+else
+  "$BIN/ufab" --home "$state/alpha" init --org alpha --solo >/dev/null
+  "@CMAKE_BINARY_DIR@/bench/peer/queue_fill" "$state/alpha" "$count"
+fi
 ufab alpha up >/dev/null
 queue() { ufab alpha status --json | grep -o '"queue":{[^}]*}'; }
 all_read() { [ "$(queue | field waiting)" -ge $((count - 200)) ] && [ "$(queue | field unread)" -eq 0 ]; }
