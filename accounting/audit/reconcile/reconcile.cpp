@@ -421,16 +421,17 @@ class Comparison {
     const std::uint64_t end_us = without(row.numbers[end_field].value_or(row.submit_us), offset);
     if (!input_.period.has(end_us)) return;
     if (!ours && (!place || end_us < input_.fabric_since_us)) return;
-    for (std::size_t k = unknown_.size(); k-- > 0;) {
+    std::vector<std::size_t>& of_id = unknown_of_id_[{row.cluster, row.id}];
+    for (const std::size_t k : of_id) {
       Difference& known = unknown_[k];
-      if (known.cluster != row.cluster || known.external_id != row.id ||
-          known.sources.back() == source.name() ||
+      if (known.sources.back() == source.name() ||
           distance(known_submit_us_[k], without(row.submit_us, offset)) > 2 * input_.tolerances.time_us) {
         continue;
       }
       known.sources.push_back(source.name());
       return;
     }
+    of_id.push_back(unknown_.size());
     Difference item;
     item.kind = DifferenceKind::missing_on_ledger;
     item.cluster = row.cluster;
@@ -459,6 +460,7 @@ class Comparison {
   std::vector<UsageRun> ledger_;
   std::vector<Source> sources_;
   std::vector<Difference> unknown_;
+  std::map<std::pair<std::string, std::uint64_t>, std::vector<std::size_t>> unknown_of_id_;
   std::vector<std::uint64_t> known_submit_us_;  // of each, on the ledger's clock
   Reconciliation result_;
 };

@@ -424,6 +424,19 @@ TEST(Reconcile, EveryPlantedDifferenceIsFoundOnceByItsKindAndNothingElseInAnyOrd
   EXPECT_TRUE(good);
 }
 
+TEST(Reconcile, AHundredThousandRunsAndAsManyStrangersTakeTimeInProportion) {
+  ReconcileInput input = input_of(some_runs(100'000));
+  for (std::size_t i = 0; i < 100'000; ++i) {
+    SacctJob stranger = input.sacct[i];
+    stranger.id += 1'000'000;
+    stranger.name = "local";
+    input.sacct.push_back(stranger);
+  }
+  const Reconciliation result = reconcile(input);  // something quadratic would be seen by the time limit
+  EXPECT_EQ(result.differences.size(), 100'000U);
+  EXPECT_EQ(result.sacct_matched, 100'000U);
+}
+
 TEST(Reconcile, NoiseWithinTheTolerancesIsNoDifference) {
   const bool good = rc::check("noise", [] {
     ReconcileInput input = input_of(some_runs(*rc::gen::inRange<std::size_t>(1, 10)));
