@@ -8,21 +8,16 @@
 #include <map>
 #include <tuple>
 
+#include "accounting/audit/reconcile/match.h"
+
 namespace ufab {
 
 namespace {
 
-// A job as one source has it. Fields without a value were not measured there and are not compared.
-struct Observed {
-  std::string cluster;
-  std::uint64_t id = 0;
-  std::uint64_t submit_us = 0;
-  bool open = false;  // has not ended: may be a partner, is never missing
-  std::optional<RunTag> tag;
-  std::string account, partition;
-  std::array<std::optional<std::uint64_t>, 13> numbers;
-  std::array<std::optional<std::string>, 3> texts;
-};
+using audit::distance;
+using audit::Observed;
+using audit::RunMatcher;
+using audit::without;
 
 // How much two values may differ.
 enum class Slack { exact, time, elapsed, cpu, memory, energy, per_second };
@@ -31,8 +26,8 @@ struct NumberField {
   Slack slack;
   std::uint64_t (*ledger)(const UsageValues&);
 };
-constexpr std::size_t start_field = 0, end_field = 1;
-constexpr std::array<NumberField, 13> number_fields{{
+// In the order of audit::ObservedNumber, and of audit::ObservedText.
+constexpr std::array<NumberField, audit::number_count> number_fields{{
     {"start_us", Slack::time, [](const UsageValues& u) -> std::uint64_t { return u.start_us; }},
     {"end_us", Slack::time, [](const UsageValues& u) -> std::uint64_t { return u.end_us; }},
     {"elapsed_us", Slack::elapsed, [](const UsageValues& u) -> std::uint64_t { return u.elapsed_us; }},
@@ -52,209 +47,8 @@ struct TextField {
   const char* name;
   std::string UsageValues::*ledger;
 };
-constexpr std::array<TextField, 3> text_fields{
+constexpr std::array<TextField, audit::text_count> text_fields{
     {{"state", &UsageValues::state}, {"user", &UsageValues::user}, {"partition", &UsageValues::partition}}};
-
-Observed observed(const SacctJob& job) {
-  Observed o;
-  o.cluster = usage_name(job.cluster);
-  o.id = job.id;
-  o.submit_us = job.submit_us;
-  o.open = !job.ended();
-  o.tag = parse_run_tag(job.name);
-  o.account = job.account;
-  o.partition = job.partition;
-  o.numbers = {job.start_us,   job.end_us,   job.elapsed_us, job.cpu_us,    job.memory_peak_bytes,
-               job.gpu_us,     job.energy_j, job.billing_s,  job.exit_code, job.signal,
-               job.processors, job.nodes,    job.gpus};
-  o.texts = {job.state, usage_name(job.user), usage_name(job.partition)};
-  return o;
-}
-
-Observed observed(const TelemetryJob& job) {
-  Observed o;
-  o.cluster = usage_name(job.cluster);
-  o.id = job.id;
-  o.submit_us = job.submit_us;
-  o.tag = parse_run_tag(job.name);
-  o.account = job.account;
-  o.partition = job.partition.value_or("");
-  o.numbers = {job.start_us,   job.end_us,   job.elapsed_us, job.cpu_us,    job.memory_peak_bytes,
-               job.gpu_us,     job.energy_j, job.billing_s,  job.exit_code, job.signal,
-               job.processors, job.nodes,    job.gpus};
-  o.texts = {job.state, std::nullopt, std::nullopt};
-  if (job.user) o.texts[1] = usage_name(*job.user);
-  if (job.partition) o.texts[2] = usage_name(*job.partition);
-  return o;
-}
-
-std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
-  return a > b ? a - b : b - a;
-}
-std::int64_t difference(std::uint64_t a, std::uint64_t b) {
-  return static_cast<std::int64_t>(a) - static_cast<std::int64_t>(b);
-}
-// A time of a source on the ledger's clock; 0 ("never") stays.
-std::uint64_t without(std::uint64_t time_us, std::int64_t offset_us) {
-  const std::int64_t moved = static_cast<std::int64_t>(time_us) - offset_us;
-  return time_us == 0 || moved < 0 ? time_us : static_cast<std::uint64_t>(moved);
-}
-
-struct Clock {
-  std::int64_t offset_us = 0;
-  std::uint64_t rows = 0;
-};
-
-// One source against the ledger.
-class Source {
- public:
-  Source(const ReconcileInput& input, const std::vector<UsageRun>& ledger, std::string name,
-         std::vector<Observed> rows)
-      : input_(input), ledger_(ledger), name_(std::move(name)), rows_(std::move(rows)) {
-    // Whatever order they came in: the partners chosen are the same.
-    std::sort(rows_.begin(), rows_.end(), [](const Observed& a, const Observed& b) {
-      return std::tie(a.cluster, a.id, a.submit_us, a.open, a.numbers, a.texts, a.account, a.partition) <
-             std::tie(b.cluster, b.id, b.submit_us, b.open, b.numbers, b.texts, b.account, b.partition);
-    });
-    partner_.resize(ledger_.size());
-    taken_.resize(rows_.size());
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-      by_id_[{rows_[i].cluster, rows_[i].id}].push_back(i);
-      if (ours(rows_[i])) by_tag_[{rows_[i].cluster, rows_[i].tag->job, rows_[i].tag->attempt}].push_back(i);
-    }
-    find_clocks();
-    match_keys();
-    match_tags();
-  }
-
-  [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] const std::map<std::string, Clock>& clocks() const { return clocks_; }
-  [[nodiscard]] const Observed* partner(std::size_t run) const {
-    return partner_[run] ? &rows_[*partner_[run]] : nullptr;
-  }
-  // Ended rows that no run of the ledger took.
-  [[nodiscard]] std::vector<const Observed*> left() const {
-    std::vector<const Observed*> list;
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-      if (!taken_[i] && !rows_[i].open) list.push_back(&rows_[i]);
-    }
-    return list;
-  }
-  [[nodiscard]] std::int64_t offset(const std::string& cluster) const {
-    const auto found = clocks_.find(cluster);
-    return found == clocks_.end() ? 0 : found->second.offset_us;
-  }
-  [[nodiscard]] bool ours(const Observed& row) const { return row.tag && row.tag->chain == input_.chain; }
-
- private:
-  [[nodiscard]] bool same_tag(const Observed& row, const UsageRun& run) const {
-    return ours(row) && row.tag->job == run.job && row.tag->attempt == run.attempt;
-  }
-
-  // The row that is the run beyond doubt, whatever the clocks say; null if there is none.
-  [[nodiscard]] const Observed* sure_partner(
-      const UsageRun& run, const std::map<std::pair<std::string, std::uint64_t>, int>& runs_of_id) {
-    const UsageValues& u = run.usage();
-    const auto rows = by_id_.find({u.cluster, u.external_id});
-    if (rows == by_id_.end()) return nullptr;
-    const Observed* tagged = nullptr;
-    for (const std::size_t i : rows->second) {
-      if (rows_[i].open || !same_tag(rows_[i], run)) continue;
-      if (tagged != nullptr) return nullptr;
-      tagged = &rows_[i];
-    }
-    if (tagged != nullptr) return tagged;
-    if (rows->second.size() != 1 || runs_of_id.at({u.cluster, u.external_id}) != 1) return nullptr;
-    const Observed& only = rows_[rows->second[0]];
-    return only.open || ours(only) ? nullptr : &only;
-  }
-
-  void find_clocks() {
-    std::map<std::pair<std::string, std::uint64_t>, int> runs_of_id;
-    for (const UsageRun& run : ledger_) ++runs_of_id[{run.usage().cluster, run.usage().external_id}];
-    struct Pair {
-      std::int64_t submit = 0;
-      std::optional<std::int64_t> end;
-    };
-    std::map<std::string, std::vector<Pair>> pairs;
-    for (const UsageRun& run : ledger_) {
-      const Observed* row = sure_partner(run, runs_of_id);
-      if (row == nullptr) continue;
-      Pair pair{difference(row->submit_us, run.usage().submit_us), std::nullopt};
-      if (const auto& end = row->numbers[end_field]) pair.end = difference(*end, run.usage().end_us);
-      pairs[run.usage().cluster].push_back(pair);
-    }
-    const auto slack = static_cast<std::int64_t>(input_.tolerances.time_us);
-    for (auto& [cluster, list] : pairs) {
-      std::sort(list.begin(), list.end(), [](const Pair& a, const Pair& b) { return a.submit < b.submit; });
-      // The most pairs that lie within twice the slack of each other; their median is the offset.
-      std::size_t best_first = 0, best_count = 0;
-      for (std::size_t first = 0, last = 0; first < list.size(); ++first) {
-        while (last < list.size() && list[last].submit - list[first].submit <= 2 * slack) ++last;
-        if (last - first > best_count) best_count = last - first, best_first = first;
-      }
-      const std::int64_t offset = list[best_first + best_count / 2].submit;
-      std::size_t agree = 0;
-      for (const Pair& pair : list) {
-        const bool submit = std::abs(pair.submit - offset) <= 2 * slack;
-        const bool end = !pair.end || std::abs(*pair.end - offset) <= 2 * slack;
-        if (submit && end) ++agree;
-      }
-      if (agree * 2 > list.size()) clocks_[cluster] = {offset, agree};
-    }
-  }
-
-  void take(std::size_t run, std::size_t row) {
-    partner_[run] = row;
-    taken_[row] = true;
-  }
-
-  void match_keys() {
-    for (std::size_t run = 0; run < ledger_.size(); ++run) {
-      const UsageValues& u = ledger_[run].usage();
-      const auto rows = by_id_.find({u.cluster, u.external_id});
-      if (rows == by_id_.end()) continue;
-      std::optional<std::size_t> best;
-      using Rank = std::tuple<bool, std::uint64_t, std::uint64_t>;
-      Rank best_rank;
-      for (const std::size_t i : rows->second) {
-        const Observed& row = rows_[i];
-        const std::int64_t moved = offset(u.cluster);
-        const std::uint64_t off = distance(without(row.submit_us, moved), u.submit_us);
-        if (taken_[i] || off > 2 * input_.tolerances.time_us) continue;
-        const Rank rank{row.open, off,
-                        distance(without(row.numbers[end_field].value_or(u.end_us), moved), u.end_us)};
-        if (!best || rank < best_rank) best = i, best_rank = rank;
-      }
-      if (best) take(run, *best);
-    }
-  }
-
-  void match_tags() {
-    for (std::size_t run = 0; run < ledger_.size(); ++run) {
-      if (partner_[run]) continue;
-      const UsageValues& u = ledger_[run].usage();
-      const auto rows = by_tag_.find({u.cluster, ledger_[run].job, ledger_[run].attempt});
-      if (rows == by_tag_.end()) continue;
-      std::optional<std::size_t> best;
-      for (const std::size_t i : rows->second) {
-        if (taken_[i] || rows_[i].open) continue;
-        if (!best || (rows_[*best].id != u.external_id && rows_[i].id == u.external_id)) best = i;
-      }
-      if (best) take(run, *best);
-    }
-  }
-
-  const ReconcileInput& input_;
-  const std::vector<UsageRun>& ledger_;
-  std::string name_;
-  std::vector<Observed> rows_;
-  std::map<std::pair<std::string, std::uint64_t>, std::vector<std::size_t>> by_id_;
-  std::map<std::tuple<std::string, JobId, std::uint32_t>, std::vector<std::size_t>> by_tag_;
-  std::map<std::string, Clock> clocks_;
-  std::vector<std::optional<std::size_t>> partner_;  // of each run
-  std::vector<bool> taken_;                          // of each row
-};
 
 class Comparison {
  public:
@@ -274,7 +68,7 @@ class Comparison {
       add_source("telemetry", *input_.telemetry);
       result_.telemetry_matched = 0;
     }
-    for (const Source& source : sources_) {
+    for (const RunMatcher& source : sources_) {
       for (const auto& [cluster, clock] : source.clocks()) {
         if (static_cast<std::uint64_t>(std::abs(clock.offset_us)) <= input_.tolerances.clock_us) continue;
         add_clock(source, cluster, clock);
@@ -283,7 +77,7 @@ class Comparison {
     for (std::size_t i = 0; i < ledger_.size(); ++i) {
       if (input_.period.has(ledger_[i].usage().end_us)) compare_run(i);
     }
-    for (const Source& source : sources_) {
+    for (const RunMatcher& source : sources_) {
       for (const Observed* row : source.left()) add_unknown(source, *row);
     }
     for (Difference& item : unknown_) result_.differences.push_back(std::move(item));
@@ -300,7 +94,7 @@ class Comparison {
   void add_source(const char* name, const std::vector<Row>& rows) {
     std::vector<Observed> list;
     for (const Row& row : rows) {
-      if (looked_at(row.cluster)) list.push_back(observed(row));
+      if (looked_at(row.cluster)) list.push_back(audit::observed(row));
     }
     sources_.emplace_back(input_, ledger_, name, std::move(list));
   }
@@ -316,7 +110,7 @@ class Comparison {
     return item;
   }
 
-  void add_clock(const Source& source, const std::string& cluster, const Clock& clock) {
+  void add_clock(const RunMatcher& source, const std::string& cluster, const audit::ClockOffset& clock) {
     Difference item;
     item.kind = DifferenceKind::clock;
     item.cluster = cluster;
@@ -333,7 +127,7 @@ class Comparison {
     const UsageRun& run = ledger_[i];
     ++result_.ledger_runs;
     Difference missing = about(run, DifferenceKind::missing_in_slurm);
-    for (const Source& source : sources_) {
+    for (const RunMatcher& source : sources_) {
       const Observed* row = source.partner(i);
       if (row == nullptr) {
         missing.sources.push_back(source.name());
@@ -348,7 +142,7 @@ class Comparison {
     result_.differences.push_back(std::move(missing));
   }
 
-  void differs(const UsageRun& run, const Source& source, const char* field, std::string ledger,
+  void differs(const UsageRun& run, const RunMatcher& source, const char* field, std::string ledger,
                std::string slurm) {
     Difference item = about(run, DifferenceKind::differs);
     item.sources = {source.name()};
@@ -359,7 +153,7 @@ class Comparison {
     result_.differences.push_back(std::move(item));
   }
 
-  void compare(const UsageRun& run, const Source& source, const Observed& row) {
+  void compare(const UsageRun& run, const RunMatcher& source, const Observed& row) {
     const UsageValues& u = run.usage();
     const std::int64_t offset = source.offset(u.cluster);
     const auto number = [&](const char* field, std::uint64_t ledger, std::uint64_t slurm) {
@@ -369,8 +163,14 @@ class Comparison {
     if (distance(without(row.submit_us, offset), u.submit_us) > 2 * input_.tolerances.time_us) {
       number("submit_us", u.submit_us, row.submit_us);
     }
+    // Of a job that was cancelled while it waited slurmctld tells its hooks that it started as it ended, on
+    // what it had asked for.
+    const auto& [start, end] = std::tie(row.numbers[audit::start_field], row.numbers[audit::end_field]);
+    const bool never_ran = u.start_us == 0 && start && *start != 0 && start == end;
     for (std::size_t k = 0; k < number_fields.size(); ++k) {
       if (!row.numbers[k]) continue;
+      if (never_ran && (k == audit::start_field || k == audit::processors_field || k == audit::nodes_field))
+        continue;
       const NumberField& field = number_fields[k];
       const std::uint64_t ledger = field.ledger(u);
       const std::uint64_t slurm =
@@ -409,23 +209,24 @@ class Comparison {
   }
 
   // A row of Slurm that no run of the ledger took: nothing, unless it is the fabric's.
-  void add_unknown(const Source& source, const Observed& row) {
+  void add_unknown(const RunMatcher& source, const Observed& row) {
     const bool ours = source.ours(row);
     const bool place = input_.partitions.contains(row.partition) || input_.accounts.contains(row.account);
     const std::int64_t offset = source.offset(row.cluster);
-    const std::uint64_t end_us = without(row.numbers[end_field].value_or(row.submit_us), offset);
+    const std::uint64_t end_us = without(row.numbers[audit::end_field].value_or(row.submit_us), offset);
     if (!input_.period.has(end_us)) return;
     if (!ours && (!place || end_us < input_.fabric_since_us)) return;
-    for (std::size_t k = unknown_.size(); k-- > 0;) {
+    std::vector<std::size_t>& of_id = unknown_of_id_[{row.cluster, row.id}];
+    for (const std::size_t k : of_id) {
       Difference& known = unknown_[k];
-      if (known.cluster != row.cluster || known.external_id != row.id ||
-          known.sources.back() == source.name() ||
+      if (known.sources.back() == source.name() ||
           distance(known_submit_us_[k], without(row.submit_us, offset)) > 2 * input_.tolerances.time_us) {
         continue;
       }
       known.sources.push_back(source.name());
       return;
     }
+    of_id.push_back(unknown_.size());
     Difference item;
     item.kind = DifferenceKind::missing_on_ledger;
     item.cluster = row.cluster;
@@ -452,8 +253,9 @@ class Comparison {
 
   const ReconcileInput& input_;
   std::vector<UsageRun> ledger_;
-  std::vector<Source> sources_;
+  std::vector<RunMatcher> sources_;
   std::vector<Difference> unknown_;
+  std::map<std::pair<std::string, std::uint64_t>, std::vector<std::size_t>> unknown_of_id_;
   std::vector<std::uint64_t> known_submit_us_;  // of each, on the ledger's clock
   Reconciliation result_;
 };

@@ -224,6 +224,22 @@ TEST(Reconcile, TwoRunsOfTheLedgerCannotBothBeTheSameRowOfSlurm) {
             (std::vector<std::string>{"missing_in_slurm north 100 sacct+telemetry  0"}));
 }
 
+TEST(Reconcile, AJobCancelledWhileItWaitedIsTheSameWhateverItsHookSaysOfAStart) {
+  std::vector<UsageRun> runs = some_runs(2);
+  UsageValues& u = runs[0].imported;
+  u.state = "CA";
+  u.start_us = u.elapsed_us = u.cpu_us = u.gpu_us = u.energy_j = u.memory_peak_bytes = u.billing_s = 0;
+  u.processors = u.nodes = u.gpus = 0;
+  ReconcileInput input = input_of(runs);
+  TelemetryJob& row = input.telemetry->at(0);
+  row.start_us = row.end_us;
+  row.processors = 4;
+  row.nodes = 1;
+  EXPECT_TRUE(reconcile(input).differences.empty());
+  *row.start_us -= 60 * second;
+  EXPECT_EQ(reconcile(input).differences.size(), 3U) << "that one did run";
+}
+
 TEST(Reconcile, RunsOutsideOfThePeriodAreNotLookedAt) {
   ReconcileInput input = input_of(some_runs(4));
   input.sacct.erase(input.sacct.begin());
@@ -406,6 +422,19 @@ TEST(Reconcile, EveryPlantedDifferenceIsFoundOnceByItsKindAndNothingElseInAnyOrd
     RC_ASSERT(reconcile(p.input).differences == result.differences);
   });
   EXPECT_TRUE(good);
+}
+
+TEST(Reconcile, AHundredThousandRunsAndAsManyStrangersTakeTimeInProportion) {
+  ReconcileInput input = input_of(some_runs(100'000));
+  for (std::size_t i = 0; i < 100'000; ++i) {
+    SacctJob stranger = input.sacct[i];
+    stranger.id += 1'000'000;
+    stranger.name = "local";
+    input.sacct.push_back(stranger);
+  }
+  const Reconciliation result = reconcile(input);  // something quadratic would be seen by the time limit
+  EXPECT_EQ(result.differences.size(), 100'000U);
+  EXPECT_EQ(result.sacct_matched, 100'000U);
 }
 
 TEST(Reconcile, NoiseWithinTheTolerancesIsNoDifference) {

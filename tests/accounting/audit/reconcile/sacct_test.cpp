@@ -189,6 +189,9 @@ TEST(Sacct, WithoutItsHeaderTheTextIsRefused) {
 }
 
 TEST(Sacct, AStreamOfAnySizeNeedsTheMemoryOfOneJob) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer keeps freed memory";
+#endif
   SacctReader reader([](const SacctJob&) { return Status{}; });
   ASSERT_TRUE(reader.feed(header()).ok());
   std::string block;
