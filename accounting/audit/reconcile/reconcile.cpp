@@ -211,6 +211,7 @@ class Comparison {
   // A row of Slurm that no run of the ledger took: nothing, unless it is the fabric's.
   void add_unknown(const RunMatcher& source, const Observed& row) {
     const bool ours = source.ours(row);
+    if (ours && row.tag->job == 0) return;  // a verification
     const bool place = input_.partitions.contains(row.partition) || input_.accounts.contains(row.account);
     const std::int64_t offset = source.offset(row.cluster);
     const std::uint64_t end_us = without(row.numbers[audit::end_field].value_or(row.submit_us), offset);
@@ -294,7 +295,12 @@ std::optional<RunTag> parse_run_tag(std::string_view name) {
   RunTag tag;
   if (!take("ufab:")) return std::nullopt;
   const auto chain = hex(8);
-  if (!chain || !take(":job-") || !number(tag.job) || !take("-") || !number(tag.attempt) || !take(":")) {
+  if (!chain || !take(":")) return std::nullopt;
+  if (take("verify-")) {
+    const std::size_t end = std::min(name.find_first_not_of("0123456789-"), name.size());
+    name.remove_prefix(end);
+    if (end == 0 || !take(":")) return std::nullopt;
+  } else if (!take("job-") || !number(tag.job) || !take("-") || !number(tag.attempt) || !take(":")) {
     return std::nullopt;
   }
   if (!hex(16) || !name.empty()) return std::nullopt;

@@ -142,7 +142,11 @@ TEST(Reconcile, AJobThatBypassedTheFabricIsFoundByItsPartitionOrItsTag) {
   waiting.id = 904;
   waiting.state = "PD";
   waiting.end_us = 0;
-  for (const SacctJob& row : {untagged, elsewhere, tagged, of_another_chain, waiting})
+  SacctJob verification = untagged;  // in the fabric's own partition
+  verification.id = 905;
+  verification.name = tag(1, 1);
+  verification.name.replace(verification.name.find("job-1-1"), 7, "verify-1-1-0-1");
+  for (const SacctJob& row : {untagged, elsewhere, tagged, of_another_chain, waiting, verification})
     input.sacct.push_back(row);
   EXPECT_EQ(words(reconcile(input)), (std::vector<std::string>{"missing_on_ledger north 900 sacct  0",
                                                                "missing_on_ledger north 902 sacct  0"}));
@@ -280,11 +284,15 @@ TEST(Reconcile, TagsAreReadStrictly) {
   EXPECT_EQ(good->chain, "0a1b2c3d");
   EXPECT_EQ(good->job, 12U);
   EXPECT_EQ(good->attempt, 3U);
+  const auto verification = parse_run_tag("ufab:0a1b2c3d:verify-12-3-7-1:0123456789abcdef");
+  ASSERT_TRUE(verification);
+  EXPECT_EQ(verification->job, 0U);
   for (const char* name :
        {"", "ufab:", "ufab:0a1b2c3:job-12-3:0123456789abcdef", "ufab:0A1B2C3D:job-12-3:0123456789abcdef",
         "ufab:0a1b2c3d:job-12:0123456789abcdef", "ufab:0a1b2c3d:job-0-3:0123456789abcdef",
         "ufab:0a1b2c3d:job-12-3:0123456789abcde", "ufab:0a1b2c3d:job-12-3:0123456789abcdefg",
-        "ufab:0a1b2c3d:job-99999999999999999999-3:0123456789abcdef", "train"}) {
+        "ufab:0a1b2c3d:job-99999999999999999999-3:0123456789abcdef", "ufab:0a1b2c3d:verify-:0123456789abcdef",
+        "ufab:0a1b2c3d:verify-x:0123456789abcdef", "train"}) {
     EXPECT_FALSE(parse_run_tag(name)) << name;
   }
 }
