@@ -64,7 +64,6 @@ namespace {
 
 // The fabric's providers say nothing of GPUs yet: a job that needs one must not run without.
 Status check_providable(const SubmitOptions& options) {
-  if (const auto reason = beyond_the_fabric(options)) return Error{ErrorCode::conflict, *reason};
   const std::pair<const char*, const GenericResources*> wanted[] = {
       {"gres", &options.gres},
       {"gpus", &options.gpus},

@@ -161,13 +161,13 @@ std::string cell(const std::string& text, const Chosen& column) {
 
 enum class Manner { table, ended_by_bars, between_bars };
 
-std::string join(const std::vector<Chosen>& columns, Manner manner,
+std::string join(const std::vector<Chosen>& columns, Manner manner, const std::string& bar,
                  const std::function<std::string(const Chosen&)>& text) {
   std::string line;
   for (const Chosen& column : columns) {
-    if (manner == Manner::between_bars) line += &column == &columns.front() ? "" : "|";
+    if (manner == Manner::between_bars) line += &column == &columns.front() ? "" : bar;
     line += manner == Manner::table ? cell(text(column), column) + " " : text(column);
-    if (manner == Manner::ended_by_bars) line += "|";
+    if (manner == Manner::ended_by_bars) line += bar;
   }
   return line;
 }
@@ -181,6 +181,7 @@ int sacct(const Arguments& words) {
   bool header = true;
   bool steps = true;
   bool as_json = false;
+  std::string bar = "|";
   std::string from;
   std::string until;
   const auto ignore = [](const std::string&) {};
@@ -207,6 +208,10 @@ int sacct(const Arguments& words) {
       {'P', "parsable2", Option::none, [&](const std::string&) { manner = Manner::between_bars; }},
       {'S', "starttime", Option::required, [&](const std::string& text) { from = text; }},
       {'E', "endtime", Option::required, [&](const std::string& text) { until = text; }},
+      {0, "delimiter", Option::required, [&](const std::string& text) { bar = text; }},
+      {0, "units", Option::required, ignore},
+      {0, "noconvert", Option::none, ignore},
+      {'T', "truncate", Option::none, ignore},
       {0, "json", Option::none, [&](const std::string&) { as_json = true; }},
       {'b', "brief", Option::none, [&](const std::string&) { format = "JobID,State,ExitCode"; }},
       {'a', "allusers", Option::none, ignore},
@@ -258,15 +263,17 @@ int sacct(const Arguments& words) {
     return 0;
   }
   if (header) {
-    std::puts(
-        join(*columns, manner, [](const Chosen& column) { return std::string(column.field->name); }).c_str());
+    std::puts(join(*columns, manner, bar, [](const Chosen& column) {
+                return std::string(column.field->name);
+              }).c_str());
     if (manner == Manner::table)
-      std::puts(join(*columns, manner, [](const Chosen& column) {
+      std::puts(join(*columns, manner, bar, [](const Chosen& column) {
                   return std::string(column.width, '-');
                 }).c_str());
   }
   for (const Row& row : rows)
-    std::puts(join(*columns, manner, [&](const Chosen& column) { return column.field->value(row); }).c_str());
+    std::puts(
+        join(*columns, manner, bar, [&](const Chosen& column) { return column.field->value(row); }).c_str());
   return 0;
 }
 

@@ -183,6 +183,27 @@ Result<std::vector<Column>> long_columns_of(const std::string& list) {
   return columns;
 }
 
+// --sort's "-i,u": by these fields in turn, - backwards; numbers as numbers.
+Status sort_jobs(std::vector<Job>& jobs, const std::string& keys) {
+  const std::vector<std::string> list = split(keys, ',');
+  for (auto key = list.rbegin(); key != list.rend(); ++key) {  // stable, so the last key first
+    const bool backwards = key->starts_with('-');
+    const char letter = key->empty() ? '\0' : key->back();
+    const auto* field = std::find_if(std::begin(fields), std::end(fields),
+                                     [&](const Field& known) { return known.letter == letter; });
+    if (field == std::end(fields) || key->size() > (backwards || key->starts_with('+') ? 2U : 1U))
+      return Error{ErrorCode::usage, "Invalid sort specification: " + *key};
+    std::stable_sort(jobs.begin(), jobs.end(), [&](const Job& first, const Job& second) {
+      const std::string a = field->value(backwards ? second : first);
+      const std::string b = field->value(backwards ? first : second);
+      const auto number_a = parse_count(a, 0, UINT64_MAX);
+      const auto number_b = parse_count(b, 0, UINT64_MAX);
+      return number_a && number_b ? *number_a < *number_b : a < b;
+    });
+  }
+  return {};
+}
+
 // Waiting tasks of one array with one reason stand in one line, "7_[3-9%2]", unless -r says otherwise.
 struct Line {
   Job job;
@@ -246,6 +267,7 @@ int squeue(const Arguments& words) {
   Selection selection;
   std::string format;
   std::string long_format;
+  std::string sort_keys;
   bool header = true;
   bool expand = false;
   bool as_json = false;
@@ -281,7 +303,12 @@ int squeue(const Arguments& words) {
       {'l', "long", Option::none, [&](const std::string&) { wide = true; }},
       {0, "json", Option::none, [&](const std::string&) { as_json = true; }},
       {'a', "all", Option::none, ignore},
-      {'S', "sort", Option::required, ignore},
+      {'S', "sort", Option::required, [&](const std::string& keys) { sort_keys = keys; }},
+      {0, "start", Option::none,
+       [&](const std::string&) {
+         format = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %R";
+         selection.states = {"PD"};
+       }},
       {'v', "verbose", Option::none, ignore}};
   const auto rest = parse_options(words, options);
   if (!rest) return fail("squeue", rest.error().message);
@@ -299,6 +326,10 @@ int squeue(const Arguments& words) {
   });
   if (numbered && selection.states.empty() && jobs->empty())
     return fail("squeue", "Invalid job id specified");
+  if (!sort_keys.empty()) {
+    if (const Status sorted = sort_jobs(*jobs, sort_keys); !sorted.ok())
+      return fail("squeue", sorted.error().message);
+  }
   if (as_json) {
     print_as_json(*jobs);
     return 0;

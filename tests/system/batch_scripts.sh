@@ -145,6 +145,7 @@ expect "under Slurm's names" contains "$(cat test.json)" '"options":{"array":"2-
 expect "with what they mean" contains "$(cat test.json)" '"array":{"tasks":[2,4,6],"throttle":2,"step":2}'
 expect "and has the offer where there is one" contains "$(ufab alpha submit --test-only --json ok.sh)" '"schema":"ufab.offer/1"'
 status=0; printf '#!/bin/sh\n#SBATCH -n 2\n#SBATCH hetjob\n#SBATCH -n 1\n' | ufab alpha submit 2>err || status=$?
+expect "which --test-only says too" contains "$(printf '#!/bin/sh\n#SBATCH hetjob\n' | ufab alpha submit --test-only --json)" '"offer":null,"offer_reason":"a heterogeneous'
 expect "a heterogeneous job is refused in a line" contains "$status $(cat err)" "1 ufab: a heterogeneous job of 2 components"
 status=0; ufab alpha submit --gpus=2 ok.sh 2>err || status=$?
 expect "nobody runs a GPU job without GPUs" contains "$status $(cat err)" "1 ufab: option --gpus: no provider of this chain offers gpu"

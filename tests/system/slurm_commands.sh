@@ -48,6 +48,9 @@ expect "or by names" equal "$(squeue -h -j "$held" -O 'Name:6,State:.9')" "Hello
 expect "this user's jobs" equal "$(squeue -h --me -t R -o %i)-$(squeue -h -u "${USER:-alpha}" -t R -o %A 2>/dev/null || true)" "$long-$long"
 expect "states by code or name" equal "$(squeue -h -t running -o %i)-$(squeue -h -t R -o %i)" "$long-$long"
 expect "nobody else's" equal "$(squeue -h -u somebody)" ""
+expect "sorted as asked" equal "$(squeue -h -r -n sweep,long -S -t,-i -o %i | tr '\n' ' ')" \
+  "$long ${array}_9 ${array}_7 ${array}_5 ${array}_3 ${array}_1 "
+expect "when jobs will start" equal "$(squeue --start -h -j "$held" -o '%i %S')" "$held N/A"
 expect "as JSON" contains "$(squeue --json -j "$held")" "\"job_id\":$held,\"array_job_id\":0"
 status=0; squeue -j 999 2>err || status=$?
 expect "an unknown job is an error" equal "$status-$(cat err)" "1-squeue: error: Invalid job id specified"
@@ -83,6 +86,7 @@ expect "a job and its batch step" equal "$(sed -n '3,4p' accounts)" \
 1.batch           batch               physics          1  COMPLETED      0:0 "
 expect "exit codes" equal "$(sacct -nXP -j 4 -o JobID,State,ExitCode)" "4|FAILED|3:0"
 expect "parsable with bars at the end" equal "$(sacct -nXp -j 1 --format=jobid,user,timelimit)" "1|alpha|00:05:00|"
+expect "or others" equal "$(sacct -nXP --delimiter=, -j 1 -o jobid,state)" "1,COMPLETED"
 expect "widths" equal "$(sacct -nX -j 1 -o 'JobName%5,State%-12')" "Hell+ COMPLETED    "
 expect "from and until" equal "$(sacct -nXP -S now+1hour -o JobID; sacct -nXP -E 2020-01-01 -o JobID)" ""
 expect "today is the default" contains "$(sacct -nXP -o JobID)" "1"

@@ -6,8 +6,10 @@ licenses that a cluster knows.
 """
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -75,6 +77,7 @@ class Cluster:
         for name in ("munged", "slurmctld", "sbatch", "scontrol", "scancel"):
             if program(name) is None and shutil.which(name) is None:
                 raise SystemExit(f"record: {name} is not installed")
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the daemons end with whoever started them
         self.folder = tempfile.mkdtemp(prefix="ufab-corpus-")
         self.processes = []
         for name in ("state", "work"):

@@ -13,6 +13,7 @@
 #include <set>
 #include <sstream>
 
+#include "jobs/cli/submit_report.h"
 #include "jobs/script/file_name.h"
 #include "jobs/script/options.h"
 
@@ -295,6 +296,40 @@ TEST_F(Corpus, EveryScriptReadsAsSbatchReadsItExceptWhereTheDifferenceIsMeant) {
       EXPECT_TRUE(seen.contains(what)) << name << ": the listed difference '" << what << "' is gone";
   }
   for (const auto& [name, what] : meant) ADD_FAILURE() << "a difference of an unknown script: " << name;
+}
+
+// A value of --test-only --json as sbatch would list it.
+std::string as_listed(const json::value& value) {
+  if (value.is_bool()) return "set";
+  if (value.is_string()) return std::string(value.as_string());
+  return json::serialize(value);
+}
+
+TEST_F(Corpus, TestOnlyShowsEveryOptionInForceWithTheValueThatSbatchLists) {
+  std::set<std::string> different;
+  for (const json::object& line : objects_of(corpus / "differences.jsonl"))
+    different.insert(text_of(line, "name"));
+  std::size_t shown = 0;
+  for (const json::object& recorded : objects_of(corpus / "expected.jsonl")) {
+    const std::string name = text_of(recorded, "name");
+    if (!recorded.at("accepted").as_bool() || different.contains(name)) continue;
+    const auto ours = read_as_recorded(recorded);
+    ASSERT_TRUE(ours.ok()) << name;
+    const json::object report = report_submission(*ours);
+    const json::array& components = recorded.at("options").as_array();
+    for (std::size_t i = 0; i < components.size(); ++i) {
+      const json::object& options =
+          (i == 0 ? report : report.at("components").at(i - 1).as_object()).at("options").as_object();
+      EXPECT_EQ(options.size(), components[i].as_object().size()) << name;
+      for (const auto& [key, value] : components[i].as_object()) {
+        ASSERT_TRUE(options.contains(key)) << name << ": " << key;
+        const std::string expected = value == "0?" ? "0" : std::string(value.as_string());
+        EXPECT_EQ(as_listed(options.at(key)), expected) << name << ": " << key;
+        ++shown;
+      }
+    }
+  }
+  EXPECT_GE(shown, 500U);
 }
 
 TEST_F(Corpus, HasEveryScriptOnceAndAtLeastTwoHundred) {

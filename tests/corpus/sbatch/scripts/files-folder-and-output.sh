@@ -1,3 +1,3 @@
 #!/bin/bash
-#SBATCH -D /tmp -o x.out
+#SBATCH -D /scratch -o x.out
 srun ./program

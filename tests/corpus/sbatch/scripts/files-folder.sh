@@ -1,3 +1,3 @@
 #!/bin/bash
-#SBATCH -D /tmp
+#SBATCH -D /scratch
 srun ./program
