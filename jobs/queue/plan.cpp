@@ -105,16 +105,17 @@ class Planner {
   // In order of priority: starts what fits, reserves for the first that do not. Returns how many of `chosen`
   // were looked at.
   std::size_t serve_in_order(const std::vector<std::uint32_t>& chosen) {
+    // Without backfill nobody overtakes the first that does not fit.
+    const std::uint32_t blocked_max = policy_.backfill == BackfillOrder::none ? 1 : policy_.reservations_max;
     std::uint32_t blocked = 0;
     for (std::size_t i = 0; i < chosen.size(); ++i) {
-      if (blocked >= policy_.reservations_max) return i;
+      if (blocked >= blocked_max) return i;
       const std::uint32_t index = chosen[i];
       if (try_start(index)) continue;
       if (plan_.reasons[index] != Reason::none) continue;  // a quota or a throttle: nothing to wait for here
       reserve(index);
       if (plan_.reasons[index] != Reason::resources) continue;  // no time will ever come: it blocks nobody
       ++blocked;
-      if (policy_.backfill == BackfillOrder::none) return i + 1;
     }
     return chosen.size();
   }

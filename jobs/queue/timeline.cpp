@@ -45,23 +45,6 @@ bool Timeline::fits(std::int64_t slots, std::int64_t memory_mib, Seconds from_s,
   return true;
 }
 
-Seconds Timeline::earliest(std::int64_t slots, std::int64_t memory_mib, Seconds from_s,
-                           Seconds duration_s) const {
-  Seconds candidate = from_s;
-  bool open = false;  // whether everything since `candidate` fits
-  for (std::size_t i = step_at(from_s); i < steps_.size(); ++i) {
-    const Step& step = steps_[i];
-    if (open && step.at_s >= candidate + duration_s) return candidate;
-    if (step.slots < slots || step.memory_mib < memory_mib) {
-      open = false;
-      continue;
-    }
-    if (!open) candidate = std::max(step.at_s, from_s);
-    open = true;
-  }
-  return open ? candidate : time_never;
-}
-
 std::size_t Timeline::split(Seconds at_s) {
   const std::size_t i = step_at(at_s);
   if (steps_[i].at_s == at_s) return i;

@@ -33,9 +33,6 @@ class Timeline {
   [[nodiscard]] std::int64_t free_slots_now() const { return steps_.front().slots; }
   // Whether slots and memory are free all the time from `from_s` to `until_s`.
   [[nodiscard]] bool fits(std::int64_t slots, std::int64_t memory_mib, Seconds from_s, Seconds until_s) const;
-  // The first time from `from_s` at which they are free for `duration_s`; time_never if there is none.
-  [[nodiscard]] Seconds earliest(std::int64_t slots, std::int64_t memory_mib, Seconds from_s,
-                                 Seconds duration_s) const;
   // Precondition (asserted): fits().
   void take(std::int64_t slots, std::int64_t memory_mib, Seconds from_s, Seconds until_s);
 

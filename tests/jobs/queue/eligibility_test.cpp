@@ -160,6 +160,7 @@ TEST(Eligibility, TheNextTimeIsTheFirstAtWhichTimeAloneChangesSomething) {
   EXPECT_EQ(judge_eligibility(snapshot, now_s, next_s),
             (std::vector<Reason>{Reason::begin_time, Reason::begin_time, Reason::none}));
   EXPECT_EQ(next_s, 3501);
+  EXPECT_EQ(judge_eligibility(snapshot, 3500, next_s)[2], Reason::none);  // just in time
   EXPECT_EQ(judge_eligibility(snapshot, 3501, next_s)[2], Reason::deadline);
 }
 

@@ -68,6 +68,12 @@ TEST(Replay, FirstComeFirstServedByHand) {
   EXPECT_EQ(starts_of(small, 10, {"fcfs", policy_fcfs(), false}), (std::vector<Seconds>{0, 10, 10, 15, 18}));
 }
 
+TEST(Replay, WithoutBackfillNobodyOvertakesHoweverManyReservationsThereMayBe) {
+  Policy policy = policy_fcfs();
+  policy.reservations_max = 5;
+  EXPECT_EQ(starts_of(small, 10, {"fcfs", policy, false}), (std::vector<Seconds>{0, 10, 10, 15, 18}));
+}
+
 TEST(Replay, EasyByHand) {
   // Job 2 is reserved for 10. Job 3 ends at 10 and is backfilled at 2. Job 4 would hold 4 of the 10 beyond
   // 10: exactly what job 2 leaves over, but job 3 has them until 10. Job 5 finds none free before.
