@@ -8,7 +8,8 @@ usage: slurm/install.sh --conf SLURM_CONF [--bin DIR] [--spool DIR] [--apply | -
 
   --conf FILE    the slurm.conf of slurmctld and the nodes
   --bin DIR      where ufab's programs are, at the same path on every node (default: beside this script or build/bin)
-  --spool DIR    where completions are noted, on slurmctld's machine and the nodes (default /var/spool/ufab)
+  --spool DIR    where completions are noted, on slurmctld's machine and the nodes (default /var/spool/ufab); tell the
+                 provider: ufab provider init --slurm telemetry=DIR
   --apply        make the changes; without it nothing is changed
   --undo         take them back: the lines between our marks and our files, nothing else
 

@@ -9,6 +9,7 @@ extern "C" __attribute__((visibility("default"))) ufab::Result<std::unique_ptr<u
 ufab_make_batch_system_1(const ufab::jobs::BatchConfig& config) {
   ufab::slurm::SlurmSettings settings;
   for (const auto& [key, value] : config.settings) {
+    if (key == "telemetry") continue;  // where the hooks write: for `ufab audit reconcile`
     std::string* field = key == "conf"          ? &settings.conf
                          : key == "partition"   ? &settings.partition
                          : key == "account"     ? &settings.account
@@ -18,7 +19,7 @@ ufab_make_batch_system_1(const ufab::jobs::BatchConfig& config) {
     if (field == nullptr) {
       return ufab::Error{ufab::ErrorCode::invalid,
                          "[provider.slurm]: unknown key '" + key +
-                             "'; there are conf, partition, account, qos and reservation"};
+                             "'; there are conf, partition, account, qos, reservation and telemetry"};
     }
     *field = value;
   }

@@ -33,6 +33,10 @@ enum class RunResult {
   boot_fail,      // BF
 };
 
+// The provider's machines or its batch system ended the run, not the script: another attempt may do better.
+[[nodiscard]] constexpr bool is_machines_fault(RunResult result) {
+  return result == RunResult::node_fail || result == RunResult::preempted || result == RunResult::boot_fail;
+}
 [[nodiscard]] const char* run_result_code(RunResult result);
 [[nodiscard]] const char* run_result_name(RunResult result);
 

@@ -18,7 +18,7 @@ Result<SlurmSection> read_slurm_section(const Home& home) {
     const auto value = [&](const char* name) {
       return table["provider"]["slurm"][name].value_or(std::string());
     };
-    section = {value("conf"), value("partition"), value("account")};
+    section = {value("conf"), value("partition"), value("account"), value("telemetry")};
   } catch (const toml::parse_error& error) {
     return Error{ErrorCode::invalid, path + ": " + std::string(error.description())};
   } catch (const std::logic_error& error) {

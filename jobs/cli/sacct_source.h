@@ -8,7 +8,7 @@ namespace ufab::jobs {
 
 // What config.toml of the home says in [provider.slurm] (slurm/ reads the same section); empty without one.
 struct SlurmSection {
-  std::string conf, partition, account;
+  std::string conf, partition, account, telemetry;
 };
 [[nodiscard]] Result<SlurmSection> read_slurm_section(const Home& home);
 

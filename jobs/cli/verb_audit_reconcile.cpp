@@ -80,8 +80,9 @@ VerbResult audit_reconcile(const Invocation& invocation, Words words) {
   line.flag("--slurm", slurm, "against Slurm");
   line.flag("--json", as_json, "one JSON object, schema ufab.reconcile/1");
   line.text("--sacct", sacct_file, "sacct's output in a file, - for standard input (default: run sacct)");
-  line.text("--telemetry", telemetry,
-            "a file or folder of the hooks' (default: telemetry/ of this home, if it is there)");
+  line.text(
+      "--telemetry", telemetry,
+      "a file or folder of the hooks' (default: [provider.slurm] telemetry, or telemetry/ of this home)");
   line.text("--cluster", cluster, "only this cluster (default: those in which the ledger's runs ran)");
   line.text("--from", from, "runs that ended at this time or later: YYYY-MM-DD[THH:MM:SS], UTC");
   line.text("--to", to, "runs that ended before this time");
@@ -153,6 +154,7 @@ VerbResult audit_reconcile(const Invocation& invocation, Words words) {
   auto counts = sacct_file.empty() ? ask_sacct(query, input, keep) : read_sacct_file(sacct_file, keep);
   if (!counts) return counts.error();
   warn_of_bad_lines("sacct", counts->lines_bad, counts->first_bad);
+  if (telemetry.empty()) telemetry = section.telemetry;
   if (telemetry.empty() && file_exists(home.file("telemetry"))) telemetry = home.file("telemetry");
   if (!telemetry.empty()) {
     UFAB_ASSIGN(Telemetry read, read_telemetry(telemetry));

@@ -66,7 +66,7 @@ Status choose_batch(const std::string& batch, const std::vector<std::string>& se
       return Error{ErrorCode::usage, "--slurm: '" + setting + "' is no KEY=VALUE of slurm"};
     std::string value = setting.substr(equals + 1);
     std::error_code error;
-    if (key == "conf") value = fs::absolute(value, error).lexically_normal().string();
+    if (key == "conf" || key == "telemetry") value = fs::absolute(value, error).lexically_normal().string();
     provider.batch_settings[key] = value;
   }
   if (batch == "local") return {};
@@ -102,7 +102,9 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   line.text("--trainer", trainer, "path of ufab-train (at first: beside ufab)");
   line.text("--batch", batch, "who runs scripts: local (at first), or slurm");
   line.list("--slurm", slurm,
-            "settings of slurm: conf=FILE (its slurm.conf), partition=, account=, qos=, reservation=", false);
+            "settings of slurm: conf=FILE (its slurm.conf), partition=, account=, qos=, reservation=, "
+            "telemetry=DIR (the hooks' spool)",
+            false);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());

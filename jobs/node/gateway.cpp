@@ -23,8 +23,13 @@ constexpr auto receipt_patience = 10s;  // after all runs ended well
 constexpr auto ask_interval = 700ms;
 constexpr std::uint32_t max_attempts = 10;
 
+// The provider's machines or its batch system ended the run, not the script.
+bool is_machines_fault(const MemberProgress& member) {
+  return member.result == "node_fail" || member.result == "preempted" || member.result == "boot_fail";
+}
+
 bool is_passing(const MemberProgress& member) {
-  if (member.result == "node_fail") return true;
+  if (is_machines_fault(member)) return true;
   if (member.result != "failed") return false;
   return member.signal != 0 || member.exit_code == 75 || member.exit_code > 128;
 }
@@ -318,11 +323,13 @@ Status Gateway::drive_running(const JobView& view, Watch& watch) {
   if (watch.requeue_asked) return plan_attempt(view, "requeued by its owner");
   std::string passing;
   std::string lasting;
+  bool machines_fault = false;  // a provider's machines or its silence, not the script
   std::size_t ended_well = 0;
   for (const MemberProgress& member : watch.progress) {
     if (!member.reachable) {
       if (Clock::now() - watch.unreachable_since[member.organisation] > member_patience) {
         passing = "the node of " + member.organisation + " does not answer";
+        machines_fault = true;
         watch.avoid[member.organisation] = Clock::now();
       }
       continue;
@@ -336,14 +343,12 @@ Status Gateway::drive_running(const JobView& view, Watch& watch) {
         member.organisation + ": " + member.result +
         (member.reason.empty() ? ", exit code " + std::to_string(member.exit_code) : ", " + member.reason);
     (is_passing(member) ? passing : lasting) = line;
+    machines_fault = machines_fault || is_machines_fault(member);
   }
   if (job.order.kind == JobKind::batch && lasting.empty() && passing.empty()) return {};
   // An ordinary script's failure is its own affair: the provider files the use and the job ends with it.
   if (job.order.kind == JobKind::batch && !lasting.empty()) return {};
-  if (job.order.kind == JobKind::batch && passing.find("node_fail") == std::string::npos &&
-      passing.find("does not answer") == std::string::npos) {
-    return {};
-  }
+  if (job.order.kind == JobKind::batch && !machines_fault) return {};
   const bool all_well = ended_well == watch.progress.size() && ended_well > 0;
   if (passing.empty() && lasting.empty() && !all_well) {
     watch.ended_since.reset();

@@ -462,9 +462,9 @@ Status ProviderAgent::file_usage(const JobView& view, const AttemptEntry& attemp
   const auto status = node_.batch->status(run_name(job.id, attempt.number));
   if (!status) return status.error().code == ErrorCode::not_found ? Status{} : Status(status.error());
   if (status->state != RunState::ended) return {};
-  // Nobody saw how it ended: no claim about it is filed until its owner has said that it failed; else the
-  // owner plans the next attempt.
-  if (status->result == RunResult::node_fail && !job.cancelled) return {};
+  // The script did not come to its end: no claim about it is filed until its owner has said that it failed;
+  // else the owner plans the next attempt.
+  if (is_machines_fault(status->result) && !job.cancelled) return {};
   const Lease& lease = member_of(attempt, node_.chain->self())->lease;
   const auto submitted = node_.chain->submit(
       usage_receipt(job.id, attempt.number, *status, std::uint64_t{lease.ranks} * lease.threads));

@@ -5,7 +5,8 @@ source "$(dirname "$0")/slurm_lib.sh"
 install=$(cd "$(dirname "$0")/../../slurm" && pwd)/install.sh
 start_slurm_federation alpha
 conf=$slurm/alpha/slurm.conf
-spool=$state/alpha/telemetry
+spool=$state/hooks
+ufab alpha provider init --slurm telemetry="$spool" >/dev/null
 
 cp "$conf" "$state/slurm.conf.before"
 "$install" --conf "$conf" --bin "$BIN" --spool "$spool" >"$state/shown"
