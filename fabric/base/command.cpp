@@ -133,7 +133,7 @@ Result<CommandResult> run_command(const Command& command) {
   ::posix_spawnattr_destroy(&attributes);
   if (failed != 0) {
     return Error{failed == ENOENT ? ErrorCode::not_found : ErrorCode::io,
-                 command.words[0] + ": " + std::strerror(failed)};
+                 command.words[0] + ": cannot be run: " + std::strerror(failed)};
   }
   Child child(pid);
   input.close(0);

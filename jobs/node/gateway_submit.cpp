@@ -325,9 +325,7 @@ Result<Answer> Gateway::array_tasks(JobId job) const {
   json::array tasks;
   const auto spec = load_job_spec(JobFolder(node_.home, job).spec());
   if (spec.ok() && spec->array_task && spec->options.array) {
-    const std::string own = "/" + std::to_string(*spec->array_task);
-    const std::string& key = spec->idempotency_key;
-    const std::string array_key = key.ends_with(own) ? key.substr(0, key.size() - own.size()) : key;
+    const std::string array_key = array_key_of(spec->idempotency_key, *spec->array_task);
     for (const std::uint32_t task : spec->options.array->tasks) {
       if (const auto number = job_of_key(array_task_key(array_key, task)))
         tasks.push_back(json::object{{"task", task}, {"job", *number}});

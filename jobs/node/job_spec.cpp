@@ -300,7 +300,12 @@ std::map<std::string, std::string> parse_environment_block(std::string_view bloc
 }
 
 std::string array_task_key(const std::string& array_key, std::uint32_t task) {
-  return array_key + "." + std::to_string(task);
+  return array_key + "/" + std::to_string(task);
+}
+
+std::string array_key_of(const std::string& task_key, std::uint32_t task) {
+  const std::string own = "/" + std::to_string(task);
+  return task_key.ends_with(own) ? task_key.substr(0, task_key.size() - own.size()) : task_key;
 }
 
 NameValues job_name_values(const JobSpec& spec, std::uint64_t job) {

@@ -48,9 +48,9 @@ void select_environment(const std::map<std::string, std::string>& variables, Job
 // with an empty name are passed over.
 [[nodiscard]] std::map<std::string, std::string> parse_environment_block(std::string_view block);
 
-// The idempotency key of an array's task: the array's, a dot (the ledger's names have no slash) and the
-// index.
+// The idempotency key of an array's task: "KEY/INDEX"; and the array's KEY of it.
 [[nodiscard]] std::string array_task_key(const std::string& array_key, std::uint32_t task);
+[[nodiscard]] std::string array_key_of(const std::string& task_key, std::uint32_t task);
 // What %-patterns in the file names of this job stand for, apart from user and node.
 [[nodiscard]] NameValues job_name_values(const JobSpec& spec, std::uint64_t job);
 

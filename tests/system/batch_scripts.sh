@@ -152,8 +152,10 @@ expect "nobody runs a GPU job without GPUs" contains "$status $(cat err)" "1 ufa
 printf 'FROM_FILE=two words\0EMPTY=\0' >block
 ufab alpha submit --wait --quiet --export=NONE --export-file=block -o from-file --wrap 'echo "$FROM_FILE"'
 expect "variables come from a file" equal "$(cat from-file)" "two words"
-ufab alpha submit --wait --quiet --get-user-env -o from-login --wrap 'echo "$HOME"'
-expect "or a login shell" equal "$(cat from-login)" "$HOME"
+mkdir login # whatever the profile of this account does, and however long
+echo 'export FROM_LOGIN=yes' >login/.profile
+HOME=$PWD/login SHELL=/bin/sh ufab alpha submit --wait --quiet --get-user-env -o from-login --wrap 'echo "$FROM_LOGIN"'
+expect "or a login shell" equal "$(cat from-login)" "yes"
 
 ufab alpha audit verify >/dev/null
 ufab beta audit verify >/dev/null
