@@ -92,7 +92,8 @@ expect "the first of a name only waits for processors" [ "$(reason "$first")" !=
 touch go
 ufab alpha wait -q "$second"
 ufab alpha wait -q "$late"
-ufab alpha wait -q "$throttled"
+status=0; ufab alpha wait -q "$throttled" || status=$?
+expect "an array with a task that failed has failed" equal "$status" 1
 expect "a singleton came after the first of its name" [ "ran-$second" -nt "ran-$first" ]
 for job in "$not_ok" "$later"; do ufab alpha cancel "$job" >/dev/null; done
 
