@@ -110,6 +110,14 @@ class Shepherd {
   }
 
   void run() {
+    if (request_.script_digest) {
+      const auto digest = sha256_file(request_.script);
+      if (!digest || *digest != *request_.script_digest) {
+        file_.status.exit_code = 126;
+        return finish(RunResult::failed, digest.ok() ? "the script is not the one that its owner signed"
+                                                     : digest.error().message);
+      }
+    }
     const pid_t supervisor = ::getpid();
     script_ = ::fork();
     if (script_ == 0) become_script(request_, supervisor);

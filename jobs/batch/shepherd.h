@@ -1,7 +1,8 @@
 // The supervisor of one local run: `ufabd shepherd RUN_FOLDER`.
 //
 // It detaches from its caller (own session, own process group, adopted by init), becomes the reaper of every
-// process that the script leaves behind, starts the script, and until all of them are gone
+// process that the script leaves behind, checks the script's digest if the request names one (exit code 126
+// when it is another), starts it, and until all of them are gone
 // - measures processor time and memory over the whole tree,
 // - sends the warning signal, and TERM then KILL at the time limit, over the memory limit, or when RUN/cancel
 // exists,

@@ -82,6 +82,23 @@ class LocalBatchTest : public testing::Test {
   std::unique_ptr<BatchSystem> batch_;
 };
 
+TEST_F(LocalBatchTest, AScriptThatIsNotTheSignedOneDoesNotRun) {
+  RunRequest changed = request("changed", "touch ran-changed\n");
+  changed.script_digest = sha256_file(changed.script).value();
+  std::ofstream(changed.script, std::ios::app) << "# one line more\n";
+  ASSERT_TRUE(batch_->start(changed).ok());
+  const RunStatus status = wait_for("changed");
+  EXPECT_EQ(status.result, RunResult::failed);
+  EXPECT_EQ(status.exit_code, 126);
+  EXPECT_FALSE(file_exists(folder_ + "/ran-changed"));
+
+  RunRequest signed_one = request("signed", "touch ran-signed\n");
+  signed_one.script_digest = sha256_file(signed_one.script).value();
+  ASSERT_TRUE(batch_->start(signed_one).ok());
+  EXPECT_EQ(wait_for("signed").result, RunResult::completed);
+  EXPECT_TRUE(file_exists(folder_ + "/ran-signed"));
+}
+
 TEST_F(LocalBatchTest, AScriptRunsWithItsEnvironmentArgumentsAndFiles) {
   RunRequest run = request("hello", "echo \"$COLOUR $1 ${HOME-unset}\"; pwd; exit 0\n");
   run.arguments = {"first word"};
