@@ -77,9 +77,9 @@ Status claim_run(const std::string& run_folder, std::uint64_t job) {
   const std::string line = std::to_string(job) + "\n";
   const Status created = create_file_exclusive(run_folder + "/claim", as_bytes(line), 0600);
   if (created.ok() || created.error().code != ErrorCode::conflict) return created;
-  const std::uint64_t owner = claimed_by(run_folder);
-  if (owner == job) return {};  // requeued by an administrator: the same job goes on
-  return Error{ErrorCode::conflict, "Slurm job " + std::to_string(owner) + " runs this script already"};
+  // The same job too: a slurmctld that was killed after a launch starts the job once more.
+  return Error{ErrorCode::conflict,
+               "Slurm job " + std::to_string(claimed_by(run_folder)) + " has started this script already"};
 }
 
 }  // namespace ufab::slurm

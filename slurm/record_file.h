@@ -11,7 +11,7 @@ namespace ufab::slurm {
 [[nodiscard]] Result<RunRecord> load_record(const std::string& run_folder);
 
 // The launcher's claim: which Slurm job runs the script; 0 when none has claimed it. Written once, by
-// claim_run(): conflict when another job has it, success when this one had it already.
+// claim_run(): conflict when it is there, even if it is this job's: a script starts once.
 [[nodiscard]] std::uint64_t claimed_by(const std::string& run_folder);
 [[nodiscard]] Status claim_run(const std::string& run_folder, std::uint64_t job);
 
