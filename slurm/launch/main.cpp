@@ -3,7 +3,7 @@
 // It claims the run for this job (only one Slurm job may ever run it), checks the script against the digest
 // that its owner signed, sets the run's variables beside Slurm's own, and calls exec: the script is the batch
 // shell itself, so signals, limits and accounting are Slurm's. Exit status when it does not come to that: 75
-// when another job runs the script already, 126 when the script is not the one that was signed, 127 for the
+// when the script has been started already, 126 when the script is not the one that was signed, 127 for the
 // rest.
 #include <unistd.h>
 
