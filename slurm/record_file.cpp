@@ -29,6 +29,7 @@ Status save_record(const std::string& run_folder, const RunRecord& record) {
                             {"cancel_wanted", record.cancel_wanted},
                             {"cancelled_us", record.cancelled_us},
                             {"claimed", record.claimed},
+                            {"launched_again", record.launched_again},
                             {"missing_since_us", record.missing_since_us},
                             {"unknown_since_us", record.unknown_since_us},
                             {"finished_us", record.finished_us},
@@ -58,6 +59,7 @@ Result<RunRecord> load_record(const std::string& run_folder) {
         record.cancel_wanted = object.at("cancel_wanted").as_bool();
         record.cancelled_us = time("cancelled_us");
         record.claimed = object.at("claimed").as_bool();
+        record.launched_again = object.at("launched_again").as_bool();
         record.missing_since_us = time("missing_since_us");
         record.unknown_since_us = time("unknown_since_us");
         record.finished_us = time("finished_us");
@@ -73,13 +75,19 @@ std::uint64_t claimed_by(const std::string& run_folder) {
   return job;
 }
 
+bool launched_again(const std::string& run_folder) {
+  return file_exists(run_folder + "/launched-again");
+}
+
 Status claim_run(const std::string& run_folder, std::uint64_t job) {
   const std::string line = std::to_string(job) + "\n";
   const Status created = create_file_exclusive(run_folder + "/claim", as_bytes(line), 0600);
   if (created.ok() || created.error().code != ErrorCode::conflict) return created;
+  const std::uint64_t owner = claimed_by(run_folder);
   // The same job too: a slurmctld that was killed after a launch starts the job once more.
+  if (owner == job) UFAB_TRY(write_file_atomic(run_folder + "/launched-again", {}, 0600));
   return Error{ErrorCode::conflict,
-               "Slurm job " + std::to_string(claimed_by(run_folder)) + " has started this script already"};
+               "Slurm job " + std::to_string(owner) + " has started this script already"};
 }
 
 }  // namespace ufab::slurm

@@ -14,5 +14,7 @@ namespace ufab::slurm {
 // claim_run(): conflict when it is there, even if it is this job's: a script starts once.
 [[nodiscard]] std::uint64_t claimed_by(const std::string& run_folder);
 [[nodiscard]] Status claim_run(const std::string& run_folder, std::uint64_t job);
+// Whether claim_run() has refused the very job that holds the claim: Slurm launched it twice.
+[[nodiscard]] bool launched_again(const std::string& run_folder);
 
 }  // namespace ufab::slurm

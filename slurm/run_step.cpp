@@ -98,6 +98,9 @@ void end_as(RunRecord& record, const SlurmJob& job) {
   // Its script started between the look at the claim and the cancelling: nobody wished for its end.
   if (result == RunResult::cancelled && !record.cancel_wanted && is_twin(record, job.id))
     result = RunResult::node_fail;
+  // A killed slurmctld forgets that it has launched a job. Nobody knows how the script fared.
+  if (result == RunResult::failed && record.launched_again && job.exit_code == launch_refused)
+    result = RunResult::node_fail;
   std::string reason;
   if (result != RunResult::completed && result != RunResult::failed) {
     reason = "Slurm job " + std::to_string(job.id) + ": " + job.state;
@@ -294,6 +297,7 @@ std::vector<Action> step(RunRecord& record, const Event& event, std::int64_t now
     }
     if (record.phase == RunPhase::attempted || record.phase == RunPhase::submitted) {
       record.claimed = true;
+      record.launched_again = record.launched_again || claimed->launched_again;
       if (record.job != claimed->job) adopt(record, claimed->job);
     }
     return {};

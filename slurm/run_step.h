@@ -47,6 +47,7 @@ struct RunRecord {
   bool cancel_wanted = false;
   std::int64_t cancelled_us = 0;      // when Slurm was last told
   bool claimed = false;               // the script has been started
+  bool launched_again = false;        // how its job ended is the refusal's word, not the script's
   std::int64_t missing_since_us = 0;  // squeue answers and does not list it
   std::int64_t unknown_since_us = 0;  // and the database answers too and has no end of it
   std::int64_t finished_us = 0;       // squeue says that it has ended; accounting has not said so yet
@@ -96,9 +97,11 @@ struct InAccounts {  // slurmdbd's answer
 };
 struct Claimed {  // the launcher's word: this job runs the script
   std::uint64_t job = 0;
+  bool launched_again = false;  // and Slurm has launched that job once more, which was refused
 };
 // In place of a job's id: the run ended without having started, and no job may start it any more. Written
 // before the end itself, so a node that died in between finds it.
+inline constexpr int launch_refused = 75;  // exit status of a launcher that may not start the script
 inline constexpr std::uint64_t closed_claim = ~std::uint64_t{0};
 struct CancelAsked {};
 using Event = std::variant<Tick, Accepted, Refused, Unanswered, InQueue, InAccounts, Claimed, CancelAsked>;

@@ -204,7 +204,8 @@ class SlurmBatch final : public jobs::BatchSystem {
     for (const std::string& name : cancels) hear(name, CancelAsked{});
     for (const std::string& name : active_names()) {
       if (is_stopping()) return;
-      if (const std::uint64_t job = claimed_by(folder_of(name)); job != 0) hear(name, Claimed{job});
+      if (const std::uint64_t job = claimed_by(folder_of(name)); job != 0)
+        hear(name, Claimed{job, launched_again(folder_of(name))});
       hear(name, Tick{});
     }
     ask_queue();

@@ -32,6 +32,7 @@ TEST_F(RecordFile, ARecordIsReadBackExactly) {
   record.cancel_wanted = true;
   record.cancelled_us = 7;
   record.claimed = true;
+  record.launched_again = true;
   record.missing_since_us = 8;
   record.unknown_since_us = 9;
   record.finished_us = 10;
@@ -47,12 +48,15 @@ TEST_F(RecordFile, ARecordIsReadBackExactly) {
 TEST_F(RecordFile, AScriptIsClaimedOnceEvenByTheSameJob) {
   EXPECT_EQ(claimed_by(folder_), 0U);
   EXPECT_TRUE(claim_run(folder_, 7).ok());
+  EXPECT_FALSE(claim_run(folder_, 8).ok());
+  EXPECT_FALSE(launched_again(folder_));
   for (const std::uint64_t job : {std::uint64_t{7}, std::uint64_t{8}, closed_claim}) {
     const Status again = claim_run(folder_, job);
     ASSERT_FALSE(again.ok()) << job;
     EXPECT_EQ(again.error().code, ErrorCode::conflict);
   }
   EXPECT_EQ(claimed_by(folder_), 7U);
+  EXPECT_TRUE(launched_again(folder_));
 }
 
 }  // namespace

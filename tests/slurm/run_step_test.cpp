@@ -305,6 +305,20 @@ TEST(RunStep, AJobThatSlurmctldLostIsSubmittedAgainUnlessItsScriptHasStarted) {
   }
 }
 
+TEST(RunStep, ARefusedSecondLaunchIsNotTheScriptsFailure) {
+  for (const bool again : {false, true}) {
+    RunRecord record = submitted_record();
+    static_cast<void>(step(record, Claimed{7, again}, 101 * second));
+    SlurmJob job = job_in("FAILED");
+    job.start_us = 101 * second;
+    job.end_us = 110 * second;
+    job.exit_code = 75;
+    static_cast<void>(step(record, InQueue{111 * second, {job}}, 111 * second));
+    static_cast<void>(step(record, InAccounts{112 * second, {job}}, 112 * second));
+    EXPECT_EQ(record.status.result, again ? RunResult::node_fail : RunResult::failed);
+  }
+}
+
 TEST(RunStep, ALateTwinIsCancelled) {
   RunRecord record = submitted_record();
   const auto actions =
