@@ -99,9 +99,9 @@ struct Claimed {  // the launcher's word: this job runs the script
   std::uint64_t job = 0;
   bool launched_again = false;  // and Slurm has launched that job once more, which was refused
 };
+inline constexpr int launch_refused = 75;  // exit status of a launcher that may not start the script
 // In place of a job's id: the run ended without having started, and no job may start it any more. Written
 // before the end itself, so a node that died in between finds it.
-inline constexpr int launch_refused = 75;  // exit status of a launcher that may not start the script
 inline constexpr std::uint64_t closed_claim = ~std::uint64_t{0};
 struct CancelAsked {};
 using Event = std::variant<Tick, Accepted, Refused, Unanswered, InQueue, InAccounts, Claimed, CancelAsked>;

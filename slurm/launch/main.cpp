@@ -43,7 +43,8 @@ int main(int argc, char** argv) {
   const auto request = ufab::jobs::load_request(folder);
   if (!request) return fail(127, request.error().message);
   if (const ufab::Status claimed = ufab::slurm::claim_run(folder, job); !claimed.ok()) {
-    return fail(claimed.error().code == ufab::ErrorCode::conflict ? 75 : 127, claimed.error().message);
+    return fail(claimed.error().code == ufab::ErrorCode::conflict ? ufab::slurm::launch_refused : 127,
+                claimed.error().message);
   }
   if (request->script_digest) {
     const auto digest = ufab::sha256_file(request->script);
