@@ -131,6 +131,29 @@ Status write_file_atomic(const std::string& path, ByteView content, mode_t mode)
   return file.finish();
 }
 
+Status write_file_unsynced(const std::string& path, ByteView content, mode_t mode) {
+  const std::string temporary = path + ".tmp";
+  int error = 0;
+  {
+    const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)};
+    if (file.fd < 0) return io_error(path, errno);
+    if (::fchmod(file.fd, mode) != 0) error = errno;
+    if (error == 0) error = write_all(file.fd, content);
+  }
+  fault_point();
+  if (error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  if (error != 0) return io_error(path, error);
+  return {};
+}
+
+Status sync_file_system_of(const std::string& folder) {
+  const Descriptor file{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (file.fd < 0) return io_error(folder, errno);
+  fault_point();
+  if (::syncfs(file.fd) != 0) return io_error(folder, errno);
+  return {};
+}
+
 Result<NewFile> NewFile::create(const std::string& path, mode_t mode) {
   NewFile file;
   std::string temporary = path + ".tmp-XXXXXX";

@@ -19,7 +19,12 @@ namespace ufab {
 [[nodiscard]] Result<std::string> read_text_file(const std::string& path, std::size_t max_size);
 // After success the new content is durable under `path`; before it, the old content is intact.
 [[nodiscard]] Status write_file_atomic(const std::string& path, ByteView content, mode_t mode = 0644);
-// As above, but an existing file is ErrorCode::conflict and stays as it is.
+// As write_file_atomic, but nothing is synced: readers see all of the content or none, a power failure may
+// leave either, or an empty file. For what is durable elsewhere.
+[[nodiscard]] Status write_file_unsynced(const std::string& path, ByteView content, mode_t mode = 0644);
+// Everything written so far on the file system that holds `folder` is durable when it returns (syncfs).
+[[nodiscard]] Status sync_file_system_of(const std::string& folder);
+// As write_file_atomic, but an existing file is ErrorCode::conflict and stays as it is.
 [[nodiscard]] Status create_file_exclusive(const std::string& path, ByteView content, mode_t mode);
 // Renames a finished, synced file into place and syncs the folder.
 [[nodiscard]] Status rename_durable(const std::string& from, const std::string& to);

@@ -36,12 +36,20 @@ bool is_passing(const MemberProgress& member) {
 
 }  // namespace
 
+Status Gateway::open() {
+  const std::string jobs = node_.home.file("jobs");
+  UFAB_TRY(make_folders(jobs, 0700));
+  UFAB_ASSIGN(journal_, SubmissionJournal::open(node_.home.file("outbox"), jobs, node_.log));
+  return {};
+}
+
 Status Gateway::set_hold(JobId job, bool held) {
   const auto view = view_job(*node_.chain, job);
   if (!view || view->job.owner != node_.chain->self())
     return Error{ErrorCode::not_found, "no job " + std::to_string(job)};
   if (view->job.phase == JobPhase::settled) return Error{ErrorCode::conflict, "the job has ended already"};
-  const std::string path = JobFolder(node_.home, job).path() + "/held";
+  const std::string path = JobFolder(node_.home, job).held();
+  UFAB_TRY(journal_->checkpoint());  // or a submission that is placed again would undo it
   if (held) {
     if (view->job.phase != JobPhase::ordered)
       return Error{ErrorCode::conflict, "the job has started already"};
@@ -50,14 +58,15 @@ Status Gateway::set_hold(JobId job, bool held) {
     return {};
   }
   std::error_code error;
-  fs::remove(path, error);
+  if (fs::remove(path, error)) UFAB_TRY(sync_folder_of(path));
+  if (error) return Error{ErrorCode::io, path + ": " + error.message()};
   queue_.set_held(job, false);
   return {};
 }
 
 bool Gateway::is_held(JobId job) const {
   if (const auto held = queue_.held(job)) return *held;
-  return file_exists(JobFolder(node_.home, job).path() + "/held");
+  return file_exists(JobFolder(node_.home, job).held());
 }
 
 Status Gateway::cancel(JobId job, const std::string& reason) {
@@ -110,7 +119,10 @@ void Gateway::say(JobId job, const std::string& line) {
 }
 
 void Gateway::tick() {
-  adopt_outbox();
+  if (const auto now = Clock::now(); now - placed_ >= place_interval) {
+    place_submissions();
+    placed_ = now;
+  }
   if (node_.chain->self() == 0) return;
   queue_.refresh();
   start_waiting();

@@ -8,11 +8,13 @@
 //               first window that is not complete; for a lasting one → cancel the job as failed
 //   requeue   → a verdict took windows back: the next attempt without the convicted
 //   settled   → fetch the outputs, the log and the final model
-// A submission is durable under outbox/ before its order is filed, so no crash loses one or files it twice.
+// A submission is durable in a journal (submission_journal.h) before its order is filed, so no crash loses
+// one or files it twice.
 #pragma once
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -21,6 +23,7 @@
 #include "jobs/node/job_files.h"
 #include "jobs/node/job_queue.h"
 #include "jobs/node/job_spec.h"
+#include "jobs/node/submission_journal.h"
 #include "jobs/node/training_plan.h"
 
 namespace ufab::jobs {
@@ -44,10 +47,16 @@ class Gateway {
  public:
   explicit Gateway(NodeContext& node) : node_(node), queue_(node) {}
 
+  // Reads what submissions a node that ended has left. Once, before everything else.
+  [[nodiscard]] Status open();
+
   // "submit": params.spec (job_spec_to_json), params.train and params.data (absolute paths),
   // params.test_only; body: the script. Answers job, offer and, for --test-only, no job; of an array also
   // tasks and task_jobs, in the order of their indices. Thread-safe.
   [[nodiscard]] Result<Answer> submit(const boost::json::object& params, ByteView script);
+  // What has been submitted so far is in its job's folder when it returns. A submission does not wait for it:
+  // a tick does it, for many at once where many come, and every other request before it looks. Thread-safe.
+  void place_submissions();
   // "array": the tasks of the array that `job` is a task of, [{task, job}] by index; empty when it is none.
   [[nodiscard]] Result<Answer> array_tasks(JobId job) const;
   [[nodiscard]] Status set_hold(JobId job, bool held);
@@ -66,6 +75,7 @@ class Gateway {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds ask_wait{5};  // for another node's answer
+  static constexpr std::chrono::milliseconds place_interval{50};
 
   struct Watch {  // what is known of a job beyond ledger and disk; lost at a restart without harm
     Clock::time_point attempt_seen;
@@ -83,10 +93,10 @@ class Gateway {
   struct Prepared;
   Result<Prepared> prepare(const boost::json::object& params, JobSpec spec, std::uint64_t orders);
   Result<Answer> submit_array(const boost::json::object& params, JobSpec spec, ByteView script);
-  Status fill_outbox(const Prepared& prepared, ByteView script, const std::string& outbox);
+  Result<Submission> submission_of(const Prepared& prepared, ByteView script);
   Result<Answer> file_order(const Prepared& prepared, ByteView script);
   [[nodiscard]] std::optional<JobId> job_of_key(const std::string& key) const;
-  void adopt_outbox();
+  Status place(const Submission& submission, JobId job);
   Status drive(const JobView& view);
   Status drive_running(const JobView& view, Watch& watch);
   Status blame_missing_receipts(const JobView& view, Watch& watch);
@@ -106,9 +116,12 @@ class Gateway {
   Watch watch_of(JobId job) const;
 
   NodeContext& node_;
-  // One submission at a time: two with one key share an outbox, two jobs a blob, and HDF5, which reads the
-  // corpus, is no library for several threads.
+  std::unique_ptr<SubmissionJournal> journal_;
+  // One submission at a time: two with one key share an entry of the journal, two jobs a blob, and HDF5,
+  // which reads the corpus, is no library for several threads.
   std::mutex submit_mutex_;
+  std::mutex place_mutex_;    // a submission's files are written by one thread
+  Clock::time_point placed_;  // the last tick that did
   JobQueue queue_;
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_

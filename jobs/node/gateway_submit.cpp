@@ -1,5 +1,4 @@
-// Submissions: the offer, what must be durable before the order, the order itself, and the outbox they wait
-// in.
+// Submissions: the offer, what must be durable before the order, the order itself, and the files of the job.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
@@ -200,35 +199,34 @@ Result<Answer> Gateway::submit_array(const json::object& params, JobSpec spec, B
   return Answer{std::move(answer), {}};
 }
 
-// Everything that the job needs is durable in the outbox before its order exists.
-Status Gateway::fill_outbox(const Prepared& prepared, ByteView script, const std::string& outbox) {
+// What the job needs beside its order. The corpus is a blob of this home first, and durable.
+Result<Submission> Gateway::submission_of(const Prepared& prepared, ByteView script) {
   const JobSpec& spec = prepared.spec;
-  UFAB_TRY(make_folders(outbox, 0700));
-  UFAB_TRY(make_folders(node_.home.file("jobs"), 0700));
-  UFAB_TRY(write_file_atomic(outbox + "/script", script, 0700));
-  if (spec.training) {
-    const std::string& train = prepared.train;
-    const TrainingPlan& plan = prepared.plan;
-    UFAB_ASSIGN(const Bytes definition, read_file(train, 1u << 20));
-    if (sha256(definition) != plan.definition_file_digest) {
-      return Error{ErrorCode::conflict, train + ": changed while it was submitted"};
-    }
-    UFAB_TRY(write_file_atomic(outbox + "/definition.toml", definition));
-    const std::string blob = node_.home.blob(plan.data_file_digest);
-    if (!file_exists(blob)) {
-      UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
-      std::error_code error;
-      fs::copy_file(plan.corpus_path, blob + ".part", fs::copy_options::overwrite_existing, error);
-      if (error) return Error{ErrorCode::io, plan.corpus_path + ": " + error.message()};
-      UFAB_ASSIGN(const Digest copied, sha256_file(blob + ".part"));
-      if (copied != plan.data_file_digest) {
-        return Error{ErrorCode::conflict, plan.corpus_path + ": changed while it was submitted"};
-      }
-      UFAB_TRY(rename_durable(blob + ".part", blob));
-    }
-    if (!file_exists(outbox + "/corpus.h5")) UFAB_TRY(link_or_copy(blob, outbox + "/corpus.h5"));
+  Submission submission;
+  submission.key = spec.idempotency_key;
+  submission.held = spec.options.hold;
+  submission.specification = job_spec_text(spec);
+  submission.script.assign(script.begin(), script.end());
+  if (!spec.training) return submission;
+  const std::string& train = prepared.train;
+  const TrainingPlan& plan = prepared.plan;
+  UFAB_ASSIGN(submission.definition, read_file(train, 1u << 20));
+  if (sha256(submission.definition) != plan.definition_file_digest) {
+    return Error{ErrorCode::conflict, train + ": changed while it was submitted"};
   }
-  return save_job_spec(outbox + "/spec.json", spec);
+  const std::string blob = node_.home.blob(plan.data_file_digest);
+  if (!file_exists(blob)) {
+    UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
+    std::error_code error;
+    fs::copy_file(plan.corpus_path, blob + ".part", fs::copy_options::overwrite_existing, error);
+    if (error) return Error{ErrorCode::io, plan.corpus_path + ": " + error.message()};
+    UFAB_ASSIGN(const Digest copied, sha256_file(blob + ".part"));
+    if (copied != plan.data_file_digest) {
+      return Error{ErrorCode::conflict, plan.corpus_path + ": changed while it was submitted"};
+    }
+    UFAB_TRY(rename_durable(blob + ".part", blob));
+  }
+  return submission;
 }
 
 namespace {
@@ -282,41 +280,36 @@ JobOrder order_of(const JobSpec& spec, const TrainingPlan& plan, MicroUnc budget
 // submit_mutex_.
 Result<Answer> Gateway::file_order(const Prepared& prepared, ByteView script) {
   const JobSpec& spec = prepared.spec;
-  const std::string outbox = node_.home.file("outbox/" + sha256(spec.idempotency_key).hex().substr(0, 32));
+  const std::string& key = spec.idempotency_key;
   // An earlier submission with this key that was cut off: its order may stand on the ledger already, while
-  // this node's copy of the chain has not come so far. What it left is then the only copy of what the job
-  // needs.
-  const auto earlier = load_job_spec(outbox + "/spec.json");
-  if (earlier.ok() && (earlier->script != spec.script || earlier->definition != spec.definition ||
-                       earlier->data != spec.data)) {
-    return Error{ErrorCode::conflict, "idempotency key '" + spec.idempotency_key +
-                                          "' was used with another script, definition or corpus"};
+  // this node's copy of the chain has not come so far.
+  const auto earlier = journal_->pending(key);
+  if (earlier) {
+    UFAB_ASSIGN(const JobSpec before, job_spec_from_text(earlier->specification));
+    if (before.script != spec.script || before.definition != spec.definition || before.data != spec.data) {
+      return Error{ErrorCode::conflict,
+                   "idempotency key '" + key + "' was used with another script, definition or corpus"};
+    }
   }
-  UFAB_TRY(fill_outbox(prepared, script, outbox));
+  UFAB_ASSIGN(Submission submission, submission_of(prepared, script));
+  UFAB_TRY(journal_->add(std::move(submission)));
   const auto submitted = node_.chain->submit(order_of(spec, prepared.plan, prepared.budget));
   if (!submitted) {
-    if (earlier.ok()) {
+    if (earlier) {
       const auto give_up = Clock::now() + ask_wait;
-      while (!job_of_key(spec.idempotency_key) && Clock::now() < give_up)
+      while (!job_of_key(key) && Clock::now() < give_up)
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      if (const auto known = job_of_key(spec.idempotency_key)) {
-        adopt_outbox();
-        return Answer{{{"job", *known}, {"known", true}}, {}};
-      }
+      if (const auto known = job_of_key(key)) return Answer{{{"job", *known}, {"known", true}}, {}};
       return submitted.error().within("order");
     }
     const ErrorCode code = submitted.error().code;
-    if (code != ErrorCode::unavailable && code != ErrorCode::timeout) {
-      std::error_code error;
-      fs::remove_all(outbox, error);
-    }
+    if (code != ErrorCode::unavailable && code != ErrorCode::timeout) journal_->withdraw(key);
     return submitted.error().within("order");
   }
-  const auto job = job_of_key(spec.idempotency_key);
+  const auto job = job_of_key(key);
   if (!job)
     return Error{ErrorCode::unavailable,
                  "the order is on the ledger, this node has not seen it yet; see `ufab queue`"};
-  adopt_outbox();
   node_.log("job " + std::to_string(*job) + ": ordered, " + format_amount(prepared.budget) + " in escrow");
   return Answer{{{"job", *job}}, {}};
 }
@@ -334,27 +327,27 @@ Result<Answer> Gateway::array_tasks(JobId job) const {
   return Answer{{{"tasks", std::move(tasks)}}, {}};
 }
 
-void Gateway::adopt_outbox() {
-  const std::lock_guard lock(mutex_);
-  const OrgId self = node_.chain->self();
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(node_.home.file("outbox"), error)) {
-    const auto spec = load_job_spec((entry.path() / "spec.json").string());
-    if (!spec) continue;  // a submission that was cut off before its order
-    const auto job = node_.chain->read(
-        [&](const State& state) { return state.job_by_idempotency_key(self, spec->idempotency_key); });
-    if (!job) continue;
-    const std::string folder = node_.home.job_folder(*job);
-    if (file_exists(folder + "/spec.json")) continue;
-    if (spec->options.hold) static_cast<void>(write_file_atomic((entry.path() / "held").string(), {}));
-    // Two steps of one node may have made the folder for attempts already; the owner's files go in beside.
-    fs::create_directories(folder, error);
-    for (const auto& file : fs::directory_iterator(entry.path(), error)) {
-      if (file.path().filename() != "spec.json")
-        fs::rename(file.path(), folder / file.path().filename(), error);
+Status Gateway::place(const Submission& submission, JobId job) {
+  const JobFolder folder(node_.home, job);
+  UFAB_TRY(make_folders(folder.path(), 0700));
+  if (!submission.definition.empty() && !file_exists(folder.corpus())) {
+    UFAB_ASSIGN(const JobSpec spec, job_spec_from_text(submission.specification));
+    UFAB_TRY(link_or_copy(node_.home.blob(spec.data), folder.corpus()));
+  }
+  return place_submission(submission, folder);
+}
+
+// What cannot be placed stays pending, and the next call tries again.
+void Gateway::place_submissions() {
+  const std::lock_guard lock(place_mutex_);
+  for (const auto& submission : journal_->pending()) {
+    const auto job = job_of_key(submission->key);
+    if (!job) continue;  // its order is under way, or was never filed
+    if (const Status status = place(*submission, *job); status.ok()) {
+      journal_->placed(submission->key);
+    } else {
+      say(*job, "its files: " + status.error().message);
     }
-    static_cast<void>(rename_durable((entry.path() / "spec.json").string(), folder + "/spec.json"));
-    fs::remove_all(entry.path(), error);
   }
 }
 

@@ -6,7 +6,7 @@
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs; slurm/ and the like: another's
 //   imports/      runs of Slurm whose use is not on the ledger yet, an empty file for each
-//   outbox/       submissions whose order is not on the ledger yet
+//   outbox/       what submissions need until it is durable in jobs/N (jobs/node/submission_journal.h)
 //   blobs/        corpora by digest
 //   speed.json    what `ufab provider bench` measured
 //   node.sock     the owner's socket; node.lock, node.log beside it

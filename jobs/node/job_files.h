@@ -1,6 +1,7 @@
 // The files of a job in a home, and how one node fetches them from another.
 //
 //   jobs/N/spec.json  script  definition.toml          from the owner
+//   jobs/N/held                                        the owner's: the job is held
 //   jobs/N/corpus.h5                                   link to blobs/DIGEST
 //   jobs/N/output     error                            of the present attempt's script, truncated on each
 //   jobs/N/attempt-A/gang.json  bridge.key  out/…      what the trainer reads and writes (fabric/train/)
@@ -29,6 +30,7 @@ class JobFolder {
   [[nodiscard]] std::string script() const { return path_ + "/script"; }
   [[nodiscard]] std::string definition() const { return path_ + "/definition.toml"; }
   [[nodiscard]] std::string corpus() const { return path_ + "/corpus.h5"; }
+  [[nodiscard]] std::string held() const { return path_ + "/held"; }
   [[nodiscard]] std::string output() const { return path_ + "/output"; }
   [[nodiscard]] std::string error() const { return path_ + "/error"; }
   [[nodiscard]] std::string result() const { return path_ + "/result"; }

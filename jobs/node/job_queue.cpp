@@ -266,7 +266,7 @@ bool JobQueue::read_spec(Waiting& waiting) {
   queued.nice = options.nice;
   queued.qos = options.priority.value_or(0);
   queued.name_key = hash_of(spec->name);
-  if (file_exists(folder.path() + "/held")) queued.hold = Hold::user;
+  if (file_exists(folder.held())) queued.hold = Hold::user;
   waiting.dependencies = options.dependencies.terms;
   queued.dependency_any = options.dependencies.any_of;
   waiting.ends_when_invalid = options.kill_on_invalid_dependency.value_or(false);

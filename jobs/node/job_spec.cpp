@@ -249,18 +249,22 @@ Result<JobSpec> job_spec_from_json(const json::value& value) {
   }
 }
 
-Status save_job_spec(const std::string& path, const JobSpec& spec) {
-  return write_file_atomic(path, as_bytes(json::serialize(job_spec_to_json(spec, false)) + "\n"), 0600);
+std::string job_spec_text(const JobSpec& spec) {
+  return json::serialize(job_spec_to_json(spec, false)) + "\n";
 }
 
-Result<JobSpec> load_job_spec(const std::string& path) {
-  UFAB_ASSIGN(const std::string text, read_text_file(path, 4u << 20));
+Result<JobSpec> job_spec_from_text(std::string_view text) {
   json::error_code error;
   json::parse_options options;
   options.allow_invalid_utf8 = true;  // environment, arguments and paths are bytes
   const json::value value = json::parse(text, error, {}, options);
-  if (error) return Error{ErrorCode::corrupt, path + ": not JSON"};
-  auto spec = job_spec_from_json(value);
+  if (error) return Error{ErrorCode::corrupt, "not JSON"};
+  return job_spec_from_json(value);
+}
+
+Result<JobSpec> load_job_spec(const std::string& path) {
+  UFAB_ASSIGN(const std::string text, read_text_file(path, 4u << 20));
+  auto spec = job_spec_from_text(text);
   if (!spec) return spec.error().within(path);
   return spec;
 }

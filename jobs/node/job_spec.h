@@ -38,7 +38,9 @@ struct JobSpec {
 [[nodiscard]] boost::json::object job_spec_to_json(const JobSpec& spec, bool for_others);
 [[nodiscard]] Result<JobSpec> job_spec_from_json(const boost::json::value& value);
 
-[[nodiscard]] Status save_job_spec(const std::string& path, const JobSpec& spec);
+// spec.json's text.
+[[nodiscard]] std::string job_spec_text(const JobSpec& spec);
+[[nodiscard]] Result<JobSpec> job_spec_from_text(std::string_view text);
 [[nodiscard]] Result<JobSpec> load_job_spec(const std::string& path);
 
 // What --export selects of the submitter's variables: LIST's NAME and NAME=VALUE into `exported`, and with

@@ -332,24 +332,25 @@ struct Entry {
   const char* name;
   Access access;
   Method method;
+  bool of_jobs = false;  // looks into jobs' folders
 };
 constexpr std::array entries{
     Entry{"chain.blocks", Access::anyone, chain_blocks},
     Entry{"chain.submit", Access::anyone, chain_submit},
     Entry{"chain.next_sequence", Access::anyone, chain_next_sequence},
-    Entry{"job.file", Access::party, job_file},
-    Entry{"job.progress", Access::party, job_progress},
+    Entry{"job.file", Access::party, job_file, true},
+    Entry{"job.progress", Access::party, job_progress, true},
     Entry{"node.status", Access::owner, node_status},
     Entry{"node.stop", Access::owner, node_stop},
     Entry{"submit", Access::owner, submit},
-    Entry{"jobs", Access::owner, list_jobs},
-    Entry{"job", Access::owner, show_job},
-    Entry{"job.output", Access::owner, job_output},
-    Entry{"array", Access::owner, array_tasks},
-    Entry{"job.cancel", Access::owner, cancel_job},
-    Entry{"job.hold", Access::owner, hold_job},
-    Entry{"job.release", Access::owner, release_job},
-    Entry{"job.requeue", Access::owner, requeue_job},
+    Entry{"jobs", Access::owner, list_jobs, true},
+    Entry{"job", Access::owner, show_job, true},
+    Entry{"job.output", Access::owner, job_output, true},
+    Entry{"array", Access::owner, array_tasks, true},
+    Entry{"job.cancel", Access::owner, cancel_job, true},
+    Entry{"job.hold", Access::owner, hold_job, true},
+    Entry{"job.release", Access::owner, release_job, true},
+    Entry{"job.requeue", Access::owner, requeue_job, true},
     Entry{"account", Access::owner, account},
     Entry{"record", Access::owner, file_record},
 };
@@ -365,6 +366,7 @@ Result<Answer> answer_request(const MethodContext& context, const Caller& caller
     // What the standard library and Boost throw ends one request, never the node: requests come from
     // strangers.
     try {
+      if (entry.of_jobs) context.gateway->place_submissions();
       return entry.method(context, caller, request);
     } catch (const std::exception& error) {
       context.node->log("request " + request.method + ": " + error.what());

@@ -142,6 +142,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
   node.program_folder = std::filesystem::path(options.program).parent_path().string();
   node.trainer = trainer_of(config, node.program_folder);
   Gateway gateway(node);
+  UFAB_TRY(gateway.open());
   ProviderAgent provider(node);
   Verifier verifier(node);
   const MethodContext methods{&node, &gateway, [] { stop_requested = true; }};

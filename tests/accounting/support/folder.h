@@ -1,4 +1,4 @@
-// A folder that disappears with the test.
+// Folders that disappear with the test.
 #pragma once
 
 #include <stdlib.h>
@@ -8,10 +8,17 @@
 
 namespace ufab::test {
 
+// In memory where that is to be had: for tests of logic that syncs a thousand times.
+[[nodiscard]] inline std::filesystem::path memory_folder() {
+  const std::filesystem::path memory = "/dev/shm";
+  std::error_code error;
+  return std::filesystem::is_directory(memory, error) ? memory : std::filesystem::temp_directory_path();
+}
+
 class Folder {
  public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "ufab-accounting-XXXXXX").string();
+  explicit Folder(const std::filesystem::path& in = std::filesystem::temp_directory_path()) {
+    std::string name = (in / "ufab-accounting-XXXXXX").string();
     folder_ = ::mkdtemp(name.data()) == nullptr ? "" : name;
   }
   ~Folder() {

@@ -53,7 +53,7 @@ class JobQueueTest : public testing::Test {
     const JobFolder folder(context_->home, job);
     EXPECT_TRUE(make_folders(folder.path(), 0700).ok());
     if (held) std::ofstream(folder.path() + "/held");
-    EXPECT_TRUE(save_job_spec(folder.spec(), spec).ok());
+    EXPECT_TRUE(write_file_atomic(folder.spec(), as_bytes(job_spec_text(spec))).ok());
     return job;
   }
   JobQueue::Decisions pass() {
