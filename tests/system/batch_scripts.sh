@@ -123,7 +123,8 @@ expect "or with their array" equal "$(job_field alpha "${array}_0" code)" CA
 
 # A node that is killed between two tasks: the same submission with the same key completes the array, once.
 printf '#!/bin/sh\n#SBATCH --array=0-59 -o /dev/null\ntrue\n' >many.sh
-count_jobs() { find "$state/alpha/jobs" -mindepth 1 -maxdepth 1 -type d | wc -l; }
+# Whoever asks a node finds every job's folder there; submissions themselves do not wait for them.
+count_jobs() { ufab alpha queue >/dev/null; find "$state/alpha/jobs" -mindepth 1 -maxdepth 1 -type d | wc -l; }
 more_than() { [ "$(count_jobs)" -gt "$1" ]; }
 before=$(count_jobs)
 ufab alpha submit --hold --parsable --idempotency-key=cut many.sh >/dev/null 2>cut &
