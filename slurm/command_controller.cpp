@@ -56,16 +56,6 @@ std::int64_t time_us(std::string_view text) {
   return seconds > 9'000'000'000'000 ? 0 : static_cast<std::int64_t>(seconds) * 1'000'000;
 }
 
-// In the file names of sbatch a percent sign begins a pattern.
-std::string plain_path(const std::string& path) {
-  std::string text;
-  for (const char c : path) {
-    text.push_back(c);
-    if (c == '%') text.push_back('%');
-  }
-  return text;
-}
-
 // PATH without the folder of the fabric's own commands of Slurm's names, which an operator may have put
 // first: they would submit back to the fabric.
 std::string without_our_own(const std::string& path) {
@@ -198,6 +188,34 @@ Result<std::vector<SlurmJob>> CommandController::accounts(std::span<const std::s
 
 }  // namespace
 
+std::string plain_path(const std::string& path) {
+  std::string text;
+  for (const char c : path) {
+    text.push_back(c);
+    if (c == '%') text.push_back('%');
+  }
+  return text;
+}
+
+std::string job_comment(const RunRequest& request) {
+  std::string comment = request.job_name.empty() ? request.name : request.job_name;
+  for (char& c : comment) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == '|') c = ' ';
+  }
+  return comment.substr(0, 200);
+}
+
+std::uint64_t memory_per_processor_mib(const RunRequest& request) {
+  const std::uint64_t processors =
+      std::max<std::uint64_t>(1, std::uint64_t{request.tasks} * request.cpus_per_task);
+  return (request.memory_limit_mib + processors - 1) / processors;
+}
+
+std::string warn_signal(const RunRequest& request) {
+  return std::string(request.warn_shell_only ? "B:" : "") + std::to_string(request.warn_signal) + "@" +
+         std::to_string(std::min<std::uint64_t>(request.warn_before_s, 65535));
+}
+
 std::vector<std::string> sbatch_words(const SlurmSettings& settings, const RunRequest& request,
                                       const std::string& tag) {
   // The script is ours, so whatever the user's own #SBATCH lines ask of her home cluster has no hold here.
@@ -212,11 +230,7 @@ std::vector<std::string> sbatch_words(const SlurmSettings& settings, const RunRe
   add_if("account", settings.account);
   add_if("qos", settings.qos);
   add_if("reservation", settings.reservation);
-  std::string comment = request.job_name.empty() ? request.name : request.job_name;
-  for (char& c : comment) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == '|') c = ' ';
-  }
-  add("comment", comment.substr(0, 200));
+  add("comment", job_comment(request));
   // No variable travels on a command line or in Slurm's records: the launcher reads them from a file of 0600.
   // One name is exported because NONE would make Slurm look for the user's login environment.
   add("export", "UFAB_RUN=" + request.name);
@@ -224,16 +238,10 @@ std::vector<std::string> sbatch_words(const SlurmSettings& settings, const RunRe
   add("cpus-per-task", std::to_string(request.cpus_per_task));
   if (request.nodes != 0) add("nodes", std::to_string(request.nodes));
   if (request.gpus != 0) add("gpus", std::to_string(request.gpus));
-  if (request.memory_limit_mib != 0) {
-    const std::uint64_t processors =
-        std::max<std::uint64_t>(1, std::uint64_t{request.tasks} * request.cpus_per_task);
-    add("mem-per-cpu", std::to_string((request.memory_limit_mib + processors - 1) / processors) + "M");
-  }
+  if (request.memory_limit_mib != 0)
+    add("mem-per-cpu", std::to_string(memory_per_processor_mib(request)) + "M");
   if (request.time_limit_s != 0) add("time", std::to_string((request.time_limit_s + 59) / 60));
-  if (request.warn_signal != 0) {
-    add("signal", std::string(request.warn_shell_only ? "B:" : "") + std::to_string(request.warn_signal) +
-                      "@" + std::to_string(std::min<std::uint64_t>(request.warn_before_s, 65535)));
-  }
+  if (request.warn_signal != 0) add("signal", warn_signal(request));
   add("chdir", request.folder);
   add("input", plain_path(request.input));
   add("output", plain_path(request.output));
@@ -243,26 +251,31 @@ std::vector<std::string> sbatch_words(const SlurmSettings& settings, const RunRe
 }
 
 SubmitOutcome sbatch_outcome(int exit_code, bool timed_out, std::string_view output, std::string_view error) {
-  const std::string line(error.substr(0, std::min<std::size_t>(error.find('\n'), 300)));
   if (timed_out) return Unanswered{"sbatch does not answer"};
-  if (exit_code == 0) {
-    // "123", or "123;cluster".
-    const std::uint64_t job = number(output);
-    if (job != 0) return Accepted{job};
-    return Unanswered{"sbatch printed no job id"};
+  if (exit_code != 0) {
+    return error.empty() ? Unanswered{"sbatch ended with " + std::to_string(exit_code)}
+                         : submit_error_outcome(error);
   }
+  // "123", or "123;cluster".
+  const std::uint64_t job = number(output);
+  if (job != 0) return Accepted{job};
+  return Unanswered{"sbatch printed no job id"};
+}
+
+SubmitOutcome submit_error_outcome(std::string_view error) {
+  const std::string line(error.substr(0, std::min<std::size_t>(error.find('\n'), 300)));
   // slurmctld's own refusals are errors that it returned; everything about sockets, timeouts and its absence
   // leaves open whether the message arrived. Unknown words are taken for the latter: asking again is safe,
   // giving up is not.
-  constexpr std::array<std::string_view, 9> refusals{"nvalid ",       "not available", "denied",
-                                                     "not permitted", "xceed",         "violates",
-                                                     "not valid",     "ot allowed",    "unrecognized option"};
+  constexpr std::array<std::string_view, 10> refusals{
+      "nvalid ", "is invalid", "not available", "denied",     "not permitted",
+      "xceed",   "violates",   "not valid",     "ot allowed", "unrecognized option"};
   constexpr std::array<std::string_view, 6> doubts{"Unable to contact", "Socket timed out", "onnection",
                                                    "emporarily",        "try again",        "uthentication"};
   const auto mentions = [&](std::string_view part) { return contains(error, part); };
   if (std::any_of(doubts.begin(), doubts.end(), mentions)) return Unanswered{line};
   if (std::any_of(refusals.begin(), refusals.end(), mentions)) return Refused{line};
-  return Unanswered{line.empty() ? "sbatch ended with " + std::to_string(exit_code) : line};
+  return Unanswered{line};
 }
 
 std::vector<SlurmJob> parse_queue(std::string_view output) {

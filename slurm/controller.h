@@ -46,9 +46,16 @@ class Controller {
 // sbatch's command line for a run.
 [[nodiscard]] std::vector<std::string> sbatch_words(const SlurmSettings& settings,
                                                     const jobs::RunRequest& request, const std::string& tag);
+// Parts of it that every way of submitting needs. In Slurm's file names a percent sign begins a pattern.
+[[nodiscard]] std::string plain_path(const std::string& path);
+[[nodiscard]] std::string job_comment(const jobs::RunRequest& request);
+[[nodiscard]] std::uint64_t memory_per_processor_mib(const jobs::RunRequest& request);
+[[nodiscard]] std::string warn_signal(const jobs::RunRequest& request);
 // What sbatch's end means. `error` is its standard error.
 [[nodiscard]] SubmitOutcome sbatch_outcome(int exit_code, bool timed_out, std::string_view output,
                                            std::string_view error);
+// What Slurm's words for an error mean: refused for good, or in doubt.
+[[nodiscard]] SubmitOutcome submit_error_outcome(std::string_view error);
 // The lines of squeue as queue() calls it; lines that are none of it are left out.
 [[nodiscard]] std::vector<SlurmJob> parse_queue(std::string_view output);
 

@@ -1,4 +1,5 @@
 // provider init|check|bench|enroll|status|drain|resume|leave.
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -6,10 +7,12 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "accounting/amount.h"
 #include "fabric/base/file.h"
+#include "fabric/net/http.h"
 #include "jobs/cli/command_line.h"
 #include "jobs/cli/slurm_capacity.h"
 #include "jobs/cli/verbs.h"
@@ -66,7 +69,8 @@ Status choose_batch(const std::string& batch, const std::vector<std::string>& se
       return Error{ErrorCode::usage, "--slurm: '" + setting + "' is no KEY=VALUE of slurm"};
     std::string value = setting.substr(equals + 1);
     std::error_code error;
-    if (key == "conf" || key == "telemetry") value = fs::absolute(value, error).lexically_normal().string();
+    if (key == "conf" || key == "telemetry" || key == "rest-token")
+      value = fs::absolute(value, error).lexically_normal().string();
     provider.batch_settings[key] = value;
   }
   if (batch == "local") return {};
@@ -103,7 +107,9 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   line.text("--batch", batch, "who runs scripts: local (at first), or slurm");
   line.list("--slurm", slurm,
             "settings of slurm: conf=FILE (its slurm.conf), partition=, account=, qos=, reservation=, "
-            "telemetry=DIR (the hooks' spool)",
+            "telemetry=DIR (the hooks' spool), rest=unix:PATH or HOST:PORT of this machine (submit through "
+            "slurmrestd), "
+            "rest-token=FILE (a JWT for it)",
             false);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
@@ -154,6 +160,26 @@ struct Finding {
   std::string cure;
 };
 
+using Check = std::function<void(bool good, std::string what, std::string cure)>;
+
+// Where submissions go through slurmrestd. Whether the token is right is seen by the first of them only.
+void check_slurmrestd(const std::map<std::string, std::string>& settings, const Check& check) {
+  const auto server = settings.find("rest");
+  if (server == settings.end()) return;
+  const auto answer = http_request(server->second, {"GET", "/slurm/v0.0.38/ping", {}, {}},
+                                   deadline_in(std::chrono::seconds(20)));
+  check(answer.ok(), answer.ok() ? "slurmrestd answers on " + server->second : answer.error().message,
+        "start slurmrestd there, or name it with `ufab provider init --slurm rest=unix:PATH`");
+  const auto token = settings.find("rest-token");
+  if (token == settings.end()) return;
+  struct stat info {};
+  const bool there = ::stat(token->second.c_str(), &info) == 0 && info.st_size > 0;
+  check(there && (info.st_mode & 077u) == 0,
+        token->second + (there ? ", the token for slurmrestd, is the node's alone to read"
+                               : ", the token for slurmrestd, is not there"),
+        "write it with `scontrol token lifespan=SECONDS`, again before it ends, and chmod 600");
+}
+
 VerbResult provider_check(const Invocation& invocation, Words words) {
   bool as_json = false;
   CommandLine line("provider check [--json]",
@@ -164,7 +190,7 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
   std::vector<Finding> findings;
-  const auto check = [&](bool good, std::string what, std::string cure) {
+  const Check check = [&](bool good, std::string what, std::string cure) {
     findings.push_back({good, std::move(what), std::move(cure)});
   };
   check(config.provider.has_value(), "provider section in config.toml", "run `ufab provider init`");
@@ -188,6 +214,7 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
                 std::to_string(capacity->processors),
             "lower `slots`, or run `ufab provider init --batch slurm` again");
     }
+    check_slurmrestd(provider.batch_settings, check);
   }
   check(on_path("mpirun"), "mpirun on PATH", "install Open MPI (Debian: openmpi-bin)");
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());

@@ -54,6 +54,7 @@ TEST(SbatchOutcome, TellsARefusalFromDoubt) {
   EXPECT_TRUE(
       refused("sbatch: error: Batch job submission failed: Requested node configuration is not available"));
   EXPECT_TRUE(refused("sbatch: error: Batch job submission failed: Access/permission denied"));
+  EXPECT_TRUE(refused("sbatch: error: Batch job submission failed: Requested reservation is invalid"));
   EXPECT_TRUE(
       unanswered("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect "
                  "failure)"));
