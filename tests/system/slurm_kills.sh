@@ -1,7 +1,20 @@
 #!/usr/bin/env bash
-# slurmctld, slurmdbd, a slurmd and the node are killed and restarted, and the network to slurmctld swallows packets, at
+# slurmctld, slurmdbd, a slurmd and the node are killed and restarted, and the network between all of them is cut, at
 # ten random points of 30 jobs: every job ends exactly once on the ledger, and no attempt of any ran its script twice.
 #   UFAB_SEED=N repeats a run's choices.
+# Everything runs in a network namespace of the test's own, whose loopback can be taken away. Where that is not allowed
+# slurmctld is stopped instead: it neither answers nor refuses.
+if [ "${UFAB_KILLS_INSIDE-}" = "" ] && unshare -n true 2>/dev/null && command -v ip >/dev/null; then
+  UFAB_KILLS_INSIDE=1 exec unshare -n "$0" "$@"
+fi
+if [ -n "${UFAB_KILLS_INSIDE-}" ]; then
+  ip link set lo up
+  # With loopback as the only interface the C library finds no address for any name.
+  ip link add pair0 type veth peer name pair1
+  ip address add 192.0.2.1/24 dev pair0
+  ip link set pair0 up
+  ip link set pair1 up
+fi
 source "$(dirname "$0")/slurm_lib.sh"
 seed=${UFAB_SEED:-$RANDOM}
 RANDOM=$seed
@@ -22,7 +35,13 @@ done
 
 # kill -9 of a node's daemon, by the id that it wrote.
 node_pid() { pgrep -f "ufabd --home $state/$1\$"; }
-freeze() { # the controller neither answers nor refuses: what a network without a route looks like
+cut_network() { # cut_network SECONDS
+  if [ -n "${UFAB_KILLS_INSIDE-}" ]; then
+    ip link set lo down
+    sleep "$1"
+    ip link set lo up
+    return
+  fi
   local pid
   read -r pid _ <"$slurm/alpha/pid/slurmctld"
   kill -STOP "$pid"
@@ -35,17 +54,23 @@ away() { # away DAEMON: killed, and back after a random pause
   clusters start "$1"
 }
 victims=(alpha/slurmctld slurmdbd alpha/an1 node network)
+# A point each time three more scripts have ended, or a quarter of a minute has passed: over the whole of their lives.
+ended() { wc -l <"$state/ends"; }
 for ((i = 0; i < 10; i++)); do
-  sleep "$((RANDOM % 3)).$((RANDOM % 10))"
+  for ((tenths = 0; tenths < 150; tenths++)); do
+    [ "$(ended)" -lt $((3 * i)) ] || break
+    sleep 0.1
+  done
+  sleep "$((RANDOM % 2)).$((RANDOM % 10))"
   victim=${victims[i % 5]}
-  echo "point $i: $victim, $(wc -l <"$state/ends") of $jobs scripts have ended"
+  echo "point $i: $victim, $(ended) of $jobs scripts have ended"
   case $victim in
     node)
       kill -9 "$(node_pid alpha)"
       sleep "$((RANDOM % 3))"
       ufab alpha up >/dev/null
       ;;
-    network) freeze "$((RANDOM % 6 + 2))" ;;
+    network) cut_network "$((RANDOM % 6 + 2))" ;;
     *) away "$victim" ;;
   esac
 done

@@ -24,9 +24,9 @@ end_clusters() {
     done
   fi
   [ ! -s "$slurm/env" ] || clusters down || true
-  (exit $status) || true
-  trap clean_up EXIT
-  exit $status
+  set +e
+  (exit $status)
+  clean_up  # goes by the status
 }
 trap end_clusters EXIT
 slurm_of() { # slurm_of CLUSTER COMMAND…
