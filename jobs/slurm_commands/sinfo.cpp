@@ -137,46 +137,11 @@ constexpr Field fields[] = {
     {'f', "AVAIL_FEATURES", [](const Group&) { return std::string("(null)"); }},
 };
 
-struct Cell {
-  const Field* field;
-  std::size_t width = 0;
-  bool right = false;
-};
-
-Result<std::vector<Cell>> cells_of(const std::string& format) {
-  std::vector<Cell> cells;
-  for (std::size_t at = 0; at < format.size(); ++at) {
-    if (format[at] != '%') continue;
-    Cell cell{};
-    std::size_t next = at + 1;
-    if (next < format.size() && format[next] == '.') {
-      cell.right = true;
-      ++next;
-    }
-    for (; next < format.size() && std::isdigit(static_cast<unsigned char>(format[next])) != 0 &&
-           cell.width < 10'000;
-         ++next)
-      cell.width = cell.width * 10 + static_cast<std::size_t>(format[next] - '0');
-    const char letter = next < format.size() ? format[next] : '\0';
-    cell.field = std::find_if(std::begin(fields), std::end(fields),
-                              [&](const Field& field) { return field.letter == letter; });
-    if (cell.field == std::end(fields))
-      return Error{ErrorCode::usage, "Invalid node format specification: " + std::string(1, letter)};
-    cells.push_back(cell);
-    at = next;
-  }
-  return cells;
-}
-
-std::string row_of(const std::vector<Cell>& cells, const std::function<std::string(const Field&)>& text) {
-  std::string row;
-  for (const Cell& cell : cells) {
-    std::string shown = text(*cell.field);
-    if (cell.width != 0 && shown.size() > cell.width) shown.resize(cell.width);
-    const std::string padding(cell.width > shown.size() ? cell.width - shown.size() : 0, ' ');
-    row += (&cell == &cells.front() ? "" : " ") + (cell.right ? padding + shown : shown + padding);
-  }
-  return row;
+std::optional<std::size_t> field_of(char letter) {
+  const auto* found = std::find_if(std::begin(fields), std::end(fields),
+                                   [&](const Field& field) { return field.letter == letter; });
+  if (found == std::end(fields)) return std::nullopt;
+  return static_cast<std::size_t>(found - std::begin(fields));
 }
 
 }  // namespace
@@ -211,8 +176,8 @@ int sinfo(const Arguments& words) {
   if (format.empty()) {
     format = summary ? "%9P %.5a %.10l %.16F %N" : each ? "%N %.6D %.9P %6t" : "%9P %.5a %.10l %.6D %.6t %N";
   }
-  const auto cells = cells_of(format);
-  if (!cells) return fail("sinfo", cells.error().message);
+  const auto rows = parse_format(format, "node", field_of);
+  if (!rows) return fail("sinfo", rows.error().message);
   auto providers = load_providers();
   if (!providers) return fail("sinfo", providers.error().message);
   std::erase_if(*providers, [&](const Provider& provider) {
@@ -246,9 +211,10 @@ int sinfo(const Arguments& words) {
       same->providers.push_back(&provider);
     }
   }
-  if (header) std::puts(row_of(*cells, [](const Field& field) { return std::string(field.title); }).c_str());
+  if (header)
+    std::puts(format_row(*rows, [](std::size_t field) { return std::string(fields[field].title); }).c_str());
   for (const Group& group : groups)
-    std::puts(row_of(*cells, [&](const Field& field) { return field.value(group); }).c_str());
+    std::puts(format_row(*rows, [&](std::size_t field) { return fields[field].value(group); }).c_str());
   return 0;
 }
 

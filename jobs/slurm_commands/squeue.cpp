@@ -130,38 +130,17 @@ std::string lower(std::string text) {
   return text;
 }
 
-// "%.18i %.9P": a letter, in front of it a dot for right-aligned and the width. What stands between is kept
-// with the column before it, as Slurm does.
-Result<std::vector<Column>> columns_of(const std::string& format) {
-  std::vector<Column> columns;
-  for (std::size_t at = 0; at < format.size(); ++at) {
-    if (format[at] != '%') continue;
-    Column column;
-    std::size_t next = at + 1;
-    if (next < format.size() && format[next] == '.') {
-      column.right = true;
-      ++next;
-    }
-    for (; next < format.size() && std::isdigit(static_cast<unsigned char>(format[next])) != 0 &&
-           column.width < 10'000;
-         ++next)
-      column.width = column.width * 10 + static_cast<std::size_t>(format[next] - '0');
-    const char letter = next < format.size() ? format[next] : '\0';
-    const auto* found = std::find_if(std::begin(fields), std::end(fields),
-                                     [&](const Field& field) { return field.letter == letter; });
-    if (found == std::end(fields))
-      return Error{ErrorCode::usage, "Invalid job format specification: " + std::string(1, letter)};
-    column.title = found->title;
-    column.value = found->value;
-    columns.push_back(std::move(column));
-    at = next;
-  }
-  return columns;
+std::optional<std::size_t> field_of(char letter) {
+  const auto* found = std::find_if(std::begin(fields), std::end(fields),
+                                   [&](const Field& field) { return field.letter == letter; });
+  if (found == std::end(fields)) return std::nullopt;
+  return static_cast<std::size_t>(found - std::begin(fields));
 }
 
-// --Format's "JobID:10,Name:.20,State".
-Result<std::vector<Column>> long_columns_of(const std::string& list) {
-  std::vector<Column> columns;
+// --Format's "JobID:10,Name:.20,State": twenty wide where nothing is said, and nothing between.
+Result<RowFormat> parse_long_format(const std::string& list) {
+  constexpr std::size_t width_at_first = 20;
+  RowFormat rows;
   for (const std::string& item : split(list, ',')) {
     const std::size_t colon = item.find(':');
     const std::string name = lower(item.substr(0, colon));
@@ -170,7 +149,7 @@ Result<std::vector<Column>> long_columns_of(const std::string& list) {
     });
     if (found == std::end(fields))
       return Error{ErrorCode::usage, "Invalid job format specification: " + item};
-    Column column{found->title, 20, false, found->value};
+    Column column{"", static_cast<std::size_t>(found - std::begin(fields)), width_at_first, false};
     std::string_view width =
         colon == std::string::npos ? std::string_view() : std::string_view(item).substr(colon + 1);
     if (width.starts_with('.')) {
@@ -178,9 +157,9 @@ Result<std::vector<Column>> long_columns_of(const std::string& list) {
       width.remove_prefix(1);
     }
     if (const auto number = parse_count(width, 1, 10'000)) column.width = *number;
-    columns.push_back(std::move(column));
+    rows.columns.push_back(std::move(column));
   }
-  return columns;
+  return rows;
 }
 
 // --sort's "-i,u": by these fields in turn, - backwards; numbers as numbers.
@@ -189,13 +168,12 @@ Status sort_jobs(std::vector<Job>& jobs, const std::string& keys) {
   for (auto key = list.rbegin(); key != list.rend(); ++key) {  // stable, so the last key first
     const bool backwards = key->starts_with('-');
     const char letter = key->empty() ? '\0' : key->back();
-    const auto* field = std::find_if(std::begin(fields), std::end(fields),
-                                     [&](const Field& known) { return known.letter == letter; });
-    if (field == std::end(fields) || key->size() > (backwards || key->starts_with('+') ? 2U : 1U))
+    const auto field = field_of(letter);
+    if (!field || key->size() > (backwards || key->starts_with('+') ? 2U : 1U))
       return Error{ErrorCode::usage, "Invalid sort specification: " + *key};
     std::stable_sort(jobs.begin(), jobs.end(), [&](const Job& first, const Job& second) {
-      const std::string a = field->value(backwards ? second : first);
-      const std::string b = field->value(backwards ? first : second);
+      const std::string a = fields[*field].value(backwards ? second : first);
+      const std::string b = fields[*field].value(backwards ? first : second);
       const auto number_a = parse_count(a, 0, UINT64_MAX);
       const auto number_b = parse_count(b, 0, UINT64_MAX);
       return number_a && number_b ? *number_a < *number_b : a < b;
@@ -317,8 +295,9 @@ int squeue(const Arguments& words) {
   if (format.empty())
     format =
         wide ? "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R" : "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R";
-  const auto columns = long_format.empty() ? columns_of(format) : long_columns_of(long_format);
-  if (!columns) return fail("squeue", columns.error().message);
+  const auto rows =
+      long_format.empty() ? parse_format(format, "job", field_of) : parse_long_format(long_format);
+  if (!rows) return fail("squeue", rows.error().message);
   auto jobs = load_jobs();
   if (!jobs) return fail("squeue", jobs.error().message);
   std::erase_if(*jobs, [&](const Job& job) {
@@ -338,10 +317,11 @@ int squeue(const Arguments& words) {
     const std::time_t now = std::time(nullptr);
     std::fputs(std::ctime(&now), stdout);
   }
-  if (header) std::puts(format_row(*columns, [](const Column& column) { return column.title; }).c_str());
+  if (header)
+    std::puts(format_row(*rows, [](std::size_t field) { return std::string(fields[field].title); }).c_str());
   for (const Line& line : lines_of(*jobs, expand)) {
-    std::puts(format_row(*columns, [&](const Column& column) {
-                return column.title == "JOBID" ? line.number : column.value(line.job);
+    std::puts(format_row(*rows, [&](std::size_t field) {
+                return fields[field].letter == 'i' ? line.number : fields[field].value(line.job);
               }).c_str());
   }
   return 0;

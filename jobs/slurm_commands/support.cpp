@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "jobs/node/home.h"
 #include "jobs/script/spellings.h"
@@ -139,7 +140,7 @@ Result<std::vector<Job>> load_jobs() {
 }
 
 bool Job::ended() const {
-  static const std::set<std::string> codes{"CD", "F", "CA", "TO", "OOM", "NF", "DL"};
+  static const std::set<std::string> codes{"CD", "F", "CA", "TO", "OOM", "NF", "PR", "DL", "BF"};
   return codes.contains(code);
 }
 
@@ -248,19 +249,45 @@ Result<Arguments> parse_options(const Arguments& words, const std::vector<Option
   return rest;
 }
 
-std::string format_row(const std::vector<Column>& columns,
-                       const std::function<std::string(const Column&)>& cell) {
-  std::string row;
-  for (const Column& column : columns) {
-    std::string text = cell(column);
-    if (column.width != 0) {
-      if (text.size() > column.width) text.resize(column.width);
-      const std::string padding(column.width - text.size(), ' ');
-      text = column.right ? padding + text : text + padding;
+Result<RowFormat> parse_format(const std::string& format, const char* what,
+                               const std::function<std::optional<std::size_t>(char)>& field_of) {
+  constexpr std::size_t width_max = 10'000;
+  RowFormat rows;
+  for (std::size_t at = 0; at < format.size(); ++at) {
+    if (format[at] != '%') {
+      rows.behind.push_back(format[at]);
+      continue;
     }
-    row += (&column == &columns.front() ? "" : " ") + text;
+    Column column;
+    ++at;
+    if (at < format.size() && format[at] == '.') {
+      column.right = true;
+      ++at;
+    }
+    for (; at < format.size() && format[at] >= '0' && format[at] <= '9' && column.width < width_max; ++at)
+      column.width = column.width * 10 + static_cast<std::size_t>(format[at] - '0');
+    const char letter = at < format.size() ? format[at] : '\0';
+    const auto field = field_of(letter);
+    if (!field) {
+      return Error{ErrorCode::usage,
+                   std::string("Invalid ") + what + " format specification: " + std::string(1, letter)};
+    }
+    column.field = *field;
+    column.before = std::exchange(rows.behind, {});
+    rows.columns.push_back(std::move(column));
   }
-  return row;
+  return rows;
+}
+
+std::string format_row(const RowFormat& format, const std::function<std::string(std::size_t field)>& text) {
+  std::string row;
+  for (const Column& column : format.columns) {
+    std::string cell = text(column.field);
+    if (column.width != 0 && cell.size() > column.width) cell.resize(column.width);
+    const std::string padding(column.width > cell.size() ? column.width - cell.size() : 0, ' ');
+    row += column.before + (column.right ? padding + cell : cell + padding);
+  }
+  return row + format.behind;
 }
 
 std::string format_elapsed(std::int64_t seconds) {

@@ -88,16 +88,25 @@ struct Option {
 // What is no option, in order; an Error names what cannot be read.
 [[nodiscard]] Result<Arguments> parse_options(const Arguments& words, const std::vector<Option>& options);
 
-// A column of a listing: "%.18i" has its field, width (0: as wide as it is) and whether it stands right.
+// The rows of a listing. A column shows one of the command's fields, cut or filled to its width (0: as wide
+// as it is).
 struct Column {
-  std::string title;
+  std::string before;     // what stands in front of it
+  std::size_t field = 0;  // an index into the command's fields
   std::size_t width = 0;
   bool right = false;
-  std::function<std::string(const Job&)> value;
 };
-// One row, cut to the widths; blanks at the end of the line as Slurm leaves them. `separator` without widths.
-[[nodiscard]] std::string format_row(const std::vector<Column>& columns,
-                                     const std::function<std::string(const Column&)>& cell);
+struct RowFormat {
+  std::vector<Column> columns;
+  std::string behind;  // the last one
+};
+// "%.18i %j|": a letter, in front of it a dot for right-aligned and the width; everything else is kept as it
+// is, as Slurm does. `field_of` answers what a letter shows. An error names the letter that is none: "Invalid
+// WHAT format specification".
+[[nodiscard]] Result<RowFormat> parse_format(const std::string& format, const char* what,
+                                             const std::function<std::optional<std::size_t>(char)>& field_of);
+[[nodiscard]] std::string format_row(const RowFormat& format,
+                                     const std::function<std::string(std::size_t field)>& text);
 
 [[nodiscard]] std::string format_elapsed(std::int64_t seconds);  // squeue's: "1:05", "2:03:04", "1-02:03:04"
 [[nodiscard]] std::string moment_or(std::int64_t moment_s, const char* otherwise);

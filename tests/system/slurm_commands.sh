@@ -42,9 +42,9 @@ expect "waiting tasks stand in one line" grep -qF " ${array}_[1,3,5,7,9%2] " lis
 expect "unless -r takes them apart" equal "$(squeue -h -r -n sweep -o %i | tr '\n' ' ')" \
   "${array}_1 ${array}_3 ${array}_5 ${array}_7 ${array}_9 "
 expect "columns are chosen by letters" equal "$(squeue -h -j "$held" -o '%i|%j|%T|%l|%m|%C|%E|%y|%a|%Z')" \
-  "$(printf '%s Hello_World PENDING 5:00 512M 2 afterok:%s 3 physics %s' "$held" "$long" "$PWD")"
-expect "widths cut" equal "$(squeue -h -j "$held" -o '%.4j<')" "Hell"
-expect "or by names" equal "$(squeue -h -j "$held" -O 'Name:6,State:.9')" "Hello_   PENDING"
+  "$(printf '%s|Hello_World|PENDING|5:00|512M|2|afterok:%s|3|physics|%s' "$held" "$long" "$PWD")"
+expect "what stands around them is kept" equal "$(squeue -h -j "$held" -o 'a%.4j<%10T| b')" "aHell<PENDING   | b"
+expect "or by names" equal "$(squeue -h -j "$held" -O 'Name:6,State:.9')" "Hello_  PENDING"
 expect "this user's jobs" equal "$(squeue -h --me -t R -o %i)-$(squeue -h -u "${USER:-alpha}" -t R -o %A 2>/dev/null || true)" "$long-$long"
 expect "states by code or name" equal "$(squeue -h -t running -o %i)-$(squeue -h -t R -o %i)" "$long-$long"
 expect "nobody else's" equal "$(squeue -h -u somebody)" ""
@@ -59,6 +59,7 @@ expect "an unknown column too" equal "$status" 1
 
 expect "sinfo has Slurm's header" equal "$(sinfo | head -n 1)" "PARTITION AVAIL  TIMELIMIT  NODES  STATE NODELIST"
 expect "a provider with a free processor" equal "$(sinfo -h)" "ufab*        up   infinite      1    mix alpha"
+expect "in a script's own form" equal "$(sinfo -h -o '%P|%a,%t')" "ufab*|up,mix"
 expect "by node" equal "$(sinfo -h -N -o '%N %t %c %m')" "alpha mix 2 2048"
 expect "in sum" equal "$(sinfo -h -s)" "ufab*        up   infinite          1/0/0/1 alpha"
 expect "processors" equal "$(sinfo -h -o %C)" "1/1/0/2"
