@@ -53,6 +53,19 @@ away() { # away DAEMON: killed, and back after a random pause
   sleep "$((RANDOM % 4)).$((RANDOM % 10))"
   clusters start "$1"
 }
+# A slurmctld that was killed gives ids away again, and drains a node on which it then finds one twice. That is for an
+# administrator to look at, and here is one who resumes it.
+administrator() {
+  local node
+  while sleep 5 && [ -d "$state" ]; do
+    for node in $(timeout 20 env SLURM_CONF="$slurm/alpha/slurm.conf" sinfo -h -N -t drained,draining -o %N 2>/dev/null); do
+      echo "the administrator resumes $node"
+      timeout 20 env SLURM_CONF="$slurm/alpha/slurm.conf" scontrol update nodename="$node" state=resume 2>/dev/null || true
+    done
+  done
+}
+administrator &
+administrator=$!
 victims=(alpha/slurmctld slurmdbd alpha/an1 node network)
 # A point each time three more scripts have ended, or a quarter of a minute has passed: over the whole of their lives.
 ended() { wc -l <"$state/ends"; }
@@ -78,6 +91,7 @@ while read -r job; do
   timeout 200 "$BIN/ufab" --home "$state/alpha" wait -q "$job" >/dev/null 2>&1 || true
 done <"$state/submitted"
 
+kill "$administrator"
 expect "all were acknowledged" equal "$(sort -u "$state/submitted" | wc -l)" $jobs
 ledger() { sqlite3 "$state/alpha/chain/index.sqlite" "$1"; }
 expect "every job is settled once on the ledger" equal "$(ledger "select count(*), count(distinct job) from settlement")" "$jobs|$jobs"
