@@ -14,6 +14,7 @@
 
 #include "fabric/base/file.h"
 #include "jobs/batch/plugin.h"
+#include "jobs/node/benchmarker.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -144,7 +145,9 @@ Status run_node(const Home& home, const NodeOptions& options) {
   Gateway gateway(node);
   ProviderAgent provider(node);
   Verifier verifier(node);
-  const MethodContext methods{&node, &gateway, [] { stop_requested = true; }};
+  Benchmarker benchmarker(node);
+  const MethodContext methods{&node, &gateway, [] { stop_requested = true; },
+                              [&benchmarker] { benchmarker.ask(); }};
 
   auto listener = Listener::bind({config.listen_host, config.listen_port});
   if (!listener) return listener.error().within("listening on port " + std::to_string(config.listen_port));
@@ -165,6 +168,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     provider.tick();
     gateway.tick();
     verifier.tick();
+    benchmarker.tick();
     wakeup.wait();
   }
   log_line("node of " + config.organisation + " goes down");
