@@ -12,7 +12,7 @@
 #include "accounting/amount.h"
 #include "fabric/base/file.h"
 #include "jobs/cli/command_line.h"
-#include "jobs/cli/slurm_capacity.h"
+#include "jobs/node/slurm_capacity.h"
 #include "jobs/cli/verbs.h"
 #include "jobs/node/speed.h"
 

@@ -100,13 +100,16 @@ void Benchmarker::tick() {
   const OrgId self = node_.chain->self();
   if (self == 0) return;
   const View view = look(self);
+  // Only on a block that has just been made: its age would count as computing time.
+  const std::uint64_t height = node_.chain->ledger().head().height;
+  const bool fresh = std::exchange(height_seen_, height) != height;
   const auto say = [&](const std::string& what, const Status& status) {
     const std::string line = status.ok() ? std::string() : status.error().message;
     if (std::exchange(said_[what], line) != line && !line.empty()) node_.log(what + ": " + line);
   };
   switch (benchmark_move(view.situation)) {
     case BenchmarkMove::start:
-      if (Clock::now() >= not_before_) say("benchmark", start(self, view));
+      if (fresh && Clock::now() >= not_before_) say("benchmark", start(self, view));
       break;
     case BenchmarkMove::stop:
       node_.log("benchmark: stopped; it is run again once the provider is idle");

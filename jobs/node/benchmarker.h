@@ -71,6 +71,7 @@ class Benchmarker {
   std::atomic<bool> asked_{false};
   std::optional<std::uint64_t> height_;  // the challenge of the own one under way
   std::uint32_t failures_ = 0;
+  std::uint64_t height_seen_ = 0;
   Clock::time_point not_before_{};
   std::map<std::string, int> tries_;
   std::map<std::string, std::string> said_;

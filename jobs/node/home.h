@@ -8,7 +8,7 @@
 //   imports/      runs of Slurm whose use is not on the ledger yet, an empty file for each
 //   outbox/       submissions whose order is not on the ledger yet
 //   blobs/        corpora by digest
-//   speed.json    what `ufab provider bench` measured
+//   speed.json    what `ufab provider bench` measured; bench/, bench-checks/: benchmarks under way
 //   node.sock     the owner's socket; node.lock, node.log beside it
 #pragma once
 

@@ -15,6 +15,7 @@
 #include "fabric/base/file.h"
 #include "jobs/batch/plugin.h"
 #include "jobs/node/benchmarker.h"
+#include "jobs/node/capacity_watch.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -25,6 +26,7 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr auto tick_interval = 150ms;
+constexpr auto capacity_interval = 60s;
 
 std::atomic<bool> stop_requested{false};
 void on_signal(int) {
@@ -146,6 +148,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
   ProviderAgent provider(node);
   Verifier verifier(node);
   Benchmarker benchmarker(node);
+  CapacityWatch capacity(node, ask_machines(), capacity_interval);
   const MethodContext methods{&node, &gateway, [] { stop_requested = true; },
                               [&benchmarker] { benchmarker.ask(); }};
 
@@ -169,6 +172,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     gateway.tick();
     verifier.tick();
     benchmarker.tick();
+    capacity.tick();
     wakeup.wait();
   }
   log_line("node of " + config.organisation + " goes down");
