@@ -12,8 +12,8 @@
 #include "accounting/amount.h"
 #include "fabric/base/file.h"
 #include "jobs/cli/command_line.h"
-#include "jobs/node/slurm_capacity.h"
 #include "jobs/cli/verbs.h"
+#include "jobs/node/slurm_capacity.h"
 #include "jobs/node/speed.h"
 
 namespace ufab::jobs {
@@ -86,12 +86,13 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::uint64_t memory = 0;
   std::string per_tflop;
   std::string per_hour;
+  std::uint64_t capacity_check = 0;
   std::string trainer;
   std::string batch;
   std::vector<std::string> slurm;
   CommandLine line(
       "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE] "
-      "[--batch local|slurm] [--slurm KEY=VALUE…]",
+      "[--batch local|slurm] [--slurm KEY=VALUE…] [--capacity-check S]",
       "Writes the provider section of this home's config.toml. Scripts run under the local batch system on "
       "this "
       "machine, or under Slurm, which is then asked what it has. What is not given stays as it is in the "
@@ -106,6 +107,10 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
             "settings of slurm: conf=FILE (its slurm.conf), partition=, account=, qos=, reservation=, "
             "telemetry=DIR (the hooks' spool)",
             false);
+  line.number(
+      "--capacity-check", capacity_check,
+      "seconds between two looks of the node whether the machines still have what is offered: what is "
+      "gone is offered no more until it is back; 0: never (at first: 60)");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());
@@ -125,6 +130,10 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
     if (memory < 1 || memory > provider_memory_mib_max)
       return Error{ErrorCode::usage, "--memory: from 1 to " + std::to_string(provider_memory_mib_max)};
     provider.memory_mib = memory;
+  }
+  if (line.given("--capacity-check")) {
+    if (capacity_check > 86400) return Error{ErrorCode::usage, "--capacity-check: from 0 to 86400"};
+    provider.capacity_check_s = static_cast<std::uint32_t>(capacity_check);
   }
   if (line.given("--trainer")) {
     std::error_code error;

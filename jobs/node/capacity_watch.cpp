@@ -34,22 +34,21 @@ CapacityMove capacity_move(ProviderStatus status, const OfferSize& offered, cons
   return {};
 }
 
-CapacityWatch::CapacityWatch(NodeContext& node, Ask ask, std::chrono::seconds interval)
-    : node_(node), ask_(std::move(ask)), interval_(interval), next_(Clock::now() + interval) {}
-
 void CapacityWatch::tick() {
   using namespace std::chrono_literals;
   if (answer_.valid()) {
     if (answer_.wait_for(0s) != std::future_status::ready) return;
-    next_ = Clock::now() + interval_;
     const Result<OfferSize> there = answer_.get();
     const Status status = there.ok() ? act(*there) : Status(there.error());
     const std::string line = status.ok() ? std::string() : status.error().message;
     if (std::exchange(said_, line) != line && !line.empty()) node_.log("capacity: " + line);
     return;
   }
-  if (!node_.config.provider || Clock::now() < next_) return;
-  answer_ = std::async(std::launch::async, ask_, *node_.config.provider);
+  const auto& provider = node_.config.provider;
+  if (!provider || provider->capacity_check_s == 0) return;
+  if (Clock::now() - asked_ < std::chrono::seconds(provider->capacity_check_s)) return;
+  asked_ = Clock::now();
+  answer_ = std::async(std::launch::async, ask_, *provider);
 }
 
 Status CapacityWatch::act(const OfferSize& there) {

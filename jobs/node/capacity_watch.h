@@ -6,7 +6,8 @@
 // "In full" is what the operator enrolled, remembered while the node runs: a node that was started anew takes
 // the present offer for it, and `ufab provider enroll` sets it right. An operator who offers more processors
 // than the machine has does so on purpose (`ufab provider check` says what it means): then only memory is
-// compared. A batch system that does not answer is no news: nothing changes.
+// compared. A batch system that does not answer is no news: nothing changes. How often is in the provider's
+// section of config.toml (capacity_check_s).
 #pragma once
 
 #include <chrono>
@@ -39,7 +40,7 @@ class CapacityWatch {
  public:
   // Asks the machine or the batch system; may take long, and is called from a thread of its own.
   using Ask = std::function<Result<OfferSize>(const ProviderConfig&)>;
-  CapacityWatch(NodeContext& node, Ask ask, std::chrono::seconds interval);
+  CapacityWatch(NodeContext& node, Ask ask) : node_(node), ask_(std::move(ask)) {}
   // One look at what has come of the last question. Called by one thread.
   void tick();
 
@@ -48,8 +49,7 @@ class CapacityWatch {
   using Clock = std::chrono::steady_clock;
   NodeContext& node_;
   Ask ask_;
-  std::chrono::seconds interval_;
-  Clock::time_point next_;
+  Clock::time_point asked_ = Clock::now();
   std::future<Result<OfferSize>> answer_;
   std::optional<OfferSize> full_;  // while the offer is smaller than that
   OfferSize set_;                  // what this watch set last

@@ -46,6 +46,8 @@ struct ProviderConfig {
   // settings, [provider.slurm] for example.
   std::string batch = "local";
   std::map<std::string, std::string> batch_settings;
+  // Seconds between two looks whether the machines still have what is offered; 0: never.
+  std::uint32_t capacity_check_s = 60;
 };
 
 // Limits on this organisation's own running jobs; 0: none.

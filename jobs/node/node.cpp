@@ -26,7 +26,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr auto tick_interval = 150ms;
-constexpr auto capacity_interval = 60s;
 
 std::atomic<bool> stop_requested{false};
 void on_signal(int) {
@@ -148,7 +147,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
   ProviderAgent provider(node);
   Verifier verifier(node);
   Benchmarker benchmarker(node);
-  CapacityWatch capacity(node, ask_machines(), capacity_interval);
+  CapacityWatch capacity(node, ask_machines());
   const MethodContext methods{&node, &gateway, [] { stop_requested = true; },
                               [&benchmarker] { benchmarker.ask(); }};
 
