@@ -40,6 +40,14 @@ ufab alpha wait -q "$job"
 first=$(provider_json gamma | field epoch_end)
 renewed() { local now; now=$(provider_json gamma | field epoch_end); [ "$now" -gt "$first" ]; }
 wait_until 60 renewed
+# A node that is killed while its benchmark runs finds it again, and files that one.
+under_way() { compgen -G "$state/gamma/bench/[0-9]*"; }
+wait_until 60 under_way
+sleep 0.5
+challenge=$(basename "$(under_way)")
+kill -9 "$(pgrep -f -- "ufabd --home $state/gamma\$")"
+ufab gamma up >/dev/null
+wait_until 30 says gamma "challenge of block $challenge;"
 
 # A false digest: beta's trainer changes its result. The drawn verifier refutes it, an auditor names it.
 cat >false-trainer <<SCRIPT
