@@ -65,7 +65,10 @@ struct Lane::State {
   void step() {
     ++steps;
     std::vector<std::uint64_t> peaks(tensors.size());
+    int tries = 0;
     do {
+      ++tries;
+      UFAB_ASSERT(tries <= kernels::kStepTries);
       std::fill(results.begin(), results.end(), kernels::QuantizeResult{});
       static_cast<void>(
           model.forward_backward(params, inputs, targets,
