@@ -54,6 +54,33 @@ struct ProofFacts {
 // accounting/audit/proof.h for the layout.
 [[nodiscard]] Result<ProofFacts> audit_check(ByteView proof, std::optional<Digest> chain_id = std::nullopt);
 
+// A benchmark as it stands on the ledger, with what followed.
+struct BenchmarkAudit {
+  OrgId organisation = 0;
+  std::string name;
+  std::uint64_t height = 0;
+  std::uint32_t position = 0;
+  std::uint64_t challenge_height = 0;
+  Digest challenge;  // derived anew: benchmark_challenge()
+  std::uint32_t semantics_version = 0;
+  std::uint32_t repeats = 0;
+  std::vector<Digest> lanes;
+  std::uint64_t mflops = 0;  // credited
+  std::uint64_t epoch_end = 0;
+  std::uint32_t lane = 0;  // the one drawn last
+  struct Check {
+    std::string verifier;
+    std::uint64_t height = 0;
+    std::uint32_t position = 0;
+    Digest digest;
+  };
+  std::optional<Check> check;
+};
+// In the ledger's order; of one organisation if a name is given (not_found if there is none). The whole log
+// is checked on the way, as by audit_verify. Re-executing lanes is the caller's part: it needs the kernels.
+[[nodiscard]] Result<std::vector<BenchmarkAudit>> audit_benchmarks(const std::string& folder,
+                                                                   const std::string& organisation = {});
+
 struct LossPoint {
   std::uint64_t step = 0;
   std::string loss;  // decimal text as the job's log has it: accounting computes with integers only

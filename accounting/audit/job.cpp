@@ -257,6 +257,9 @@ class JobCollector {
       }
       return text + ": " + b->reason;
     }
+    if (const auto* b = std::get_if<Fault>(&body)) {
+      return fmt::format("{}: {}, {} points", name(b->organisation), fault_kind_name(b->kind), b->points);
+    }
     if (const auto* b = std::get_if<Settlement>(&body)) {
       std::string text =
           fmt::format("{}, {} windows paid, {} re-executed{}", job_result_name(b->result), b->windows_paid,

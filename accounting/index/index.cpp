@@ -138,16 +138,21 @@ struct Index::Impl {
     return value;
   }
 
-  // An index of version 1 becomes one of version 2: its ledger cannot hold any record that the new tables are
-  // for.
+  // An index of an earlier version becomes one of this: its ledger cannot hold any record that the new tables
+  // are for.
   [[nodiscard]] Status upgrade(const Digest& chain_id, const std::string& version) {
     Statement query(db, "SELECT 1 FROM meta WHERE key='version_and_chain' AND value=?");
-    const std::string before = "1 " + chain_id.hex();
-    const bool old = query.start(before) == SQLITE_ROW;
-    query.reset();
-    if (!old) return {};
+    const auto is_version = [&](int number) {
+      const std::string before = fmt::format("{} {}", number, chain_id.hex());
+      const bool found = query.start(before) == SQLITE_ROW;
+      query.reset();
+      return found;
+    };
+    const bool first = is_version(1);
+    if (!first && !is_version(2)) return {};
     UFAB_TRY(execute("BEGIN"));
-    UFAB_TRY(execute(index_schema_2));
+    if (first) UFAB_TRY(execute(index_schema_2));
+    UFAB_TRY(execute(index_schema_3));
     put("UPDATE meta SET value=? WHERE key='version_and_chain'", version);
     if (failed) return error();
     return execute("COMMIT");
@@ -271,6 +276,32 @@ struct Index::Impl {
           p.height, p.position);
     }
   }
+  void add(const ProviderBenchmark& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO benchmark(organisation,challenge_height,lanes,repeats,height,position) "
+        "VALUES(?,?,?,?,?,?)",
+        signer, b.challenge_height, static_cast<std::uint64_t>(b.lanes.size()), b.repeats, p.height,
+        p.position);
+  }
+  void add(const BenchmarkCredit& b, OrgId, const Record&, Place) {
+    put("UPDATE benchmark SET elapsed_us=?,mflops=?,epoch_end=? WHERE organisation=? AND challenge_height=?",
+        b.elapsed_us, b.mflops, b.epoch_end, b.organisation, b.challenge_height);
+  }
+  void add(const BenchmarkDuty& b, OrgId, const Record&, Place) {
+    put("UPDATE benchmark SET verifier=?,lane=? WHERE organisation=? AND challenge_height=?", b.verifier,
+        b.lane, b.organisation, b.challenge_height);
+  }
+  void add(const BenchmarkCheck& b, OrgId, const Record&, Place p) {
+    put("UPDATE benchmark SET checked_height=? WHERE organisation=? AND challenge_height=?", p.height,
+        b.organisation, b.challenge_height);
+  }
+  void add(const Fault& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO fault VALUES(?,?,?,?,?,?,?,?)", p.height, p.position, b.organisation,
+        fault_kind_name(b.kind), b.job, b.by, b.points, b.points_sum);
+  }
+  void add(const StandingChange& b, OrgId, const Record&, Place p) {
+    put("INSERT INTO standing VALUES(?,?,?,?,?,?,?)", p.height, p.position, b.organisation,
+        standing_status_name(b.status), b.step, b.points, b.until_epoch);
+  }
   template <class Other>
   void add(const Other&, OrgId, const Record&, Place) {}
 };
@@ -294,6 +325,7 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, const Digest
     UFAB_TRY(impl->execute("BEGIN"));
     UFAB_TRY(impl->execute(index_schema));
     UFAB_TRY(impl->execute(index_schema_2));
+    UFAB_TRY(impl->execute(index_schema_3));
     impl->put("INSERT INTO meta VALUES('version_and_chain',?)", version);
     if (impl->failed) return impl->error();
     UFAB_TRY(impl->execute("COMMIT"));

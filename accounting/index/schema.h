@@ -3,7 +3,7 @@
 
 namespace ufab {
 
-inline constexpr int index_version = 2;
+inline constexpr int index_version = 3;
 
 inline constexpr const char* index_schema = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -81,11 +81,26 @@ CREATE TABLE usage_correction(import BLOB NOT NULL, signer INTEGER NOT NULL, rea
   PRIMARY KEY(height, position)) WITHOUT ROWID;
 )sql";
 
+// What version 3 has beyond version 2: enrolment. A check's verdict is in `fault` where it is bad.
+inline constexpr const char* index_schema_3 = R"sql(
+CREATE TABLE benchmark(organisation INTEGER, challenge_height INTEGER, lanes INTEGER NOT NULL,
+  repeats INTEGER NOT NULL, elapsed_us INTEGER, mflops INTEGER, epoch_end INTEGER, verifier INTEGER,
+  lane INTEGER, checked_height INTEGER, height INTEGER NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY(organisation, challenge_height)) WITHOUT ROWID;
+CREATE TABLE fault(height INTEGER, position INTEGER, organisation INTEGER NOT NULL, kind TEXT NOT NULL,
+  job INTEGER NOT NULL, by INTEGER NOT NULL, points INTEGER NOT NULL, points_sum INTEGER NOT NULL,
+  PRIMARY KEY(height, position)) WITHOUT ROWID;
+CREATE TABLE standing(height INTEGER, position INTEGER, organisation INTEGER NOT NULL, status TEXT NOT NULL,
+  step INTEGER NOT NULL, points INTEGER NOT NULL, until_epoch INTEGER NOT NULL,
+  PRIMARY KEY(height, position)) WITHOUT ROWID;
+)sql";
+
 // In the order of a dump; every table is dumped in the order of its primary key.
 inline constexpr const char* index_tables[] = {
-    "meta",  "block",   "record",       "organisation",    "account",          "movement",
-    "job",   "attempt", "lease",        "receipt",         "countersignature", "usage",
-    "vote",  "verdict", "slash",        "settlement",      "payment",          "reward",
-    "epoch", "refusal", "usage_import", "usage_correction"};
+    "meta",    "block",   "record",       "organisation",     "account",          "movement",
+    "job",     "attempt", "lease",        "receipt",          "countersignature", "usage",
+    "vote",    "verdict", "slash",        "settlement",       "payment",          "reward",
+    "epoch",   "refusal", "usage_import", "usage_correction", "benchmark",        "fault",
+    "standing"};
 
 }  // namespace ufab

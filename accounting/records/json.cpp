@@ -37,6 +37,8 @@ class JsonVisitor {
                         : action == ProviderAction::resume ? "resume"
                                                            : "leave");
   }
+  static json::value text_of(FaultKind kind) { return json::string(fault_kind_name(kind)); }
+  static json::value text_of(StandingStatus status) { return json::string(standing_status_name(status)); }
   static json::value text_of(ScoreCause cause) {
     switch (cause) {
       case ScoreCause::block_produced: return "block_produced";

@@ -2,7 +2,7 @@
 // Fields named _ppm are parts per million; amounts are micro-UNC; the defaults suit a small federation.
 #pragma once
 
-#include "accounting/records/types.h"
+#include "accounting/records/enrolment_params.h"
 
 namespace ufab {
 
@@ -46,6 +46,7 @@ struct ChainParams {
   std::uint64_t countersign_deadline_blocks = 300;
   std::uint64_t job_retention_blocks = 1000;  // how long a settled job stays in memory
   std::uint64_t refusals_per_epoch = 64;      // per organisation; further ones are turned away at the door
+  EnrolmentParams enrolment;
 
   friend bool operator==(const ChainParams&, const ChainParams&) = default;
 
@@ -83,10 +84,14 @@ struct ChainParams {
     v("countersign_deadline_blocks", s.countersign_deadline_blocks);
     v("job_retention_blocks", s.job_retention_blocks);
     v("refusals_per_epoch", s.refusals_per_epoch);
+    v("enrolment", s.enrolment);
   }
 };
 
 // The rules between parameters (ppm at most one, alpha at most one half, initial within the maximum, …).
 [[nodiscard]] Status check_params(const ChainParams& params);
+// Sets one by its name above ("epoch_blocks", "enrolment.bench_epochs" or just "bench_epochs") to a whole
+// number. ErrorCode::usage for a name that is none, and a value that is no number of 64 bits.
+[[nodiscard]] Status set_param(ChainParams& params, std::string_view name, std::string_view value);
 
 }  // namespace ufab

@@ -125,6 +125,18 @@ Digest key_change_digest(const Digest& chain_id, const PublicKey& from, const Pu
   return hash.finish();
 }
 
+Digest benchmark_challenge(const Digest& block_hash, OrgId organisation) {
+  Sha256 hash;
+  hash.update("ufab benchmark 1\n").update(block_hash.view()).update_u64(organisation);
+  return hash.finish();
+}
+
+Digest benchmark_lane_seed(const Digest& challenge, std::uint32_t lane) {
+  Sha256 hash;
+  hash.update("ufab lane 1\n").update(challenge.view()).update_u64(lane);
+  return hash.finish();
+}
+
 std::string describe_record(const Record& record) {
   return fmt::format("{} {}", record_type_name(record.type()), record_id(record).hex().substr(0, 12));
 }

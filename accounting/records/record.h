@@ -13,14 +13,16 @@
 #include <variant>
 
 #include "accounting/records/derived.h"
+#include "accounting/records/enrolment.h"
 
 namespace ufab {
 
 using RecordBody =
     std::variant<Genesis, Organisation, KeyChange, ProviderEnrol, ProviderUpdate, ProviderActionRecord, Stake,
                  Unstake, Transfer, JobOrder, JobAttempt, Lease, ReceiptBatch, Countersignature, UsageReceipt,
-                 Vote, Cancel, Correction, UsageImport, Refusal, Validation, Verdict, Slash, Burn, Settlement,
-                 Reward, Score, Epoch, Release>;
+                 Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, Refusal,
+                 Validation, Verdict, Slash, Burn, Settlement, Reward, Score, Epoch, Release, Fault,
+                 StandingChange, BenchmarkCredit, BenchmarkDuty>;
 
 [[nodiscard]] RecordType type_of(const RecordBody& body);
 

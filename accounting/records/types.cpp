@@ -29,6 +29,8 @@ const char* record_type_name(RecordType type) {
     case RecordType::cancel: return "cancel";
     case RecordType::correction: return "correction";
     case RecordType::usage_import: return "usage_import";
+    case RecordType::benchmark: return "benchmark";
+    case RecordType::benchmark_check: return "benchmark_check";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";
@@ -39,12 +41,38 @@ const char* record_type_name(RecordType type) {
     case RecordType::score: return "score";
     case RecordType::epoch: return "epoch";
     case RecordType::release: return "release";
+    case RecordType::fault: return "fault";
+    case RecordType::standing: return "standing";
+    case RecordType::benchmark_credit: return "benchmark_credit";
+    case RecordType::benchmark_duty: return "benchmark_duty";
   }
   return "?";
 }
 
 bool record_type_known(std::uint8_t type) {
   return record_type_name(static_cast<RecordType>(type))[0] != '?';
+}
+
+const char* fault_kind_name(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::lease_missed: return "lease_missed";
+    case FaultKind::receipts_missing: return "receipts_missing";
+    case FaultKind::false_result: return "false_result";
+    case FaultKind::verification_missed: return "verification_missed";
+    case FaultKind::benchmark_expired: return "benchmark_expired";
+    case FaultKind::benchmark_refuted: return "benchmark_refuted";
+  }
+  return "?";
+}
+
+const char* standing_status_name(StandingStatus status) {
+  switch (status) {
+    case StandingStatus::good: return "good";
+    case StandingStatus::warned: return "warned";
+    case StandingStatus::suspended: return "suspended";
+    case StandingStatus::expelled: return "expelled";
+  }
+  return "?";
 }
 
 const char* job_kind_name(JobKind kind) {
@@ -140,6 +168,7 @@ Status check_params(const ChainParams& p) {
         p.countersign_deadline_blocks, p.job_retention_blocks, p.unbonding_epochs, p.epoch_blocks}) {
     if (value > 1'000'000'000) return wrong("a score, deadline or duration is above 1000000000");
   }
+  UFAB_TRY(check_enrolment_params(p.enrolment));
   return {};
 }
 

@@ -45,6 +45,8 @@ enum class RecordType : std::uint8_t {
   cancel = 17,
   correction = 18,
   usage_import = 19,
+  benchmark = 20,
+  benchmark_check = 21,
   // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
   refusal = 64,
   validation = 65,
@@ -56,6 +58,10 @@ enum class RecordType : std::uint8_t {
   score = 71,
   epoch = 72,
   release = 73,
+  fault = 74,
+  standing = 75,
+  benchmark_credit = 76,
+  benchmark_duty = 77,
 };
 [[nodiscard]] const char* record_type_name(RecordType type);  // "?" for a value that is none
 [[nodiscard]] bool record_type_known(std::uint8_t type);
@@ -74,6 +80,19 @@ enum class ScoreCause : std::uint8_t {
   slashed = 3
 };
 
+// What a provider can fall short in, as far as the ledger itself sees it.
+enum class FaultKind : std::uint8_t {
+  lease_missed = 0,         // named in an attempt, able to, and no lease within the deadline
+  receipts_missing = 1,     // an attempt was given up in a window for which others had filed, and it had not
+  false_result = 2,         // a verdict against it
+  verification_missed = 3,  // a verifier's deadline
+  benchmark_expired = 4,
+  benchmark_refuted = 5,
+};
+enum class StandingStatus : std::uint8_t { good = 0, warned = 1, suspended = 2, expelled = 3 };
+
+[[nodiscard]] const char* fault_kind_name(FaultKind kind);
+[[nodiscard]] const char* standing_status_name(StandingStatus status);
 [[nodiscard]] const char* job_kind_name(JobKind kind);
 [[nodiscard]] const char* job_result_name(JobResult result);
 

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "accounting/records/derived.h"
+#include "accounting/records/enrolment.h"
+#include "accounting/state/standing.h"
 
 namespace ufab {
 
@@ -22,6 +24,34 @@ struct ProviderEntry {
 struct EpochAmount {
   std::uint64_t epoch = 0;
   std::uint64_t amount = 0;
+};
+
+enum class BenchmarkState : std::uint8_t {
+  drawing = 0,    // its verifier is drawn at the start of the next block
+  waiting = 1,    // for the verifier's check
+  good = 2,       // re-executed: the same digest
+  unchecked = 3,  // nobody could, or those drawn missed every deadline
+  refuted = 4,
+  withdrawn = 5,  // its provider was expelled
+};
+[[nodiscard]] const char* benchmark_state_name(BenchmarkState state);
+
+struct BenchmarkEntry {
+  std::uint64_t challenge_height = 0;
+  Digest challenge;
+  std::uint32_t semantics_version = 0;
+  std::uint32_t repeats = 0;
+  std::vector<Digest> lanes;  // as long as a check may come
+  Digest lanes_digest;
+  std::uint32_t lanes_count = 0;
+  std::uint64_t mflops = 0;  // shown by all lanes together
+  std::uint64_t epoch_filed = 0;
+  std::uint64_t epoch_end = 0;  // the first epoch in which it counts no more
+  BenchmarkState check = BenchmarkState::drawing;
+  OrgId verifier = 0;
+  std::uint32_t lane = 0;  // that is checked
+  std::uint64_t deadline_height = 0;
+  std::uint32_t rounds = 0;  // verifiers that were late
 };
 
 struct OrgEntry {
@@ -41,6 +71,8 @@ struct OrgEntry {
   std::uint64_t receipts_good = 0;  // windows paid and
   std::uint64_t receipts_bad = 0;   // windows voided by its fault, in the present epoch
   std::uint32_t refusals = 0;       // in the present epoch
+  Standing standing;                // of its provider, whether enrolled or not: leaving does not clear it
+  std::optional<BenchmarkEntry> benchmark;  // the last one
 };
 
 enum class JobPhase : std::uint8_t {
@@ -62,6 +94,8 @@ struct AttemptEntry {
   std::uint32_t number = 0;
   std::uint64_t window_first = 0;
   std::vector<MemberEntry> members;
+  std::uint64_t filed_us = 0;  // time of its block
+  bool blamed = false;         // its lease deadline was looked at
 };
 struct MemberReceipt {
   bool filed = false;
@@ -78,6 +112,7 @@ struct WindowEntry {
   bool complete = false;  // every member filed a receipt, and countersigned all others
   WindowCheck check = WindowCheck::none;
   OrgId verifier = 0;
+  std::uint64_t first_us = 0;           // time of the block with the first receipt
   std::vector<MemberReceipt> receipts;  // one per member, in the order of the shares
 };
 struct UsageEntry {

@@ -14,7 +14,10 @@ constexpr std::size_t timers_per_block = 256;
 }  // namespace
 
 Applied Transition::begin_block(const BlockContext& context) {
+  mark_block(context);
   s_.context_ = context;
+  judge_faults();
+  draw_benchmark_checks();
   for (std::size_t done = 0; done < timers_per_block; ++done) {
     if (s_.timers_.empty() || s_.timers_.begin()->first > context.height) break;
     const JobId id = s_.timers_.begin()->second;
@@ -50,8 +53,11 @@ void Transition::run_timer(JobEntry& job) {
     case JobPhase::running:
       if (job.cancelled) settle(job, job.cancelled->result);
       return;
-    case JobPhase::ordered:
     case JobPhase::leasing:
+      blame_attempt(job);
+      if (!job.attempts.back().blamed) set_lease_timer(job);
+      return;
+    case JobPhase::ordered:
     case JobPhase::requeue: return;
   }
 }
@@ -123,6 +129,7 @@ void Transition::begin_epoch() {
   Sha256 hash;
   hash.update("ufab epoch seed 1\n").update(s_.epoch_seed_.view()).update(s_.context_.previous.view());
   s_.epoch_seed_ = hash.finish();
+  begin_enrolment_epoch();
   std::vector<hpos::Pledge> pledges;
   for (auto& [id, org] : s_.organisations_) {
     MicroUnc released = 0;

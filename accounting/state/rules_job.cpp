@@ -131,15 +131,11 @@ Status Transition::check_shares(const JobEntry& job, const JobAttempt& body) con
   for (const Share& share : body.shares) {
     const OrgEntry* org = s_.organisation(share.organisation);
     if (org == nullptr) return wrong(fmt::format("there is no organisation {}", share.organisation));
-    if (!org->provider || org->provider->status != ProviderStatus::active) {
-      return wrong(fmt::format("{} has no active provider", org->name));
-    }
-    if (s_.stake(org->id) < s_.params_.stake_min) {
-      return wrong(fmt::format("{} stakes {}, leases need {}", org->name, format_amount(s_.stake(org->id)),
-                               format_amount(s_.params_.stake_min)));
-    }
     if (std::find(job.excluded.begin(), job.excluded.end(), org->id) != job.excluded.end()) {
       return wrong(fmt::format("{} was convicted in this job", org->name));
+    }
+    if (const std::string obstacle = s_.lease_obstacle(*org); !obstacle.empty()) {
+      return wrong(fmt::format("{} {}", org->name, obstacle));
     }
     if (std::count_if(body.shares.begin(), body.shares.end(),
                       [&](const Share& other) { return other.organisation == org->id; }) != 1) {
@@ -181,13 +177,14 @@ Status Transition::on(const JobAttempt& body, OrgId org) {
                                                  job->id, body.window_first, job->windows_complete)};
   }
   UFAB_TRY(check_shares(*job, body));
+  blame_attempt(*job);
   drop_windows_from(*job, job->windows_complete);
   close_leases(*job);
-  AttemptEntry attempt{body.attempt, body.window_first, {}};
+  AttemptEntry attempt{body.attempt, body.window_first, {}, s_.context_.time_us, false};
   for (const Share& share : body.shares) attempt.members.push_back({share, false, {}});
   job->attempts.push_back(std::move(attempt));
   job->phase = JobPhase::leasing;
-  touch(Slot::job, job->id);
+  set_lease_timer(*job);
   return {};
 }
 
@@ -245,6 +242,9 @@ Status Transition::on(const Lease& body, OrgId org) {
       s_.stake(org) < s_.params_.stake_min) {
     return wrong(ErrorCode::conflict, "its provider is not active, or its stake is too small");
   }
+  if (const std::string obstacle = s_.lease_obstacle(entry); !obstacle.empty()) {
+    return wrong(ErrorCode::conflict, "it " + obstacle);
+  }
   if (training) {
     if (!body.bridge_key.is_acceptable())
       return wrong(ErrorCode::invalid, "the bridge key is not acceptable");
@@ -262,6 +262,7 @@ Status Transition::on(const Lease& body, OrgId org) {
   if (std::all_of(attempt.members.begin(), attempt.members.end(),
                   [](const MemberEntry& m) { return m.leased; })) {
     job.phase = JobPhase::running;
+    clear_timer(job);
   }
   touch(Slot::job, job.id);
   return {};
@@ -291,6 +292,8 @@ Status Transition::on(const Cancel& body, OrgId org) {
   if (body.result == JobResult::done) {
     return Error{ErrorCode::invalid, "cancel: the result must be cancelled or failed"};
   }
+  blame_attempt(*job);
+  if (job->phase == JobPhase::leasing) clear_timer(*job);
   job->cancelled = body;
   touch(Slot::job, job->id);
   if (job->order.kind == JobKind::batch) {
@@ -399,6 +402,12 @@ void Transition::settle(JobEntry& job, JobResult result) {
   set_timer(job, s_.context_.height + s_.params_.job_retention_blocks + 1);
   touch(Slot::job, job.id);
   derive(std::move(body));
+}
+
+void Transition::clear_timer(JobEntry& job) {
+  s_.timers_.erase({job.deadline, job.id});
+  job.deadline = 0;
+  touch(Slot::job, job.id);
 }
 
 void Transition::set_timer(JobEntry& job, std::uint64_t height) {

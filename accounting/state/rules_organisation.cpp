@@ -78,7 +78,22 @@ Status Transition::on(const ProviderEnrol& body, OrgId org) {
     return Error{ErrorCode::conflict, fmt::format("{} has provider '{}' enrolled already: update it instead",
                                                   entry.name, entry.provider->offer.name)};
   }
-  org_mutable(org).provider = ProviderEntry{body.offer, ProviderStatus::active, 0};
+  if (entry.provider && entry.provider->leases_open > 0) {
+    return Error{ErrorCode::conflict, fmt::format("provider '{}' was expelled with {} leases open: wait for "
+                                                  "their end",
+                                                  entry.provider->offer.name, entry.provider->leases_open)};
+  }
+  const Standing& standing = entry.standing;
+  if (standing.status == StandingStatus::expelled && s_.epoch_ < standing.until_epoch) {
+    return Error{ErrorCode::conflict, fmt::format("{} was expelled: it may enrol again in epoch {}",
+                                                  entry.name, standing.until_epoch)};
+  }
+  OrgEntry& changed = org_mutable(org);
+  changed.provider = ProviderEntry{body.offer, ProviderStatus::active, 0};
+  if (standing.status == StandingStatus::expelled) {
+    readmit(changed.standing, s_.params_.enrolment);
+    standing_changed(changed);
+  }
   return {};
 }
 

@@ -119,6 +119,7 @@ void Transition::file_receipt(const Receipt& receipt, const Digest& digest) {
   if (window.receipts.empty()) {
     window.window = receipt.window;
     window.attempt = receipt.attempt;
+    window.first_us = s_.context_.time_us;
     window.receipts.resize(attempt.members.size());
   }
   window.receipts[member] = {true, receipt, digest, std::uint64_t{1} << member};

@@ -52,7 +52,8 @@ void Transition::start_dispute(JobEntry& job, std::uint64_t window) {
 }
 
 // A verifier is a validator or a provider with enough stake that took no part in the job; the draw is
-// weighted by score. Whoever missed a deadline in this job is drawn again only when nobody else is left.
+// weighted by score. Whoever missed a deadline in this job, or is suspended, is drawn only when nobody else
+// is left.
 void Transition::assign_verifiers(JobEntry& job, const std::vector<std::uint64_t>& windows, bool disputed) {
   std::vector<OrgId> eligible, late;
   for (const auto& [id, org] : s_.organisations_) {
@@ -64,7 +65,8 @@ void Transition::assign_verifiers(JobEntry& job, const std::vector<std::uint64_t
         std::any_of(job.attempts.begin(), job.attempts.end(),
                     [id = id](const AttemptEntry& a) { return JobEntry::member_of(a, id).has_value(); });
     if (took_part) continue;
-    (contains(job.verifiers_late, id) ? late : eligible).push_back(id);
+    const bool last = contains(job.verifiers_late, id) || !may_lease(org.standing);
+    (last ? late : eligible).push_back(id);
   }
   if (eligible.empty()) eligible = std::move(late);
   std::vector<std::uint64_t> scores;
@@ -218,6 +220,7 @@ void Transition::convict(JobEntry& job, const Vote& vote, const WindowEntry& win
           fmt::format("a false result in job {}, window {}: first difference at step {}, micro-batch {}",
                       job.id, window.window, finding.step, finding.micro_batch));
     score(org_mutable(finding.organisation), ScoreCause::slashed, 1);
+    fault(finding.organisation, FaultKind::false_result, job.id, window.verifier);
   }
 }
 
@@ -285,6 +288,7 @@ void Transition::replace_late_verifiers(JobEntry& job) {
   }
   for (const OrgId id : late) {
     ++org_mutable(id).duties_missed;
+    fault(id, FaultKind::verification_missed, job.id, job.owner);
     if (!contains(job.verifiers_late, id)) job.verifiers_late.push_back(id);
   }
   if (windows.empty()) return;

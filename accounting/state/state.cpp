@@ -16,6 +16,18 @@ const char* provider_status_name(ProviderStatus status) {
   return "?";
 }
 
+const char* benchmark_state_name(BenchmarkState state) {
+  switch (state) {
+    case BenchmarkState::drawing: return "drawing";
+    case BenchmarkState::waiting: return "waiting";
+    case BenchmarkState::good: return "good";
+    case BenchmarkState::unchecked: return "unchecked";
+    case BenchmarkState::refuted: return "refuted";
+    case BenchmarkState::withdrawn: return "withdrawn";
+  }
+  return "?";
+}
+
 const char* job_phase_name(JobPhase phase) {
   switch (phase) {
     case JobPhase::ordered: return "ordered";
@@ -126,6 +138,38 @@ void encode_into(Writer& writer, const T& value) {
   T::fields(visitor, value);
 }
 
+void encode_standing(Writer& writer, const Standing& standing) {
+  writer.u8(static_cast<std::uint8_t>(standing.status));
+  for (const std::uint64_t value :
+       {standing.points, std::uint64_t{standing.step}, standing.until_epoch, standing.calm_epochs}) {
+    writer.u64(value);
+  }
+  writer.u32(static_cast<std::uint32_t>(standing.recent.size()));
+  for (const FaultEntry& fault : standing.recent) {
+    writer.u8(static_cast<std::uint8_t>(fault.kind));
+    writer.u64(fault.job);
+    writer.u32(fault.by);
+    for (const std::uint64_t value : {fault.height, fault.epoch, fault.points}) writer.u64(value);
+  }
+}
+
+void encode_benchmark(Writer& writer, const BenchmarkEntry& benchmark) {
+  writer.u64(benchmark.challenge_height);
+  writer.raw(benchmark.challenge.view());
+  writer.u32(benchmark.semantics_version);
+  writer.u32(benchmark.repeats);
+  writer.raw(benchmark.lanes_digest.view());
+  writer.u32(benchmark.lanes_count);
+  for (const std::uint64_t value :
+       {benchmark.mflops, benchmark.epoch_filed, benchmark.epoch_end, benchmark.deadline_height}) {
+    writer.u64(value);
+  }
+  writer.u8(static_cast<std::uint8_t>(benchmark.check));
+  writer.u32(benchmark.verifier);
+  writer.u32(benchmark.lane);
+  writer.u32(benchmark.rounds);
+}
+
 void encode_organisation(Writer& writer, const OrgEntry& org) {
   writer.u32(org.id);
   writer.text(org.name);
@@ -146,6 +190,9 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
     writer.u64(value);
   }
   writer.u32(org.refusals);
+  encode_standing(writer, org.standing);
+  writer.flag(org.benchmark.has_value());
+  if (org.benchmark) encode_benchmark(writer, *org.benchmark);
 }
 
 void encode_job(Writer& writer, const JobEntry& job) {
@@ -157,6 +204,8 @@ void encode_job(Writer& writer, const JobEntry& job) {
   for (const AttemptEntry& attempt : job.attempts) {
     writer.u32(attempt.number);
     writer.u64(attempt.window_first);
+    writer.u64(attempt.filed_us);
+    writer.flag(attempt.blamed);
     writer.u32(static_cast<std::uint32_t>(attempt.members.size()));
     for (const MemberEntry& member : attempt.members) {
       encode_into(writer, member.share);
@@ -189,6 +238,7 @@ void encode_window(Writer& writer, const WindowEntry& window) {
   writer.flag(window.complete);
   writer.u8(static_cast<std::uint8_t>(window.check));
   writer.u32(window.verifier);
+  writer.u64(window.first_us);
   writer.u32(static_cast<std::uint32_t>(window.receipts.size()));
   for (const MemberReceipt& receipt : window.receipts) {
     writer.flag(receipt.filed);

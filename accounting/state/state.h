@@ -6,6 +6,7 @@
 // end_block(). apply() checks first and changes afterwards: an error means that nothing changed.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 
@@ -29,6 +30,13 @@ struct BlockContext {
   std::uint64_t time_us = 0;
   Digest previous;  // hash of the block before
   OrgId producer = 0;
+};
+
+// What a block was, for as long as a benchmark's challenge may come from it.
+struct BlockMark {
+  std::uint64_t height = 0;
+  Digest hash;
+  std::uint64_t time_us = 0;
 };
 
 class State {
@@ -69,6 +77,15 @@ class State {
   [[nodiscard]] JobId job_last() const { return job_last_; }
   [[nodiscard]] const UsageImports& usage_imports() const { return usage_; }
   [[nodiscard]] std::optional<JobId> job_by_idempotency_key(OrgId owner, const std::string& key) const;
+  // Why a provider cannot be named in an attempt or lease, as the end of a sentence that begins with its
+  // name; empty if it can.
+  [[nodiscard]] std::string lease_obstacle(const OrgEntry& org) const;
+  // Million operations per second: what it offers, and where the chain asks for benchmarks no more than its
+  // valid one has shown.
+  [[nodiscard]] std::uint64_t speed_mflops(const OrgEntry& org) const;
+  [[nodiscard]] bool benchmark_valid(const OrgEntry& org) const;
+  // Of the params.bench_window_blocks blocks before this one; else null.
+  [[nodiscard]] const BlockMark* block_mark(std::uint64_t height) const;
   [[nodiscard]] MicroUnc balance(OrgId id) const { return accounts_.balance({AccountKind::balance, id}); }
   [[nodiscard]] MicroUnc stake(OrgId id) const { return accounts_.balance({AccountKind::stake, id}); }
   // 1 for a key that no record has used yet.
@@ -108,6 +125,11 @@ class State {
   UsageImports usage_;
   // What to look at when a height is reached: deadlines and the end of retention. Follows from jobs_.
   std::set<std::pair<std::uint64_t, JobId>> timers_;
+  // These follow from the blocks and the entries: marks of past blocks, benchmarks whose check is drawn and
+  // faults that are judged at the start of the next block.
+  std::deque<BlockMark> marks_;
+  std::set<OrgId> benchmarks_to_draw_;
+  std::set<OrgId> faulted_;
   std::vector<StateKey> dirty_;  // touched in this block, in any order and more than once
   StateTree tree_;
 };

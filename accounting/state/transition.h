@@ -7,6 +7,7 @@
 //   rules_receipt.cpp       receipts and countersignatures
 //   rules_usage.cpp         usage imports and corrections
 //   rules_validation.cpp    sampling, verifiers, votes, verdicts, slashing
+//   rules_enrolment.cpp     benchmarks, faults, the ladder
 //   rules_epoch.cpp         deadlines, epochs: score, power, seats, rewards
 #pragma once
 
@@ -47,6 +48,8 @@ class Transition {
   Status on(const Cancel& body, OrgId org);
   Status on(const Correction& body, OrgId org);
   Status on(const UsageImport& body, OrgId org);
+  Status on(const ProviderBenchmark& body, OrgId org);
+  Status on(const BenchmarkCheck& body, OrgId org);
   template <class Derived>
   Status on(const Derived&, OrgId) {
     return Error{ErrorCode::denied, "derived records are made by the rules, not submitted"};
@@ -69,7 +72,18 @@ class Transition {
   void settle(JobEntry& job, JobResult result);
   void settle_usage(JobEntry& job);
   void set_timer(JobEntry& job, std::uint64_t height);
+  void clear_timer(JobEntry& job);
   void run_timer(JobEntry& job);
+
+  // Enrolment.
+  void mark_block(const BlockContext& next);
+  void draw_benchmark_checks();
+  void fault(OrgId id, FaultKind kind, JobId job, OrgId by);
+  void standing_changed(OrgEntry& org);
+  void judge_faults();
+  void blame_attempt(JobEntry& job);
+  void set_lease_timer(JobEntry& job);
+  void begin_enrolment_epoch();
 
   // Usage of batch systems.
   [[nodiscard]] Status check_leased(const UsageSlot& slot) const;

@@ -1,7 +1,7 @@
-// ufab-train: trains one job on the ranks that mpirun or srun started, re-executes one window of it, or says
-// what it would take.
-// Exit status: 0 done or everything matched, 1 failed or a mismatch, 2 wrong usage, 75 (EX_TEMPFAIL) a peer
-// was lost and the same command may be tried again, 128 + signal when it was told to stop.
+// ufab-train: trains one job on the ranks that mpirun or srun started, re-executes one window of it, says
+// what it would take, or runs a benchmark. Exit status: 0 done or everything matched, 1 failed or a mismatch,
+// 2 wrong usage, 75 (EX_TEMPFAIL) a peer was lost and the same command may be tried again, 128 + signal when
+// it was told to stop.
 #include <fmt/format.h>
 #include <mpi.h>
 
@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdio>
 
+#include "fabric/base/file.h"
+#include "fabric/bench/bench_run.h"
 #include "fabric/train/plan_run.h"
 #include "fabric/train/trainer.h"
 #include "fabric/train/verifier.h"
@@ -31,6 +33,9 @@ struct CommandLine {
   int threads = 0;
   std::uint64_t keep = 0, window = 0;
   std::uint64_t memory_bytes = 0;
+  std::string bench;
+  double bench_seconds = 10;
+  std::uint64_t bench_repeats = 0;
   bool quiet = false, verify = false, print_plan = false, json = false, recompute = false;
 };
 
@@ -167,10 +172,38 @@ Result<int> run_verification(const Group& group, CommandLine& line) {
   return verdict.matches() ? 0 : 1;
 }
 
+Result<int> run_bench(const Group& group, CommandLine& line) {
+  BenchOptions options;
+  UFAB_ASSIGN(const std::string text, read_text_file(line.bench, 1 << 20));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    auto seed = Digest::parse(std::string_view(text).substr(at, end - at));
+    if (!seed) return seed.error().within(line.bench);
+    options.seeds.push_back(*seed);
+    at = end + 1;
+  }
+  options.seconds = line.bench_seconds;
+  options.repeats = line.bench_repeats;
+  options.threads = std::max(1, line.threads);
+  const auto backend = kernels::backend_from_name(line.backend);
+  if (!backend)
+    return Error{ErrorCode::usage,
+                 fmt::format("--backend {}: {} is wanted", line.backend, kernels::backend_names())};
+  options.backend = *backend;
+  UFAB_ASSIGN(const BenchResult result, run_benchmark(group, options, stop_signal));
+  if (!group.leader()) return 0;
+  UFAB_TRY(make_folders(line.out));
+  UFAB_TRY(write_file_atomic(line.out + "/result.json", as_bytes(bench_result_json(result) + "\n")));
+  fmt::print("{} repeats on {} lanes in {:.1f} s\n", result.repeats, result.lanes.size(),
+             static_cast<double>(result.elapsed_us) / 1e6);
+  return 0;
+}
+
 int run(const Group& group, CommandLine& line) {
-  auto result = line.verify       ? run_verification(group, line)
-                : line.print_plan ? print_plan(group, line)
-                                  : run_training(group, line);
+  auto result = !line.bench.empty() ? run_bench(group, line)
+                : line.verify       ? run_verification(group, line)
+                : line.print_plan   ? print_plan(group, line)
+                                    : run_training(group, line);
   std::fflush(stdout);
   if (result.ok()) return *result;
   if (group.leader()) fmt::print(stderr, "ufab-train: {}\n", result.error().message);
@@ -180,7 +213,7 @@ int run(const Group& group, CommandLine& line) {
 }
 
 void define_options(CLI::App& app, CommandLine& line) {
-  app.add_option("--job,--config", line.job, "job definition (TOML)")->required();
+  app.add_option("--job,--config", line.job, "job definition (TOML)");
   app.add_option("--data", line.data, "packed corpus; default: data.corpus of the definition");
   app.add_option("--out", line.out, "output folder")->capture_default_str();
   app.add_option("--set", line.settings, "KEY=VALUE over the definition, for example train.steps=500");
@@ -214,6 +247,10 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_flag("--json", line.json, "the plan as JSON (--print-plan)")->needs(plan);
   auto* verify =
       app.add_option("--verify", line.window, "re-execute this window and compare")->excludes(plan);
+  auto* bench = app.add_option("--bench", line.bench,
+                               "file with the seed of each rank's lane: run a benchmark, write result.json");
+  app.add_option("--bench-seconds", line.bench_seconds, "how long")->needs(bench)->capture_default_str();
+  app.add_option("--bench-repeats", line.bench_repeats, "exactly so many repeats instead")->needs(bench);
   app.add_option("--start", line.start, "checkpoint at the window's start (--verify)")->needs(verify);
   app.add_option("--claims", line.claims, "folder with one sub-folder per member (--verify)")->needs(verify);
 }
@@ -231,6 +268,10 @@ int main_with_group(const Group& group, int argc, char** argv) {
     return 2;
   }
   line.verify = app.count("--verify") > 0;
+  if (line.job.empty() && line.bench.empty()) {
+    if (group.leader()) fmt::print(stderr, "ufab-train: --job is required\n");
+    return 2;
+  }
   return run(group, line);
 }
 

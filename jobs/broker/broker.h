@@ -28,9 +28,9 @@ struct ProviderCapacity {
   std::uint64_t speed_mflops = 0;  // measured, verified
   std::uint32_t slots = 0;         // processors
   std::uint64_t memory_mib = 0;
-  std::uint64_t price_micro_per_tflop = 0;              // training work
-  std::uint64_t price_micro_per_cpu_hour = 0;           // ordinary batch scripts
-  bool accepts_work = false;                            // enrolled, staked, not draining
+  std::uint64_t price_micro_per_tflop = 0;     // training work
+  std::uint64_t price_micro_per_cpu_hour = 0;  // ordinary batch scripts
+  bool accepts_work = false;  // enrolled, staked, not draining, not suspended, with a valid benchmark
   std::int64_t price_valid_until_s = offer_never_ends;  // since 1970
   std::vector<Digest> data;                             // held there, as far as is known
 };

@@ -198,12 +198,13 @@ VerbResult verb_audit(const Invocation& invocation, Words words) {
   if (verb == "job") return audit_one_job(invocation, rest);
   if (verb == "prove") return prove(invocation, rest);
   if (verb == "check") return check(invocation, rest);
+  if (verb == "bench") return audit_bench(invocation, rest);
   if (verb == "report") return report(invocation, rest);
   if (verb == "export") return audit_export(invocation, rest);
   if (verb == "import") return audit_import(invocation, rest);
   if (verb == "correct") return audit_correct(invocation, rest);
   if (verb == "reconcile") return audit_reconcile(invocation, rest);
-  const char* usage = "usage: ufab audit verify|job|prove|check|report|export|reconcile|import|correct";
+  const char* usage = "usage: ufab audit verify|job|prove|check|bench|report|export|reconcile|import|correct";
   if (verb == "--help" || verb == "-h") {
     std::puts(usage);
     return 0;

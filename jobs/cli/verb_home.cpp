@@ -78,6 +78,7 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   std::string chain_name = default_chain_name;
   ChainParams params;
   std::string supply;
+  std::vector<std::string> chain_params;
   CommandLine line(
       "init [--org NAME] (--solo | --join TICKET)",
       "Makes a home: a key, a configuration, and a chain of one validator (--solo) or a place on the chain "
@@ -91,6 +92,10 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   line.number("--block-interval-ms", params.block_interval_ms,
               "with --solo: an empty block is due after this long");
   line.number("--epoch-blocks", params.epoch_blocks, "with --solo: blocks of an epoch");
+  line.list("--param", chain_params,
+            "with --solo: NAME=NUMBER, any parameter of the chain by the name that it has in genesis "
+            "(`bench_epochs=1440`: providers need a benchmark not older than so many epochs)",
+            false);
   line.text("--emission", supply, "with --solo: UNC minted per epoch for verified work");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
@@ -115,11 +120,20 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
     if (!amount) return Error{ErrorCode::usage, "--emission: " + amount.error().message};
     params.emission_per_epoch = *amount;
   }
+  for (const std::string& param : chain_params) {
+    const std::size_t equals = param.find('=');
+    if (equals == std::string::npos)
+      return Error{ErrorCode::usage, "--param: '" + param + "' is no NAME=NUMBER"};
+    UFAB_TRY(set_param(params, std::string_view(param).substr(0, equals),
+                       std::string_view(param).substr(equals + 1)));
+  }
+  if (const Status sound = check_params(params); !sound.ok())
+    return Error{ErrorCode::usage, sound.error().message};
   if (!solo && (chain_name != default_chain_name || params != ChainParams{})) {
     return Error{
         ErrorCode::usage,
-        "--chain-name, --block-interval-ms, --epoch-blocks and --emission belong to --solo: a chain that "
-        "is joined has its own"};
+        "--chain-name, --block-interval-ms, --epoch-blocks, --emission and --param belong to --solo: a chain "
+        "that is joined has its own"};
   }
   config.listen_host = listen;
   if (const auto endpoint = Endpoint::parse(listen); endpoint.ok()) {

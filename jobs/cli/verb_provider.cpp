@@ -1,4 +1,4 @@
-// provider init|check|bench|enroll|status|drain|resume|leave.
+// provider init|check|bench|enroll|drain|resume|leave; status has a file of its own.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -14,8 +14,8 @@
 #include "fabric/base/file.h"
 #include "fabric/net/http.h"
 #include "jobs/cli/command_line.h"
-#include "jobs/cli/slurm_capacity.h"
 #include "jobs/cli/verbs.h"
+#include "jobs/node/slurm_capacity.h"
 #include "jobs/node/speed.h"
 
 namespace ufab::jobs {
@@ -89,12 +89,13 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::uint64_t memory = 0;
   std::string per_tflop;
   std::string per_hour;
+  std::uint64_t capacity_check = 0;
   std::string trainer;
   std::string batch;
   std::vector<std::string> slurm;
   CommandLine line(
       "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE] "
-      "[--batch local|slurm] [--slurm KEY=VALUE…]",
+      "[--batch local|slurm] [--slurm KEY=VALUE…] [--capacity-check S]",
       "Writes the provider section of this home's config.toml. Scripts run under the local batch system on "
       "this "
       "machine, or under Slurm, which is then asked what it has. What is not given stays as it is in the "
@@ -111,6 +112,10 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
             "slurmrestd), "
             "rest-token=FILE (a JWT for it)",
             false);
+  line.number(
+      "--capacity-check", capacity_check,
+      "seconds between two looks of the node whether the machines still have what is offered: what is "
+      "gone is offered no more until it is back; 0: never (at first: 60)");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());
@@ -130,6 +135,10 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
     if (memory < 1 || memory > provider_memory_mib_max)
       return Error{ErrorCode::usage, "--memory: from 1 to " + std::to_string(provider_memory_mib_max)};
     provider.memory_mib = memory;
+  }
+  if (line.given("--capacity-check")) {
+    if (capacity_check > 86400) return Error{ErrorCode::usage, "--capacity-check: from 0 to 86400"};
+    provider.capacity_check_s = static_cast<std::uint32_t>(capacity_check);
   }
   if (line.given("--trainer")) {
     std::error_code error;
@@ -178,6 +187,24 @@ void check_slurmrestd(const std::map<std::string, std::string>& settings, const 
         token->second + (there ? ", the token for slurmrestd, is the node's alone to read"
                                : ", the token for slurmrestd, is not there"),
         "write it with `scontrol token lifespan=SECONDS`, again before it ends, and chmod 600");
+}
+
+// What the ledger says of a provider that is enrolled.
+void check_enrolled(const json::object& organisation, const Check& check) {
+  const json::object& standing = organisation.at("standing").as_object();
+  const std::string status(standing.at("status").as_string());
+  const std::string points = std::to_string(standing.at("points").to_number<std::uint64_t>());
+  check(status == "good", "standing " + status + ", " + points + " points of faults",
+        status == "expelled"
+            ? "enrol again from epoch " +
+                  std::to_string(standing.at("until_epoch").to_number<std::uint64_t>()) + " on"
+            : "`ufab provider status ORGANISATION` lists the faults; points wear off with every epoch "
+              "without one");
+  const std::string obstacle(organisation.at("provider").at("obstacle").as_string());
+  const bool benchmark = obstacle.find("benchmark") != std::string::npos;
+  check(obstacle.empty(), obstacle.empty() ? "leases may come" : "no leases: the provider " + obstacle,
+        benchmark ? "leave the node up and idle: it runs one by itself; node.log says what keeps it from that"
+                  : "see the findings above; `ufab provider resume` ends a drain");
 }
 
 VerbResult provider_check(const Invocation& invocation, Words words) {
@@ -241,13 +268,16 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
     if (account.ok()) {
       const std::uint64_t least = account->result.at("stake_min_micro").to_number<std::uint64_t>();
       std::uint64_t stake = 0;
+      const json::object* enrolled = nullptr;
       for (const json::value& entry : account->result.at("accounts").as_array()) {
-        if (entry.at("organisation").as_string() == config.organisation)
-          stake = entry.at("stake_micro").to_number<std::uint64_t>();
+        if (entry.at("organisation").as_string() != config.organisation) continue;
+        stake = entry.at("stake_micro").to_number<std::uint64_t>();
+        if (entry.as_object().contains("provider")) enrolled = &entry.as_object();
       }
       check(stake >= least,
             "stake " + format_amount(stake) + ", at least " + format_amount(least) + " is needed",
             "run `ufab account stake AMOUNT`");
+      if (enrolled != nullptr) check_enrolled(*enrolled, check);
     }
   }
   bool all_good = true;
@@ -266,15 +296,28 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
 
 VerbResult provider_bench(const Invocation& invocation, Words words) {
   double seconds = 2.0;
+  bool file = false;
   bool as_json = false;
   CommandLine line(
-      "provider bench [--seconds S] [--json]",
-      "Measures training speed with this project's exact kernels on the offered processors, and keeps it for "
-      "`ufab provider enroll`.");
+      "provider bench [--seconds S] [--json] | --file",
+      "Measures training speed with this project's exact kernels, on all offered processors at once, and "
+      "keeps "
+      "it for `ufab provider enroll`: a claim. What others can check is a benchmark on the ledger, seeded by "
+      "the chain: where the chain asks for them (bench_epochs) the node files one by itself after enrolment "
+      "and "
+      "renews it before it expires, while it is idle; --file asks for one now. `ufab provider status` shows "
+      "it, "
+      "`ufab audit bench` re-executes it.");
   line.decimal("--seconds", seconds, "how long to measure (default 2)");
+  line.flag("--file", file, "have the node run a benchmark for the ledger as soon as it is idle");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
+  if (file) {
+    UFAB_TRY(ask_node(invocation, "provider.bench", {}));
+    std::puts("the node runs a benchmark as soon as it is idle; `ufab provider status` shows it");
+    return 0;
+  }
   if (!(seconds >= 0.1 && seconds <= 600)) return Error{ErrorCode::usage, "--seconds: from 0.1 to 600"};
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
@@ -318,39 +361,6 @@ VerbResult provider_enroll(const Invocation& invocation, Words words) {
                         {"price_micro_per_cpu_hour", provider.price_micro_per_cpu_hour}}));
   std::printf("provider of %s enrolled, block %llu\n", config.organisation.c_str(),
               static_cast<unsigned long long>(answer.result.at("height").to_number<std::uint64_t>()));
-  return 0;
-}
-
-VerbResult provider_status(const Invocation& invocation, Words words) {
-  bool as_json = false;
-  CommandLine line("provider status [--json]", "Every provider on the chain.");
-  line.flag("--json", as_json, "one JSON object");
-  UFAB_ASSIGN(const auto outcome, line.parse(words));
-  if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "account", {}));
-  json::array providers;
-  for (const json::value& entry : answer.result.at("accounts").as_array()) {
-    if (entry.as_object().contains("provider")) providers.push_back(entry);
-  }
-  if (as_json) {
-    print_json({{"schema", "ufab.providers/1"}, {"providers", providers}});
-    return 0;
-  }
-  std::printf("%-16s %-9s %5s %9s %10s %14s %14s %6s\n", "PROVIDER", "STATUS", "SLOTS", "MEM_MIB", "GFLOP/S",
-              "UNC/TFLOP", "STAKE", "SCORE");
-  for (const json::value& entry : providers) {
-    const json::object& o = entry.as_object();
-    const json::object& p = o.at("provider").as_object();
-    std::printf("%-16s %-9s %5llu %9llu %10.1f %14s %14s %6llu\n",
-                std::string(o.at("organisation").as_string()).c_str(),
-                std::string(p.at("status").as_string()).c_str(),
-                static_cast<unsigned long long>(p.at("slots").to_number<std::uint64_t>()),
-                static_cast<unsigned long long>(p.at("memory_mib").to_number<std::uint64_t>()),
-                static_cast<double>(p.at("mflops").to_number<std::uint64_t>()) / 1000.0,
-                format_amount(p.at("price_micro_per_tflop").to_number<std::uint64_t>()).c_str(),
-                format_amount(o.at("stake_micro").to_number<std::uint64_t>()).c_str(),
-                static_cast<unsigned long long>(o.at("score").to_number<std::uint64_t>()));
-  }
   return 0;
 }
 

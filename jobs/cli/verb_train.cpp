@@ -68,8 +68,8 @@ VerbResult verb_train(const Invocation&, Words words) {
     if (!parse_count(value, 1, 65536))
       return Error{ErrorCode::usage, std::string(name) + ": '" + value + "' is no count"};
   }
-  // A verification names its own job, data, gang and output after the --.
-  const bool whole = rest.empty() || rest[0] != "--verify";
+  // A verification and a benchmark name what they need after the --.
+  const bool whole = rest.empty() || (rest[0] != "--verify" && rest[0] != "--bench");
   if (whole && config.empty())
     return Error{ErrorCode::usage, "not inside a training job: give --config FILE"};
 

@@ -40,6 +40,8 @@ VerbResult verb_sacct(const Invocation& invocation, Words words);
 VerbResult verb_account(const Invocation& invocation, Words words);
 VerbResult account_history(const Invocation& invocation, Words words);
 VerbResult verb_audit(const Invocation& invocation, Words words);
+VerbResult provider_status(const Invocation& invocation, Words words);
+VerbResult audit_bench(const Invocation& invocation, Words words);
 VerbResult audit_export(const Invocation& invocation, Words words);
 VerbResult audit_reconcile(const Invocation& invocation, Words words);
 VerbResult audit_import(const Invocation& invocation, Words words);

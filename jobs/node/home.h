@@ -8,7 +8,7 @@
 //   imports/      runs of Slurm whose use is not on the ledger yet, an empty file for each
 //   outbox/       what submissions need until it is durable in jobs/N (jobs/node/submission_journal.h)
 //   blobs/        corpora by digest
-//   speed.json    what `ufab provider bench` measured
+//   speed.json    what `ufab provider bench` measured; bench/, bench-checks/: benchmarks under way
 //   node.sock     the owner's socket; node.lock, node.log beside it
 #pragma once
 
@@ -46,6 +46,8 @@ struct ProviderConfig {
   // settings, [provider.slurm] for example.
   std::string batch = "local";
   std::map<std::string, std::string> batch_settings;
+  // Seconds between two looks whether the machines still have what is offered; 0: never.
+  std::uint32_t capacity_check_s = 60;
 };
 
 // Limits on this organisation's own running jobs; 0: none.

@@ -215,6 +215,41 @@ std::string job_to_row(const NodeContext& node, const Gateway& gateway, const Jo
          providers + "|" + text("reason");
 }
 
+namespace {
+
+json::object standing_to_json(const State& state, const Standing& standing) {
+  json::array faults;
+  for (const FaultEntry& fault : standing.recent) {
+    const OrgEntry* by = state.organisation(fault.by);
+    faults.push_back(json::object{{"kind", fault_kind_name(fault.kind)},
+                                  {"job", fault.job},
+                                  {"by", by == nullptr ? "" : by->name},
+                                  {"block", fault.height},
+                                  {"epoch", fault.epoch},
+                                  {"points", fault.points}});
+  }
+  return {{"status", standing_status_name(standing.status)},
+          {"points", standing.points},
+          {"step", standing.step},
+          {"until_epoch", standing.until_epoch},
+          {"faults", std::move(faults)}};
+}
+
+json::object benchmark_to_json(const State& state, const OrgEntry& organisation) {
+  const BenchmarkEntry& benchmark = *organisation.benchmark;
+  const OrgEntry* verifier = state.organisation(benchmark.verifier);
+  return {{"state", benchmark_state_name(benchmark.check)},
+          {"valid", state.benchmark_valid(organisation)},
+          {"mflops", benchmark.mflops},
+          {"challenge_block", benchmark.challenge_height},
+          {"lanes", benchmark.lanes_count},
+          {"repeats", benchmark.repeats},
+          {"epoch_end", benchmark.epoch_end},
+          {"verifier", verifier == nullptr ? "" : verifier->name}};
+}
+
+}  // namespace
+
 json::object organisation_to_json(const State& state, const OrgEntry& organisation) {
   json::object object{
       {"organisation", organisation.name},
@@ -229,9 +264,13 @@ json::object organisation_to_json(const State& state, const OrgEntry& organisati
     object["provider"] = json::object{{"status", provider_status_name(organisation.provider->status)},
                                       {"slots", offer.ranks * offer.threads},
                                       {"memory_mib", offer.memory_bytes >> 20},
-                                      {"mflops", offer.mflops},
+                                      {"mflops", state.speed_mflops(organisation)},
+                                      {"mflops_claimed", offer.mflops},
+                                      {"obstacle", state.lease_obstacle(organisation)},
                                       {"price_micro_per_tflop", offer.price_per_tflop},
                                       {"price_micro_per_cpu_hour", offer.price_per_cpu_hour}};
+    object["standing"] = standing_to_json(state, organisation.standing);
+    if (organisation.benchmark) object["benchmark"] = benchmark_to_json(state, organisation);
   }
   return object;
 }

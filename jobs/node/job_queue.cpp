@@ -70,13 +70,13 @@ ProviderCapacity capacity_of(const State& state, const OrgEntry& entry) {
   const ProviderOffer& offer = entry.provider->offer;
   ProviderCapacity capacity;
   capacity.organisation = entry.name;
-  capacity.speed_mflops = offer.mflops;
   capacity.slots = offer.ranks * offer.threads;
   capacity.memory_mib = offer.memory_bytes >> 20;
   capacity.price_micro_per_tflop = offer.price_per_tflop;
   capacity.price_micro_per_cpu_hour = offer.price_per_cpu_hour;
-  capacity.accepts_work =
-      entry.provider->status == ProviderStatus::active && state.stake(entry.id) >= state.params().stake_min;
+  capacity.accepts_work = state.lease_obstacle(entry).empty();
+  // Whoever may not lease now may later: its speed is no reason to say never.
+  capacity.speed_mflops = capacity.accepts_work ? state.speed_mflops(entry) : offer.mflops;
   return capacity;
 }
 

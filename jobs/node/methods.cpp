@@ -251,9 +251,26 @@ Result<Answer> account(const MethodContext& context, const Caller&, const Reques
                    {"burned_micro", state.accounts().burned()},
                    {"treasury_micro", state.accounts().balance({AccountKind::treasury, 0})},
                    {"stake_min_micro", state.params().stake_min},
+                   {"epoch", state.epoch()},
+                   {"bench_epochs", state.params().enrolment.bench_epochs},
                    {"accounts", all}},
                   {}};
   });
+}
+
+Result<Answer> provider_bench(const MethodContext& context, const Caller&, const Request&) {
+  const auto obstacle = context.node->chain->read([&](const State& state) -> std::string {
+    const OrgEntry* org = state.organisation_by_name(context.node->config.organisation);
+    if (state.params().enrolment.bench_epochs == 0) return "this chain asks for no benchmarks";
+    if (org == nullptr || !org->provider || org->provider->status != ProviderStatus::active)
+      return "no active provider; `ufab provider enroll` makes one";
+    if (org->benchmark && org->benchmark->epoch_filed == state.epoch())
+      return "there is one in this epoch already";
+    return {};
+  });
+  if (!obstacle.empty()) return Error{ErrorCode::conflict, obstacle};
+  context.bench();
+  return Answer{};
 }
 
 // A text that may be absent; one that is too long is refused, not dropped.
@@ -352,6 +369,7 @@ constexpr std::array entries{
     Entry{"job.release", Access::owner, release_job, true},
     Entry{"job.requeue", Access::owner, requeue_job, true},
     Entry{"account", Access::owner, account},
+    Entry{"provider.bench", Access::owner, provider_bench},
     Entry{"record", Access::owner, file_record},
 };
 

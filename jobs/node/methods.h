@@ -3,7 +3,7 @@
 //   anyone with an acceptable key   chain.blocks, chain.submit, chain.next_sequence
 //   parties of the job              job.file, job.progress
 //   the owner, on the local socket  node.status, node.stop, submit, jobs, job, job.cancel, job.hold,
-//                                   job.release, job.requeue, job.output, account, record
+//                                   job.release, job.requeue, job.output, account, record, provider.bench
 //
 // Parties are owner, members, verifiers, and the chain's validator.
 #pragma once
@@ -20,6 +20,7 @@ struct MethodContext {
   NodeContext* node = nullptr;
   Gateway* gateway = nullptr;
   std::function<void()> stop;
+  std::function<void()> bench;  // run a benchmark for the ledger as soon as the provider is idle
 };
 
 // Thread-safe.

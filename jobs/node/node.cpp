@@ -14,6 +14,8 @@
 
 #include "fabric/base/file.h"
 #include "jobs/batch/plugin.h"
+#include "jobs/node/benchmarker.h"
+#include "jobs/node/capacity_watch.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -145,7 +147,10 @@ Status run_node(const Home& home, const NodeOptions& options) {
   UFAB_TRY(gateway.open());
   ProviderAgent provider(node);
   Verifier verifier(node);
-  const MethodContext methods{&node, &gateway, [] { stop_requested = true; }};
+  Benchmarker benchmarker(node);
+  CapacityWatch capacity(node, ask_machines());
+  const MethodContext methods{&node, &gateway, [] { stop_requested = true; },
+                              [&benchmarker] { benchmarker.ask(); }};
 
   auto listener = Listener::bind({config.listen_host, config.listen_port});
   if (!listener) return listener.error().within("listening on port " + std::to_string(config.listen_port));
@@ -166,6 +171,8 @@ Status run_node(const Home& home, const NodeOptions& options) {
     provider.tick();
     gateway.tick();
     verifier.tick();
+    benchmarker.tick();
+    capacity.tick();
     wakeup.wait();
   }
   log_line("node of " + config.organisation + " goes down");

@@ -200,6 +200,11 @@ Status ProviderAgent::fetch_inputs(const JobView& view, const JobFolder& folder)
 
 Status ProviderAgent::file_lease(const JobView& view, const AttemptEntry& attempt,
                                  const MemberEntry& member) {
+  // What the ledger would refuse is not sent again and again.
+  const OrgId self = node_.chain->self();
+  const std::string obstacle =
+      node_.chain->read([&](const State& state) { return state.lease_obstacle(*state.organisation(self)); });
+  if (!obstacle.empty()) return waiting("no lease: this provider " + obstacle);
   const JobFolder folder(node_.home, view.job.id);
   UFAB_TRY(fetch_inputs(view, folder));
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(folder.spec()));

@@ -1,44 +1,52 @@
 #include "jobs/node/speed.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <thread>
 #include <vector>
 
-#include "kernels/model.h"
+#include "fabric/bench/lane.h"
 
 namespace ufab::jobs {
 
 SpeedMeasurement measure_speed(std::uint32_t threads, double seconds) {
   using Clock = std::chrono::steady_clock;
-  constexpr int batch = 8;
-  const kernels::ModelConfig config = kernels::Gpt2Shape{256, 64, 4, 4, 128};
-  const auto used = static_cast<int>(std::clamp<std::uint32_t>(threads, 1, kernels::kMaxThreads));
-  const auto backend = kernels::make_backend(kernels::BackendKind::cpu, used);
-  kernels::Model model(config, batch, config.context, *backend);
-  std::pmr::vector<float> parameters(kernels::model_parameter_count(config), &backend->shared_memory());
-  kernels::model_init(config, 1, parameters);
-  std::vector<std::int32_t> tokens(static_cast<std::size_t>(batch * config.context));
-  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * 37 % 256);
-  const auto pass = [&] {
-    static_cast<void>(model.forward_backward(parameters, tokens, tokens,
-                                             [](std::size_t, std::size_t, std::span<const float>) {}));
-  };
-  pass();
-  const auto start = Clock::now();
-  std::uint64_t passes = 0;
-  double elapsed = 0;
-  while (elapsed < seconds) {
-    pass();
-    ++passes;
-    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+  const std::uint32_t lanes = std::clamp<std::uint32_t>(threads, 1, kernels::kMaxThreads);
+  std::vector<std::uint64_t> flop_per_s(lanes);
+  std::atomic<std::uint32_t> warm{0};
+  std::string backend_used;
+  {
+    std::vector<std::jthread> workers;
+    for (std::uint32_t i = 0; i < lanes; ++i) {
+      workers.emplace_back([&, i] {
+        const auto backend = kernels::make_backend(kernels::BackendKind::cpu, 1);
+        if (i == 0) backend_used = kernels::backend_name(backend->kind());
+        Lane lane(sha256("speed " + std::to_string(i)), *backend);
+        static_cast<void>(lane.repeat());
+        // Together: a processor that computes alone is faster than one among many.
+        ++warm;
+        while (warm < lanes) std::this_thread::yield();
+        const auto start = Clock::now();
+        std::uint64_t repeats = 0;
+        double elapsed = 0;
+        while (elapsed < seconds) {
+          static_cast<void>(lane.repeat());
+          ++repeats;
+          elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+        }
+        flop_per_s[i] =
+            static_cast<std::uint64_t>(static_cast<double>(repeats * lane_flop_per_repeat()) / elapsed);
+      });
+    }
   }
-  const std::uint64_t done = passes * tokens.size();
   SpeedMeasurement result;
-  result.tokens_per_s = static_cast<std::uint64_t>(static_cast<double>(done) / elapsed);
-  result.mflops = static_cast<std::uint64_t>(static_cast<double>(kernels::model_train_flop(config, done)) /
-                                             elapsed / 1e6);
-  result.threads = static_cast<std::uint32_t>(used);
-  result.backend = kernels::backend_name(backend->kind());
+  std::uint64_t total = 0;
+  for (const std::uint64_t lane : flop_per_s) total += lane;
+  result.mflops = total / 1'000'000;
+  result.tokens_per_s = total / (lane_flop_per_repeat() / lane_tokens_per_repeat());
+  result.threads = lanes;
+  result.backend = backend_used;
   return result;
 }
 

@@ -1,4 +1,6 @@
-// Measures how fast this machine trains: one small GPT-2, forward and backward, exact kernels.
+// Measures how fast this machine trains, with the lanes of a benchmark (fabric/bench/lane.h), one a
+// processor, all at once: what a benchmark on the ledger will show, but for what starting and filing it
+// takes.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +15,7 @@ struct SpeedMeasurement {
   std::string backend;
 };
 
-// Runs for about `seconds` after a short warm-up.
+// Runs for about `seconds` after a short warm-up, on at most kernels::kMaxThreads processors.
 [[nodiscard]] SpeedMeasurement measure_speed(std::uint32_t threads, double seconds);
 
 }  // namespace ufab::jobs

@@ -3,6 +3,8 @@
 # gamma runs a trainer that cheats as UFAB_CHEAT says (tests/fabric/train/dishonest_train.cpp).
 source "$(dirname "$0")/lib.sh"
 : "${DISHONEST:?the cheating trainer}"
+# Its cheats follow each other faster than a suspension ends, which would keep it from the next one.
+UFAB_CHAIN_OPTIONS="--param points_suspend=1000000"
 start_federation alpha beta gamma
 training_files 60 20
 printf '[data]\ncorpus = "%s"\n' "$PWD/corpus.h5" >>tiny.toml

@@ -36,11 +36,12 @@ slurm_of() { # slurm_of CLUSTER COMMAND…
 }
 
 # start_slurm_federation CLUSTER…: as start_federation, each organisation's provider being the Slurm cluster of its
-# name, with two nodes.
+# name, with two nodes. UFAB_CHAIN_OPTIONS as there.
 start_slurm_federation() {
   clusters up --clusters $# >/dev/null
   homes=(chain)
-  ufab chain init --solo --org registry --chain-name test --block-interval-ms 200 >/dev/null
+  # shellcheck disable=SC2086
+  ufab chain init --solo --org registry --chain-name test --block-interval-ms 200 ${UFAB_CHAIN_OPTIONS-} >/dev/null
   ufab chain up >/dev/null
   ufab chain account stake 200 >/dev/null
   local ticket name

@@ -67,29 +67,55 @@ TEST(Index, ABatchOfAnySizeBecomesARowEachAndALaterReceiptReplaces) {
   }
 }
 
-TEST(Index, AnIndexOfVersionOneIsUpgradedInPlaceAndKeepsItsRows) {
-  const Folder folder;
-  const std::string path = folder.path("index.sqlite");
-  {
+TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
+  for (const int version : {1, 2}) {
+    const Folder folder;
+    const std::string path = folder.path("index.sqlite");
+    {
+      auto index = Index::open(path, sha256("chain"));
+      ASSERT_TRUE(index.ok());
+      ASSERT_TRUE((*index)->add(BlockHeader{}, sha256("block"), {}, {}).ok());
+      ASSERT_TRUE((*index)->flush().ok());
+    }
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+    std::string sql = "DROP TABLE benchmark; DROP TABLE fault; DROP TABLE standing; ";
+    if (version == 1) sql += "DROP TABLE usage_import; DROP TABLE usage_correction; ";
+    sql += fmt::format("UPDATE meta SET value='{} {}';", version, sha256("chain").hex());
+    ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(db);
+    EXPECT_FALSE(Index::open(path, sha256("another chain")).ok());
     auto index = Index::open(path, sha256("chain"));
-    ASSERT_TRUE(index.ok());
-    ASSERT_TRUE((*index)->add(BlockHeader{}, sha256("block"), {}, {}).ok());
-    ASSERT_TRUE((*index)->flush().ok());
+    ASSERT_TRUE(index.ok()) << index.error().message;
+    EXPECT_EQ((*index)->height(), 0U);
+    const auto dump = (*index)->dump();
+    ASSERT_TRUE(dump.ok());
+    for (const char* table : {"[usage_correction]", "[benchmark]", "[fault]", "[standing]"}) {
+      EXPECT_NE(dump->find(table), std::string::npos) << table;
+    }
+    EXPECT_NE(dump->find("3 " + sha256("chain").hex()), std::string::npos);
   }
-  sqlite3* db = nullptr;
-  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
-  const std::string sql = "DROP TABLE usage_import; DROP TABLE usage_correction; UPDATE meta SET value='1 " +
-                          sha256("chain").hex() + "';";
-  ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
-  sqlite3_close(db);
-  EXPECT_FALSE(Index::open(path, sha256("another chain")).ok());
-  auto index = Index::open(path, sha256("chain"));
-  ASSERT_TRUE(index.ok()) << index.error().message;
-  EXPECT_EQ((*index)->height(), 0U);
+}
+
+TEST(Index, EnrolmentHasItsRows) {
+  const Folder folder;
+  auto index = Index::open(folder.path("index.sqlite"), sha256("chain"));
+  ASSERT_TRUE(index.ok());
+  std::vector<Record> records(6);
+  records[0].body = ProviderBenchmark{7, 3, 40, {sha256("a"), sha256("b")}};
+  records[1].body = BenchmarkCredit{2, 7, 9'000'000, 96, 5};
+  records[2].body = BenchmarkDuty{2, 7, 3, 1, 30};
+  records[3].body = BenchmarkCheck{2, 7, sha256("b")};
+  records[4].body = Fault{2, FaultKind::lease_missed, 4, 3, 10, 30};
+  records[5].body = StandingChange{2, StandingStatus::suspended, 1, 20, 12};
+  std::vector<IndexedRecord> items;
+  for (const Record& record : records) items.push_back({&record, record_id(record), 2, nullptr});
+  ASSERT_TRUE((*index)->add(BlockHeader{}, sha256("block"), items, {}).ok());
   const auto dump = (*index)->dump();
   ASSERT_TRUE(dump.ok());
-  EXPECT_NE(dump->find("[usage_correction]"), std::string::npos);
-  EXPECT_NE(dump->find("2 " + sha256("chain").hex()), std::string::npos);
+  EXPECT_NE(dump->find("[benchmark]\n2|7|2|40|9000000|96|5|3|1|0|0|0\n"), std::string::npos) << *dump;
+  EXPECT_NE(dump->find("[fault]\n0|4|2|lease_missed|4|3|10|30\n"), std::string::npos);
+  EXPECT_NE(dump->find("[standing]\n0|5|2|suspended|1|20|12\n"), std::string::npos);
 }
 
 TEST(Index, AnImportAndItsCorrectionAreARowEach) {

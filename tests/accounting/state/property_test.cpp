@@ -15,6 +15,14 @@ ChainParams quick_params() {
   params.countersign_deadline_blocks = 5;
   params.job_retention_blocks = 9;
   params.unbonding_epochs = 1;
+  // Two chains of three ask for no benchmarks, so that leases are common.
+  params.enrolment.bench_epochs = *rc::gen::element<std::uint64_t>(0, 0, 2);
+  params.enrolment.bench_ms_min = 1000;
+  params.enrolment.bench_window_blocks = 8;
+  params.enrolment.lease_deadline_ms = 2000;
+  params.enrolment.points_suspend = 30;
+  params.enrolment.suspension_epochs = 1;
+  params.enrolment.suspensions_max = 1;
   return params;
 }
 
@@ -32,7 +40,7 @@ RecordBody any_body(World& world, OrgId org) {
   const JobId job = *rc::gen::inRange<JobId>(0, world.state().job_last() + 2);
   const JobEntry* entry = world.state().job(job);
   const std::uint64_t window = *rc::gen::inRange<std::uint64_t>(0, 4);
-  switch (*rc::gen::inRange(0, 17)) {
+  switch (*rc::gen::inRange(0, 20)) {
     case 0: return Transfer{any_org(), any_amount(), "memo"};
     case 1: return Stake{any_amount()};
     case 2: return Unstake{any_amount()};
@@ -84,6 +92,21 @@ RecordBody any_body(World& world, OrgId org) {
             imports.begin()->second.record, "why", {usage_values(*rc::gen::inRange<std::uint64_t>(0, 4))}};
       }
       return Correction{digest_of("x"), "nothing", {usage_values()}};
+    case 17:
+    case 18: {
+      const std::uint64_t age = *rc::gen::inRange<std::uint64_t>(0, 12);
+      const std::uint64_t height = world.state().height();
+      return ProviderBenchmark{height - std::min(height, age), 3, *rc::gen::inRange<std::uint32_t>(0, 9),
+                               std::vector<Digest>(*rc::gen::inRange<std::size_t>(0, 4), digest_of("lane"))};
+    }
+    case 19:
+      for (const auto& [id, other] : world.state().organisations()) {
+        if (other.benchmark && other.benchmark->verifier == org) {
+          const bool honest = *rc::gen::inRange(0, 3) != 0;
+          return BenchmarkCheck{id, other.benchmark->challenge_height, digest_of(honest ? "lane" : "other")};
+        }
+      }
+      return ProviderEnrol{{"cluster", 2, 1, 1 << 30, 50'000, 1000, 100'000}};
     case 12:
       if (entry != nullptr && entry->windows.contains(window)) {
         Countersignature body{job, entry->windows.at(window).attempt, {}};

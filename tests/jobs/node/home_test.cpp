@@ -42,7 +42,8 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   config.organisation = "alpha";
   config.listen_port = 4711;
   config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
-  config.provider = ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}};
+  config.provider =
+      ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, 7};
   config.queue = {5, 16, 9'000'000};
   ASSERT_TRUE(home.save_config(config).ok());
   const HomeConfig again = home.load_config().value();
@@ -54,6 +55,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   EXPECT_EQ(again.provider->price_micro_per_tflop, 7U);
   EXPECT_EQ(again.provider->price_micro_per_cpu_hour, 8U);
   EXPECT_EQ(again.provider->trainer, "/opt/ufab-train");
+  EXPECT_EQ(again.provider->capacity_check_s, 7U);
   EXPECT_EQ(again.queue.jobs_max, 5U);
   EXPECT_EQ(again.queue.slots_max, 16U);
   EXPECT_EQ(again.queue.escrow_max_micro, 9'000'000U);

@@ -18,7 +18,7 @@ struct ClusterCapacity {
 };
 
 // Of the partition that the settings name (conf, partition), or of the default one. Errors: unavailable when
-// slurmctld does not answer, not_found without sinfo or without such a partition.
+// slurmctld does not answer or there is no sinfo, not_found when it answers that no such node is up.
 [[nodiscard]] Result<ClusterCapacity> slurm_capacity(const std::map<std::string, std::string>& settings);
 
 // Lines of `sinfo --Node --Format` as slurm_capacity() calls it.

@@ -1,4 +1,4 @@
-#include "jobs/cli/slurm_capacity.h"
+#include "jobs/node/slurm_capacity.h"
 
 #include <charconv>
 #include <cstdlib>
@@ -65,7 +65,9 @@ Result<ClusterCapacity> slurm_capacity(const std::map<std::string, std::string>&
   }
   command.environment["LC_ALL"] = "C";
   if (const std::string conf = setting("conf"); !conf.empty()) command.environment["SLURM_CONF"] = conf;
-  UFAB_ASSIGN(const CommandResult result, run_command(command));
+  const auto ran = run_command(command);
+  if (!ran) return Error{ErrorCode::unavailable, "Slurm: " + ran.error().message};
+  const CommandResult& result = *ran;
   if (result.timed_out) return Error{ErrorCode::unavailable, "Slurm: sinfo does not answer"};
   if (result.exit_code != 0) return Error{ErrorCode::unavailable, "Slurm: " + result.first_error_line()};
   const ClusterCapacity capacity = parse_capacity(result.output);
