@@ -19,8 +19,8 @@ namespace ufab {
 using RecordBody =
     std::variant<Genesis, Organisation, KeyChange, ProviderEnrol, ProviderUpdate, ProviderActionRecord, Stake,
                  Unstake, Transfer, JobOrder, JobAttempt, Lease, ReceiptBatch, Countersignature, UsageReceipt,
-                 Vote, Cancel, Correction, UsageImport, Refusal, Validation, Verdict, Slash, Burn, Settlement,
-                 Reward, Score, Epoch, Release>;
+                 Vote, Cancel, Correction, UsageImport, LeaseReturn, Refusal, Validation, Verdict, Slash,
+                 Burn, Settlement, Reward, Score, Epoch, Release>;
 
 [[nodiscard]] RecordType type_of(const RecordBody& body);
 

@@ -29,6 +29,7 @@ const char* record_type_name(RecordType type) {
     case RecordType::cancel: return "cancel";
     case RecordType::correction: return "correction";
     case RecordType::usage_import: return "usage_import";
+    case RecordType::lease_return: return "lease_return";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";

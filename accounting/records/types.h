@@ -45,6 +45,7 @@ enum class RecordType : std::uint8_t {
   cancel = 17,
   correction = 18,
   usage_import = 19,
+  lease_return = 30,
   // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
   refusal = 64,
   validation = 65,

@@ -24,6 +24,16 @@ struct EpochAmount {
   std::uint64_t amount = 0;
 };
 
+// Processor time that an organisation's jobs have held, on all providers together, by periods of the blocks'
+// time: what fair share between organisations goes by. It counts from the block that takes a lease in to the
+// block in which its attempt runs no longer or the lease is given back, so that nobody declares it.
+inline constexpr std::uint64_t use_period_us = 4ULL * 3600 * 1'000'000;
+inline constexpr std::size_t use_periods_max = 42;  // a week; older ones are forgotten
+struct PeriodUse {
+  std::uint64_t period = 0;  // number of the period since 1970
+  std::uint64_t slot_s = 0;  // slot-seconds, rounded up for each lease
+};
+
 struct OrgEntry {
   OrgId id = 0;
   std::string name;
@@ -41,6 +51,9 @@ struct OrgEntry {
   std::uint64_t receipts_good = 0;  // windows paid and
   std::uint64_t receipts_bad = 0;   // windows voided by its fault, in the present epoch
   std::uint32_t refusals = 0;       // in the present epoch
+  std::vector<PeriodUse> used;      // oldest first
+  MicroUnc escrowed = 0;            // in escrow for its jobs that have not settled
+  MicroUnc spent = 0;               // by its jobs that have settled, fees included; ever
 };
 
 enum class JobPhase : std::uint8_t {
@@ -57,11 +70,16 @@ struct MemberEntry {
   Share share;
   bool leased = false;
   Lease lease;
+  std::uint64_t leased_us = 0;  // time of the block that took the lease in
 };
 struct AttemptEntry {
   std::uint32_t number = 0;
   std::uint64_t window_first = 0;
   std::vector<MemberEntry> members;
+  std::uint64_t ended_us = 0;  // time of the block since which it occupies nobody; 0: it may still
+  [[nodiscard]] bool all_leased() const;
+  // When the last member leased; 0 while one has not.
+  [[nodiscard]] std::uint64_t running_us() const;
 };
 struct MemberReceipt {
   bool filed = false;
@@ -103,6 +121,7 @@ struct JobEntry {
   std::optional<Cancel> cancelled;
   std::optional<Settlement> settlement;
   std::uint64_t order_height = 0;
+  std::uint64_t order_us = 0;  // time of that block: how long a job has waited counts from here
   std::uint64_t settled_height = 0;
 
   [[nodiscard]] std::uint64_t windows_total() const;

@@ -9,6 +9,12 @@ namespace ufab {
 namespace {
 
 constexpr std::size_t attempts_max = 256;
+// Bounds of what an order may ask for: above any machine, below any overflow of slots × seconds.
+constexpr std::uint32_t slots_max = 1U << 20;
+constexpr std::uint64_t memory_mib_max = 1ULL << 40;
+constexpr std::uint64_t time_limit_s_max = 1ULL << 32;
+constexpr std::uint32_t nice_max = 1U << 31;
+constexpr std::uint64_t begin_us_max = 1ULL << 62;
 
 // The work of one organisation under one lease, summed before it is priced so that rounding happens once.
 struct Earned {
@@ -66,6 +72,13 @@ Status Transition::on(const JobOrder& body, OrgId org) {
     return wrong(fmt::format("providers {}..{}: expected 1 <= min <= max <= {}", body.providers_min,
                              body.providers_max, members_max));
   }
+  if (body.slots == 0 || body.slots > slots_max) {
+    return wrong(fmt::format("{} slots: expected 1 to {}", body.slots, slots_max));
+  }
+  if (body.memory_mib > memory_mib_max || body.time_limit_s > time_limit_s_max || body.nice > nice_max ||
+      body.begin_us > begin_us_max) {
+    return wrong("memory_mib, time_limit_s, nice or begin_us is out of range");
+  }
   if (body.verify_rate_ppm > ppm_one) return wrong("verify_rate_ppm is above 1000000");
   if (body.kind == JobKind::training) {
     if (body.definition_digest.is_zero()) return wrong("the definition digest is missing");
@@ -98,7 +111,9 @@ Status Transition::on(const JobOrder& body, OrgId org) {
   job.owner = org;
   job.order = body;
   job.order_height = s_.context_.height;
+  job.order_us = s_.context_.time_us;
   move({AccountKind::balance, org}, {AccountKind::escrow, job.id}, body.budget);
+  org_mutable(org).escrowed += body.budget;  // a part of what was minted: it cannot overflow
   if (!body.idempotency_key.empty()) s_.idempotency_[{org, body.idempotency_key}] = job.id;
   touch(Slot::job, job.id);
   s_.jobs_.emplace(job.id, std::move(job));
@@ -182,9 +197,10 @@ Status Transition::on(const JobAttempt& body, OrgId org) {
   }
   UFAB_TRY(check_shares(*job, body));
   drop_windows_from(*job, job->windows_complete);
+  end_occupation(*job);
   close_leases(*job);
-  AttemptEntry attempt{body.attempt, body.window_first, {}};
-  for (const Share& share : body.shares) attempt.members.push_back({share, false, {}});
+  AttemptEntry attempt{body.attempt, body.window_first, {}, 0};
+  for (const Share& share : body.shares) attempt.members.push_back({share, false, {}, 0});
   job->attempts.push_back(std::move(attempt));
   job->phase = JobPhase::leasing;
   touch(Slot::job, job->id);
@@ -259,12 +275,58 @@ Status Transition::on(const Lease& body, OrgId org) {
   member.leased = true;
   member.lease = body;
   ++org_mutable(org).provider->leases_open;
-  if (std::all_of(attempt.members.begin(), attempt.members.end(),
-                  [](const MemberEntry& m) { return m.leased; })) {
-    job.phase = JobPhase::running;
-  }
+  member.leased_us = s_.context_.time_us;
+  if (attempt.all_leased()) job.phase = JobPhase::running;
   touch(Slot::job, job.id);
   return {};
+}
+
+Status Transition::on(const LeaseReturn& body, OrgId org) {
+  const auto wrong = [&](ErrorCode code, std::string why) {
+    return Error{code, fmt::format("lease return of {} for job {}: {}", name_of(org), body.job, why)};
+  };
+  const auto found = s_.jobs_.find(body.job);
+  if (found == s_.jobs_.end()) return wrong(ErrorCode::not_found, "there is no such open job");
+  JobEntry& job = found->second;
+  if (job.phase != JobPhase::leasing || job.cancelled || body.attempt != job.attempts.size()) {
+    return wrong(ErrorCode::conflict, fmt::format("attempt {} is not waiting for leases", body.attempt));
+  }
+  const auto index = JobEntry::member_of(job.attempts.back(), org);
+  if (!index || !job.attempts.back().members[*index].leased) {
+    return wrong(ErrorCode::denied, "it has no lease");
+  }
+  MemberEntry& member = job.attempts.back().members[*index];
+  charge_use(job.owner, member);
+  member.leased = false;
+  member.lease = {};
+  member.leased_us = 0;
+  OrgEntry& entry = org_mutable(org);
+  if (entry.provider && entry.provider->leases_open > 0) --entry.provider->leases_open;
+  touch(Slot::job, job.id);
+  return {};
+}
+
+void Transition::end_occupation(JobEntry& job) {
+  if (job.attempts.empty() || job.attempts.back().ended_us != 0) return;
+  AttemptEntry& attempt = job.attempts.back();
+  attempt.ended_us = s_.context_.time_us;
+  touch(Slot::job, job.id);
+  for (const MemberEntry& member : attempt.members) {
+    if (member.leased) charge_use(job.owner, member);
+  }
+}
+
+void Transition::charge_use(OrgId owner, const MemberEntry& member) {
+  const std::uint64_t now_us = s_.context_.time_us;
+  const std::uint64_t held_us = now_us > member.leased_us ? now_us - member.leased_us : 0;
+  const std::uint64_t slots = std::uint64_t{member.lease.ranks} * member.lease.threads;
+  const std::uint64_t used = checked_mul(slots, (held_us + 999'999) / 1'000'000).value_or(UINT64_MAX);
+  const std::uint64_t period = now_us / use_period_us;
+  std::vector<PeriodUse>& periods = org_mutable(owner).used;
+  // Blocks' times never fall, so the last period is the present one or an earlier one.
+  if (periods.empty() || periods.back().period != period) periods.push_back({period, 0});
+  periods.back().slot_s = checked_add(periods.back().slot_s, used).value_or(UINT64_MAX);
+  if (periods.size() > use_periods_max) periods.erase(periods.begin());
 }
 
 void Transition::drop_windows_from(JobEntry& job, std::uint64_t window) {
@@ -325,6 +387,7 @@ Status Transition::on(const UsageReceipt& body, OrgId org) {
   if (body.cpu_us > cpu_us_max) {
     return wrong(ErrorCode::invalid, "more processor time than its leased ranks and threads can spend");
   }
+  end_occupation(job);
   job.usage = UsageEntry{body, org, usage_receipt_digest(body), s_.context_.height};
   touch(Slot::job, job.id);
   if (org == job.owner) {
@@ -389,6 +452,11 @@ void Transition::settle(JobEntry& job, JobResult result) {
   move(escrow, {AccountKind::burn, 0}, body.fee_burned);
   move(escrow, {AccountKind::treasury, 0}, body.fee_treasury);
   move(escrow, {AccountKind::balance, job.owner}, body.refund);
+  OrgEntry& owner = org_mutable(job.owner);
+  UFAB_ASSERT(owner.escrowed >= budget);
+  owner.escrowed -= budget;
+  owner.spent = checked_add(owner.spent, budget - body.refund).value_or(UINT64_MAX);
+  end_occupation(job);
   close_leases(job);
   // The windows stay in the log and the index; memory keeps the outcome.
   drop_windows_from(job, 0);

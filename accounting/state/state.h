@@ -49,6 +49,8 @@ class State {
   [[nodiscard]] const std::string& chain_name() const { return chain_name_; }
   [[nodiscard]] const ChainParams& params() const { return params_; }
   [[nodiscard]] std::uint64_t height() const { return context_.height; }
+  // Of the last block, microseconds since 1970: the clock on which all replicas agree.
+  [[nodiscard]] std::uint64_t time_us() const { return context_.time_us; }
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
   [[nodiscard]] const Digest& epoch_seed() const { return epoch_seed_; }
   [[nodiscard]] const std::vector<Seat>& seats() const { return seats_; }
@@ -66,6 +68,9 @@ class State {
   // (accounting/index/index.h) knows the older ones.
   [[nodiscard]] const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
   [[nodiscard]] const JobEntry* job(JobId id) const;
+  // Those that have an attempt and have not settled, as of the last whole block: a handful, however many jobs
+  // wait and however many have ended.
+  [[nodiscard]] const std::set<JobId>& jobs_in_progress() const { return in_progress_; }
   [[nodiscard]] JobId job_last() const { return job_last_; }
   [[nodiscard]] const UsageImports& usage_imports() const { return usage_; }
   [[nodiscard]] std::optional<JobId> job_by_idempotency_key(OrgId owner, const std::string& key) const;
@@ -88,6 +93,7 @@ class State {
   // Into `writer`, which is empty; false if there is no such entry.
   [[nodiscard]] bool encode_slot(const StateKey& key, Writer& writer, WindowCursor& cursor) const;
   void encode_global(Writer& writer) const;
+  void note_progress(JobId id);
 
   Digest chain_id_;
   std::string chain_name_;
@@ -108,6 +114,7 @@ class State {
   UsageImports usage_;
   // What to look at when a height is reached: deadlines and the end of retention. Follows from jobs_.
   std::set<std::pair<std::uint64_t, JobId>> timers_;
+  std::set<JobId> in_progress_;  // follows from jobs_
   std::vector<StateKey> dirty_;  // touched in this block, in any order and more than once
   StateTree tree_;
 };

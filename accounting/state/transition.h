@@ -40,6 +40,7 @@ class Transition {
   Status on(const JobOrder& body, OrgId org);
   Status on(const JobAttempt& body, OrgId org);
   Status on(const Lease& body, OrgId org);
+  Status on(const LeaseReturn& body, OrgId org);
   Status on(const ReceiptBatch& body, OrgId org);
   Status on(const Countersignature& body, OrgId org);
   Status on(const UsageReceipt& body, OrgId org);
@@ -66,6 +67,9 @@ class Transition {
                                                        MicroUnc price) const;
   void drop_windows_from(JobEntry& job, std::uint64_t window);
   void close_leases(JobEntry& job);
+  // The present attempt occupies its members no longer: its owner is charged for the time of each lease.
+  void end_occupation(JobEntry& job);
+  void charge_use(OrgId owner, const MemberEntry& member);
   void settle(JobEntry& job, JobResult result);
   void settle_usage(JobEntry& job);
   void set_timer(JobEntry& job, std::uint64_t height);

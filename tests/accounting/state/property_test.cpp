@@ -32,7 +32,7 @@ RecordBody any_body(World& world, OrgId org) {
   const JobId job = *rc::gen::inRange<JobId>(0, world.state().job_last() + 2);
   const JobEntry* entry = world.state().job(job);
   const std::uint64_t window = *rc::gen::inRange<std::uint64_t>(0, 4);
-  switch (*rc::gen::inRange(0, 17)) {
+  switch (*rc::gen::inRange(0, 18)) {
     case 0: return Transfer{any_org(), any_amount(), "memo"};
     case 1: return Stake{any_amount()};
     case 2: return Unstake{any_amount()};
@@ -73,6 +73,7 @@ RecordBody any_body(World& world, OrgId org) {
         return ReceiptBatch::of({receipt});
       }
       return Transfer{1, 1, ""};
+    case 16: return LeaseReturn{job, *rc::gen::inRange<std::uint32_t>(0, 3), "no room"};
     case 13:
     case 14: {
       const std::uint32_t attempt = *rc::gen::inRange<std::uint32_t>(0, 3);
