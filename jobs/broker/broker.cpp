@@ -94,6 +94,57 @@ Result<std::uint64_t> rounded_up(Wide numerator, Wide denominator, const char* w
   return static_cast<std::uint64_t>(value);
 }
 
+// Puts `ranked`, which is in order, into the order in which a gang grows best: beside each provider's own
+// cost stands what its links make all members wait. The first member is tried out among the first
+// `anchors_max`, because the cheapest one may be far from everybody. A preference goes before any cost.
+void rank_by_links(const BrokerRequest& request, const std::vector<ProviderCapacity>& providers,
+                   const Links& links, std::vector<RankedProvider>& ranked) {
+  constexpr std::size_t anchors_max = 16;
+  const std::size_t members_max = std::min<std::size_t>(request.providers_max, ranked.size());
+  const auto preferred = [&](const RankedProvider& r) {
+    return preference(request, providers[r.index].organisation);
+  };
+  // The order that begins with ranked[anchor]; `cost` is that of its first providers_min members.
+  const auto grow = [&](std::size_t anchor, Wide& cost) {
+    std::vector<RankedProvider> left = ranked;
+    std::vector<RankedProvider> order;
+    std::vector<const ProviderCapacity*> gang;
+    cost = 0;
+    std::size_t next = anchor;
+    while (order.size() < members_max) {
+      cost += order.size() < request.providers_min ? left[next].joint_cost_micro : 0;
+      gang.push_back(&providers[left[next].index]);
+      order.push_back(left[next]);
+      left.erase(left.begin() + static_cast<std::ptrdiff_t>(next));
+      if (order.size() == request.providers_min) cost += exchange_cost_micro(request, gang, links);
+      Wide best = 0;
+      for (std::size_t i = 0; i < left.size(); ++i) {
+        if (preferred(left[i]) != preferred(left[0])) break;
+        gang.push_back(&providers[left[i].index]);
+        const Wide with = Wide{left[i].joint_cost_micro} + exchange_cost_micro(request, gang, links);
+        gang.pop_back();
+        if (i == 0 || with < best) {
+          best = with;
+          next = i;
+        }
+      }
+    }
+    order.insert(order.end(), left.begin(), left.end());
+    return order;
+  };
+  std::vector<RankedProvider> best;
+  Wide best_cost = 0;
+  for (std::size_t anchor = 0; anchor < std::min(anchors_max, ranked.size()); ++anchor) {
+    if (anchor > 0 && (request.providers_min < 2 || preferred(ranked[anchor]) != preferred(ranked[0]))) break;
+    Wide cost = 0;
+    std::vector<RankedProvider> order = grow(anchor, cost);
+    if (anchor > 0 && cost >= best_cost) continue;
+    best = std::move(order);
+    best_cost = cost;
+  }
+  ranked = std::move(best);
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> cut_shares(std::uint32_t total, const std::vector<std::uint64_t>& weights) {
@@ -125,6 +176,9 @@ std::vector<RankedProvider> rank_providers(const BrokerRequest& request,
     };
     return key(a) < key(b);
   });
+  if (request.exchange_bytes != 0 && request.micro_batches != 0 && request.providers_max > 1 &&
+      ranked.size() > 1)
+    rank_by_links(request, providers, links, ranked);
   return ranked;
 }
 

@@ -14,6 +14,7 @@
 
 #include "fabric/base/file.h"
 #include "jobs/batch/plugin.h"
+#include "jobs/node/lease_desk.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -141,6 +142,8 @@ Status run_node(const Home& home, const NodeOptions& options) {
   NodeContext node{home, config, chain.get(), &peers, batch.get(), {}, {}, log_line};
   node.program_folder = std::filesystem::path(options.program).parent_path().string();
   node.trainer = trainer_of(config, node.program_folder);
+  LeaseDesk desk;
+  node.desk = &desk;
   Gateway gateway(node);
   ProviderAgent provider(node);
   Verifier verifier(node);
