@@ -94,6 +94,26 @@ Result<std::uint64_t> rounded_up(Wide numerator, Wide denominator, const char* w
   return static_cast<std::uint64_t>(value);
 }
 
+// By what each costs for itself.
+std::vector<RankedProvider> rank_alone(const BrokerRequest& request,
+                                       const std::vector<ProviderCapacity>& providers, const Links& links) {
+  std::vector<RankedProvider> ranked;
+  for (std::size_t i = 0; i < providers.size(); ++i) {
+    if (!lasting_objection(request, providers[i]).empty()) continue;
+    ranked.push_back({i, joint_cost_micro(request, providers[i], providers, links)});
+  }
+  std::sort(ranked.begin(), ranked.end(), [&](const RankedProvider& a, const RankedProvider& b) {
+    const auto key = [&](const RankedProvider& r) {
+      const ProviderCapacity& p = providers[r.index];
+      return std::tuple(preference(request, p.organisation), r.joint_cost_micro, price_of(request, p),
+                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops,
+                        std::string_view(p.organisation));
+    };
+    return key(a) < key(b);
+  });
+  return ranked;
+}
+
 // Puts `ranked`, which is in order, into the order in which a gang grows best: beside each provider's own
 // cost stands what its links make all members wait. The first member is tried out among the first
 // `anchors_max`, because the cheapest one may be far from everybody. A preference goes before any cost.
@@ -162,20 +182,7 @@ std::vector<std::uint32_t> cut_shares(std::uint32_t total, const std::vector<std
 std::vector<RankedProvider> rank_providers(const BrokerRequest& request,
                                            const std::vector<ProviderCapacity>& providers,
                                            const Links& links) {
-  std::vector<RankedProvider> ranked;
-  for (std::size_t i = 0; i < providers.size(); ++i) {
-    if (!lasting_objection(request, providers[i]).empty()) continue;
-    ranked.push_back({i, joint_cost_micro(request, providers[i], providers, links)});
-  }
-  std::sort(ranked.begin(), ranked.end(), [&](const RankedProvider& a, const RankedProvider& b) {
-    const auto key = [&](const RankedProvider& r) {
-      const ProviderCapacity& p = providers[r.index];
-      return std::tuple(preference(request, p.organisation), r.joint_cost_micro, price_of(request, p),
-                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops,
-                        std::string_view(p.organisation));
-    };
-    return key(a) < key(b);
-  });
+  std::vector<RankedProvider> ranked = rank_alone(request, providers, links);
   if (request.exchange_bytes != 0 && request.micro_batches != 0 && request.providers_max > 1 &&
       ranked.size() > 1)
     rank_by_links(request, providers, links, ranked);
@@ -234,6 +241,12 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     providers.resize(request.micro_batches);
   }
   if (request.shares.empty() && request.exchange_bytes != 0) leave_out_slow_links(request, links, providers);
+  // Who takes part is decided: shares lie in the order in which each stands for itself, which measures of
+  // links, that differ from hour to hour, do not turn over.
+  std::vector<ProviderCapacity> gang;
+  for (const RankedProvider& next : rank_alone(request, providers, links))
+    gang.push_back(std::move(providers[next.index]));
+  providers = std::move(gang);
   std::vector<std::uint64_t> weights;
   std::vector<const ProviderCapacity*> members;
   for (std::size_t i = 0; i < providers.size(); ++i) {

@@ -191,7 +191,8 @@ Status Gateway::plan_attempt(const JobView& view, const std::string& reason,
   request.exclude.insert(request.exclude.end(), avoided.begin(), avoided.end());
   // Fewer than asked for may carry on what the convicted or silent left behind.
   if (!request.exclude.empty() && number > 1) {
-    request.providers_min = 1;
+    request.providers_min =
+        static_cast<std::uint32_t>(std::min<std::size_t>(request.providers_min, gang.size()));
     request.shares.clear();
   }
   request.owner = node_.config.organisation;
