@@ -4,6 +4,7 @@
 //
 //   rules_organisation.cpp  organisations, keys, providers, stake, transfers
 //   rules_job.cpp           orders, attempts, leases, cancels, batch usage, settlement
+//   rules_occupation.cpp    leases given back, and the time for which leases were held
 //   rules_receipt.cpp       receipts and countersignatures
 //   rules_usage.cpp         usage imports and corrections
 //   rules_validation.cpp    sampling, verifiers, votes, verdicts, slashing
