@@ -120,6 +120,10 @@ TEST(Cost, ASlowLinkedProviderLosesWhereTheExchangeDominatesAndWinsWhereComputeD
   const auto ranked = rank_providers(request, all, links);
   ASSERT_EQ(ranked.size(), 3U);
   EXPECT_EQ(all[ranked[2].index].organisation, "far");
+  // Who takes part is one thing, whose share comes first another: no measure of a link turns that over.
+  request.providers_min = 3;
+  EXPECT_EQ(names(make_offer(request, all, links).value()),
+            (std::vector<std::string>{"far", "beside", "near"}));
 }
 
 TEST(Cost, RankingByLinksLosesAndRepeatsNobody) {
