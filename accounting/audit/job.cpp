@@ -187,10 +187,10 @@ class JobCollector {
 
   std::string summary(const RecordBody& body) const {
     if (const auto* b = std::get_if<JobOrder>(&body)) {
-      return fmt::format("'{}' ({}), {} steps, {} windows, budget {}, verify {} ppm", b->name,
-                         job_kind_name(b->kind), b->steps,
+      return fmt::format("'{}' ({}), {} steps, {} windows, budget {}, verify {} ppm, {} slots, limit {} s",
+                         b->name, job_kind_name(b->kind), b->steps,
                          b->window_steps == 0 ? 0 : (b->steps - 1) / b->window_steps + 1,
-                         format_amount(b->budget), b->verify_rate_ppm);
+                         format_amount(b->budget), b->verify_rate_ppm, b->slots, b->time_limit_s);
     }
     if (const auto* b = std::get_if<JobAttempt>(&body)) {
       std::string shares;
@@ -206,6 +206,8 @@ class JobCollector {
                          std::uint64_t{b->micro_batch_first} + b->micro_batch_count, b->ranks,
                          format_amount(b->price_per_tflop), format_amount(b->price_per_cpu_hour));
     }
+    if (const auto* b = std::get_if<LeaseReturn>(&body))
+      return fmt::format("attempt {}, lease given back: {}", b->attempt, b->reason);
     if (const auto* b = std::get_if<ReceiptBatch>(&body)) {
       std::string text;
       for (const Receipt& r : b->receipts) {

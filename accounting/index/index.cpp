@@ -192,6 +192,9 @@ struct Index::Impl {
     put("INSERT INTO lease VALUES(?,?,?,?,?,?,?,?,?)", b.job, b.attempt, signer, b.micro_batch_first,
         b.micro_batch_count, b.price_per_tflop, b.price_per_cpu_hour, p.height, p.position);
   }
+  void add(const LeaseReturn& b, OrgId signer, const Record&, Place) {
+    put("DELETE FROM lease WHERE job=? AND attempt=? AND provider=?", b.job, b.attempt, signer);
+  }
   // Many rows in one statement, which starts and ends only once for them. Equal to a row at a time.
   void put_receipts(const ReceiptBatch& b, std::size_t first, Place p) {
     Statement& insert = statement(receipts_insert());

@@ -152,6 +152,13 @@ struct JobOrder {
   std::uint32_t verify_rate_ppm = 0;  // part of the windows that is re-executed; at least one window is
   std::uint16_t providers_min = 1;
   std::uint16_t providers_max = 1;
+  // What a scheduler has to know, so that every node can tell what occupies a provider and until when. A
+  // provider declines a job that asks for more than its order says, and ends it at the order's limit.
+  std::uint32_t slots = 1;         // processors on each provider
+  std::uint64_t memory_mib = 0;    // on each provider; 0: any
+  std::uint64_t time_limit_s = 0;  // of one attempt; 0: none
+  std::uint32_t nice = 0;      // behind the owner's own jobs with less of it: nobody can push to the front
+  std::uint64_t begin_us = 0;  // since 1970, not before; 0: at once
   template <class V, class S>
   static void fields(V& v, S& s) {
     v("kind", s.kind, 1);
@@ -172,6 +179,11 @@ struct JobOrder {
     v("verify_rate_ppm", s.verify_rate_ppm);
     v("providers_min", s.providers_min);
     v("providers_max", s.providers_max);
+    v("slots", s.slots);
+    v("memory_mib", s.memory_mib);
+    v("time_limit_s", s.time_limit_s);
+    v("nice", s.nice);
+    v("begin_us", s.begin_us);
   }
 };
 
@@ -233,6 +245,21 @@ struct Lease {
     v("price_micro_per_cpu_hour", s.price_per_cpu_hour);
     v("bridge_key", s.bridge_key);
     v("bridge_address", s.bridge_address, endpoint_size_max);
+  }
+};
+// A member gives back its lease of an attempt that does not run yet, because another job comes first on its
+// processors (jobs/queue/arbiter.h): so two gangs that hold half of what they need each cannot wait for each
+// other for ever. It may lease the same attempt again later.
+struct LeaseReturn {
+  static constexpr RecordType type = RecordType::lease_return;
+  JobId job = 0;
+  std::uint32_t attempt = 0;
+  std::string reason;
+  template <class V, class S>
+  static void fields(V& v, S& s) {
+    v("job", s.job);
+    v("attempt", s.attempt);
+    v("reason", s.reason, text_size_max);
   }
 };
 

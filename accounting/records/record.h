@@ -20,7 +20,7 @@ namespace ufab {
 using RecordBody =
     std::variant<Genesis, Organisation, KeyChange, ProviderEnrol, ProviderUpdate, ProviderActionRecord, Stake,
                  Unstake, Transfer, JobOrder, JobAttempt, Lease, ReceiptBatch, Countersignature, UsageReceipt,
-                 Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, Refusal,
+                 Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, LeaseReturn, Refusal,
                  Validation, Verdict, Slash, Burn, Settlement, Reward, Score, Epoch, Release, Fault,
                  StandingChange, BenchmarkCredit, BenchmarkDuty>;
 

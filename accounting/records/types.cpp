@@ -31,6 +31,7 @@ const char* record_type_name(RecordType type) {
     case RecordType::usage_import: return "usage_import";
     case RecordType::benchmark: return "benchmark";
     case RecordType::benchmark_check: return "benchmark_check";
+    case RecordType::lease_return: return "lease_return";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";

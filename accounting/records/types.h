@@ -47,6 +47,7 @@ enum class RecordType : std::uint8_t {
   usage_import = 19,
   benchmark = 20,
   benchmark_check = 21,
+  lease_return = 30,
   // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
   refusal = 64,
   validation = 65,

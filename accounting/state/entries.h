@@ -54,6 +54,16 @@ struct BenchmarkEntry {
   std::uint32_t rounds = 0;  // verifiers that were late
 };
 
+// Processor time that an organisation's jobs have held, on all providers together, by periods of the blocks'
+// time: what fair share between organisations goes by. It counts from the block that takes a lease in to the
+// block in which its attempt runs no longer or the lease is given back, so that nobody declares it.
+inline constexpr std::uint64_t use_period_us = 4ULL * 3600 * 1'000'000;
+inline constexpr std::size_t use_periods_max = 42;  // a week; older ones are forgotten
+struct PeriodUse {
+  std::uint64_t period = 0;  // number of the period since 1970
+  std::uint64_t slot_s = 0;  // slot-seconds, rounded up for each lease
+};
+
 struct OrgEntry {
   OrgId id = 0;
   std::string name;
@@ -73,6 +83,9 @@ struct OrgEntry {
   std::uint32_t refusals = 0;       // in the present epoch
   Standing standing;                // of its provider, whether enrolled or not: leaving does not clear it
   std::optional<BenchmarkEntry> benchmark;  // the last one
+  std::vector<PeriodUse> used;      // oldest first
+  MicroUnc escrowed = 0;            // in escrow for its jobs that have not settled
+  MicroUnc spent = 0;               // by its jobs that have settled, fees included; ever
 };
 
 enum class JobPhase : std::uint8_t {
@@ -89,6 +102,7 @@ struct MemberEntry {
   Share share;
   bool leased = false;
   Lease lease;
+  std::uint64_t leased_us = 0;  // time of the block that took the lease in
 };
 struct AttemptEntry {
   std::uint32_t number = 0;
@@ -96,6 +110,10 @@ struct AttemptEntry {
   std::vector<MemberEntry> members;
   std::uint64_t filed_us = 0;  // time of its block
   bool blamed = false;         // its lease deadline was looked at
+  std::uint64_t ended_us = 0;  // time of the block since which it occupies nobody; 0: it may still
+  [[nodiscard]] bool all_leased() const;
+  // When the last member leased; 0 while one has not.
+  [[nodiscard]] std::uint64_t running_us() const;
 };
 struct MemberReceipt {
   bool filed = false;
@@ -138,6 +156,7 @@ struct JobEntry {
   std::optional<Cancel> cancelled;
   std::optional<Settlement> settlement;
   std::uint64_t order_height = 0;
+  std::uint64_t order_us = 0;  // time of that block: how long a job has waited counts from here
   std::uint64_t settled_height = 0;
 
   [[nodiscard]] std::uint64_t windows_total() const;

@@ -9,6 +9,12 @@ namespace ufab {
 namespace {
 
 constexpr std::size_t attempts_max = 256;
+// Bounds of what an order may ask for: above any machine, below any overflow of slots × seconds.
+constexpr std::uint32_t slots_max = 1U << 20;
+constexpr std::uint64_t memory_mib_max = 1ULL << 40;
+constexpr std::uint64_t time_limit_s_max = 1ULL << 32;
+constexpr std::uint32_t nice_max = 1U << 31;
+constexpr std::uint64_t begin_us_max = 1ULL << 62;
 
 // The work of one organisation under one lease, summed before it is priced so that rounding happens once.
 struct Earned {
@@ -66,6 +72,13 @@ Status Transition::on(const JobOrder& body, OrgId org) {
     return wrong(fmt::format("providers {}..{}: expected 1 <= min <= max <= {}", body.providers_min,
                              body.providers_max, members_max));
   }
+  if (body.slots == 0 || body.slots > slots_max) {
+    return wrong(fmt::format("{} slots: expected 1 to {}", body.slots, slots_max));
+  }
+  if (body.memory_mib > memory_mib_max || body.time_limit_s > time_limit_s_max || body.nice > nice_max ||
+      body.begin_us > begin_us_max) {
+    return wrong("memory_mib, time_limit_s, nice or begin_us is out of range");
+  }
   if (body.verify_rate_ppm > ppm_one) return wrong("verify_rate_ppm is above 1000000");
   if (body.kind == JobKind::training) {
     if (body.definition_digest.is_zero()) return wrong("the definition digest is missing");
@@ -98,7 +111,9 @@ Status Transition::on(const JobOrder& body, OrgId org) {
   job.owner = org;
   job.order = body;
   job.order_height = s_.context_.height;
+  job.order_us = s_.context_.time_us;
   move({AccountKind::balance, org}, {AccountKind::escrow, job.id}, body.budget);
+  org_mutable(org).escrowed += body.budget;  // a part of what was minted: it cannot overflow
   if (!body.idempotency_key.empty()) s_.idempotency_[{org, body.idempotency_key}] = job.id;
   touch(Slot::job, job.id);
   s_.jobs_.emplace(job.id, std::move(job));
@@ -179,9 +194,10 @@ Status Transition::on(const JobAttempt& body, OrgId org) {
   UFAB_TRY(check_shares(*job, body));
   blame_attempt(*job);
   drop_windows_from(*job, job->windows_complete);
+  end_occupation(*job);
   close_leases(*job);
-  AttemptEntry attempt{body.attempt, body.window_first, {}, s_.context_.time_us, false};
-  for (const Share& share : body.shares) attempt.members.push_back({share, false, {}});
+  AttemptEntry attempt{body.attempt, body.window_first, {}, s_.context_.time_us, false, 0};
+  for (const Share& share : body.shares) attempt.members.push_back({share, false, {}, 0});
   job->attempts.push_back(std::move(attempt));
   job->phase = JobPhase::leasing;
   set_lease_timer(*job);
@@ -259,8 +275,8 @@ Status Transition::on(const Lease& body, OrgId org) {
   member.leased = true;
   member.lease = body;
   ++org_mutable(org).provider->leases_open;
-  if (std::all_of(attempt.members.begin(), attempt.members.end(),
-                  [](const MemberEntry& m) { return m.leased; })) {
+  member.leased_us = s_.context_.time_us;
+  if (attempt.all_leased()) {
     job.phase = JobPhase::running;
     clear_timer(job);
   }
@@ -328,6 +344,7 @@ Status Transition::on(const UsageReceipt& body, OrgId org) {
   if (body.cpu_us > cpu_us_max) {
     return wrong(ErrorCode::invalid, "more processor time than its leased ranks and threads can spend");
   }
+  end_occupation(job);
   job.usage = UsageEntry{body, org, usage_receipt_digest(body), s_.context_.height};
   touch(Slot::job, job.id);
   if (org == job.owner) {
@@ -392,6 +409,11 @@ void Transition::settle(JobEntry& job, JobResult result) {
   move(escrow, {AccountKind::burn, 0}, body.fee_burned);
   move(escrow, {AccountKind::treasury, 0}, body.fee_treasury);
   move(escrow, {AccountKind::balance, job.owner}, body.refund);
+  OrgEntry& owner = org_mutable(job.owner);
+  UFAB_ASSERT(owner.escrowed >= budget);
+  owner.escrowed -= budget;
+  owner.spent = checked_add(owner.spent, budget - body.refund).value_or(UINT64_MAX);
+  end_occupation(job);
   close_leases(job);
   // The windows stay in the log and the index; memory keeps the outcome.
   drop_windows_from(job, 0);

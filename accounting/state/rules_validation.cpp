@@ -30,6 +30,7 @@ void Transition::start_validation(JobEntry& job) {
     if (window.complete && window.check == WindowCheck::none) candidates.push_back(number);
     any_good = any_good || window.check == WindowCheck::good;
   }
+  end_occupation(job);
   job.phase = JobPhase::validating;
   touch(Slot::job, job.id);
   if (candidates.empty() || (any_good && job.order.verify_rate_ppm == 0)) return after_validation(job);
@@ -44,6 +45,7 @@ void Transition::start_validation(JobEntry& job) {
 
 // Two members claim different digests for one window: it is re-executed at once.
 void Transition::start_dispute(JobEntry& job, std::uint64_t window) {
+  end_occupation(job);
   job.phase = JobPhase::validating;
   job.validation_round = 0;
   touch(Slot::job, job.id);

@@ -55,6 +55,16 @@ const AttemptEntry* JobEntry::attempt(std::uint32_t number) const {
   return &attempts[number - 1];
 }
 
+bool AttemptEntry::all_leased() const {
+  return std::all_of(members.begin(), members.end(), [](const MemberEntry& member) { return member.leased; });
+}
+
+std::uint64_t AttemptEntry::running_us() const {
+  std::uint64_t last = 0;
+  for (const MemberEntry& member : members) last = std::max(last, member.leased_us);
+  return all_leased() ? last : 0;
+}
+
 std::optional<std::size_t> JobEntry::member_of(const AttemptEntry& attempt, OrgId organisation) {
   for (std::size_t i = 0; i < attempt.members.size(); ++i) {
     if (attempt.members[i].share.organisation == organisation) return i;
@@ -193,6 +203,13 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
   encode_standing(writer, org.standing);
   writer.flag(org.benchmark.has_value());
   if (org.benchmark) encode_benchmark(writer, *org.benchmark);
+  writer.u32(static_cast<std::uint32_t>(org.used.size()));
+  for (const PeriodUse& use : org.used) {
+    writer.u64(use.period);
+    writer.u64(use.slot_s);
+  }
+  writer.u64(org.escrowed);
+  writer.u64(org.spent);
 }
 
 void encode_job(Writer& writer, const JobEntry& job) {
@@ -211,7 +228,9 @@ void encode_job(Writer& writer, const JobEntry& job) {
       encode_into(writer, member.share);
       writer.flag(member.leased);
       if (member.leased) encode_into(writer, member.lease);
+      writer.u64(member.leased_us);
     }
+    writer.u64(attempt.ended_us);
   }
   writer.u64(job.windows_complete);
   encode_ids(writer, job.excluded);
@@ -229,6 +248,7 @@ void encode_job(Writer& writer, const JobEntry& job) {
   writer.flag(job.settlement.has_value());
   if (job.settlement) encode_into(writer, *job.settlement);
   writer.u64(job.order_height);
+  writer.u64(job.order_us);
   writer.u64(job.settled_height);
 }
 
@@ -314,6 +334,17 @@ void State::encode_global(Writer& writer) const {
   writer.u64(job_last_);
 }
 
+void State::note_progress(JobId id) {
+  const JobEntry* entry = job(id);
+  const bool in_progress =
+      entry != nullptr && entry->phase != JobPhase::ordered && entry->phase != JobPhase::settled;
+  if (in_progress) {
+    in_progress_.insert(id);
+  } else {
+    in_progress_.erase(id);
+  }
+}
+
 Digest State::end_block() {
   dirty_.push_back(StateKey{static_cast<std::uint8_t>(Slot::global), 0, 0});
   std::sort(dirty_.begin(), dirty_.end());
@@ -321,6 +352,7 @@ Digest State::end_block() {
   Writer writer;
   WindowCursor cursor;
   for (const StateKey& key : dirty_) {
+    if (static_cast<Slot>(key.slot) == Slot::job) note_progress(key.a);
     writer.clear();
     if (encode_slot(key, writer, cursor)) {
       tree_.update(key, writer.bytes());

@@ -57,6 +57,8 @@ class State {
   [[nodiscard]] const std::string& chain_name() const { return chain_name_; }
   [[nodiscard]] const ChainParams& params() const { return params_; }
   [[nodiscard]] std::uint64_t height() const { return context_.height; }
+  // Of the last block, microseconds since 1970: the clock on which all replicas agree.
+  [[nodiscard]] std::uint64_t time_us() const { return context_.time_us; }
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
   [[nodiscard]] const Digest& epoch_seed() const { return epoch_seed_; }
   [[nodiscard]] const std::vector<Seat>& seats() const { return seats_; }
@@ -74,6 +76,9 @@ class State {
   // (accounting/index/index.h) knows the older ones.
   [[nodiscard]] const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
   [[nodiscard]] const JobEntry* job(JobId id) const;
+  // Those that have an attempt and have not settled, as of the last whole block: a handful, however many jobs
+  // wait and however many have ended.
+  [[nodiscard]] const std::set<JobId>& jobs_in_progress() const { return in_progress_; }
   [[nodiscard]] JobId job_last() const { return job_last_; }
   [[nodiscard]] const UsageImports& usage_imports() const { return usage_; }
   [[nodiscard]] std::optional<JobId> job_by_idempotency_key(OrgId owner, const std::string& key) const;
@@ -105,6 +110,7 @@ class State {
   // Into `writer`, which is empty; false if there is no such entry.
   [[nodiscard]] bool encode_slot(const StateKey& key, Writer& writer, WindowCursor& cursor) const;
   void encode_global(Writer& writer) const;
+  void note_progress(JobId id);
 
   Digest chain_id_;
   std::string chain_name_;
@@ -130,6 +136,7 @@ class State {
   std::deque<BlockMark> marks_;
   std::set<OrgId> benchmarks_to_draw_;
   std::set<OrgId> faulted_;
+  std::set<JobId> in_progress_;  // follows from jobs_
   std::vector<StateKey> dirty_;  // touched in this block, in any order and more than once
   StateTree tree_;
 };

@@ -4,6 +4,7 @@
 //
 //   rules_organisation.cpp  organisations, keys, providers, stake, transfers
 //   rules_job.cpp           orders, attempts, leases, cancels, batch usage, settlement
+//   rules_occupation.cpp    leases given back, and the time for which leases were held
 //   rules_receipt.cpp       receipts and countersignatures
 //   rules_usage.cpp         usage imports and corrections
 //   rules_validation.cpp    sampling, verifiers, votes, verdicts, slashing
@@ -41,6 +42,7 @@ class Transition {
   Status on(const JobOrder& body, OrgId org);
   Status on(const JobAttempt& body, OrgId org);
   Status on(const Lease& body, OrgId org);
+  Status on(const LeaseReturn& body, OrgId org);
   Status on(const ReceiptBatch& body, OrgId org);
   Status on(const Countersignature& body, OrgId org);
   Status on(const UsageReceipt& body, OrgId org);
@@ -69,6 +71,9 @@ class Transition {
                                                        MicroUnc price) const;
   void drop_windows_from(JobEntry& job, std::uint64_t window);
   void close_leases(JobEntry& job);
+  // The present attempt occupies its members no longer: its owner is charged for the time of each lease.
+  void end_occupation(JobEntry& job);
+  void charge_use(OrgId owner, const MemberEntry& member);
   void settle(JobEntry& job, JobResult result);
   void settle_usage(JobEntry& job);
   void set_timer(JobEntry& job, std::uint64_t height);

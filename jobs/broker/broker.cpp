@@ -94,6 +94,77 @@ Result<std::uint64_t> rounded_up(Wide numerator, Wide denominator, const char* w
   return static_cast<std::uint64_t>(value);
 }
 
+// By what each costs for itself.
+std::vector<RankedProvider> rank_alone(const BrokerRequest& request,
+                                       const std::vector<ProviderCapacity>& providers, const Links& links) {
+  std::vector<RankedProvider> ranked;
+  for (std::size_t i = 0; i < providers.size(); ++i) {
+    if (!lasting_objection(request, providers[i]).empty()) continue;
+    ranked.push_back({i, joint_cost_micro(request, providers[i], providers, links)});
+  }
+  std::sort(ranked.begin(), ranked.end(), [&](const RankedProvider& a, const RankedProvider& b) {
+    const auto key = [&](const RankedProvider& r) {
+      const ProviderCapacity& p = providers[r.index];
+      return std::tuple(preference(request, p.organisation), r.joint_cost_micro, price_of(request, p),
+                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops,
+                        std::string_view(p.organisation));
+    };
+    return key(a) < key(b);
+  });
+  return ranked;
+}
+
+// Puts `ranked`, which is in order, into the order in which a gang grows best: beside each provider's own
+// cost stands what its links make all members wait. The first member is tried out among the first
+// `anchors_max`, because the cheapest one may be far from everybody. A preference goes before any cost.
+void rank_by_links(const BrokerRequest& request, const std::vector<ProviderCapacity>& providers,
+                   const Links& links, std::vector<RankedProvider>& ranked) {
+  constexpr std::size_t anchors_max = 16;
+  const std::size_t members_max = std::min<std::size_t>(request.providers_max, ranked.size());
+  const auto preferred = [&](const RankedProvider& r) {
+    return preference(request, providers[r.index].organisation);
+  };
+  // The order that begins with ranked[anchor]; `cost` is that of its first providers_min members.
+  const auto grow = [&](std::size_t anchor, Wide& cost) {
+    std::vector<RankedProvider> left = ranked;
+    std::vector<RankedProvider> order;
+    std::vector<const ProviderCapacity*> gang;
+    cost = 0;
+    std::size_t next = anchor;
+    while (order.size() < members_max) {
+      cost += order.size() < request.providers_min ? left[next].joint_cost_micro : 0;
+      gang.push_back(&providers[left[next].index]);
+      order.push_back(left[next]);
+      left.erase(left.begin() + static_cast<std::ptrdiff_t>(next));
+      if (order.size() == request.providers_min) cost += exchange_cost_micro(request, gang, links);
+      Wide best = 0;
+      for (std::size_t i = 0; i < left.size(); ++i) {
+        if (preferred(left[i]) != preferred(left[0])) break;
+        gang.push_back(&providers[left[i].index]);
+        const Wide with = Wide{left[i].joint_cost_micro} + exchange_cost_micro(request, gang, links);
+        gang.pop_back();
+        if (i == 0 || with < best) {
+          best = with;
+          next = i;
+        }
+      }
+    }
+    order.insert(order.end(), left.begin(), left.end());
+    return order;
+  };
+  std::vector<RankedProvider> best;
+  Wide best_cost = 0;
+  for (std::size_t anchor = 0; anchor < std::min(anchors_max, ranked.size()); ++anchor) {
+    if (anchor > 0 && (request.providers_min < 2 || preferred(ranked[anchor]) != preferred(ranked[0]))) break;
+    Wide cost = 0;
+    std::vector<RankedProvider> order = grow(anchor, cost);
+    if (anchor > 0 && cost >= best_cost) continue;
+    best = std::move(order);
+    best_cost = cost;
+  }
+  ranked = std::move(best);
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> cut_shares(std::uint32_t total, const std::vector<std::uint64_t>& weights) {
@@ -111,20 +182,10 @@ std::vector<std::uint32_t> cut_shares(std::uint32_t total, const std::vector<std
 std::vector<RankedProvider> rank_providers(const BrokerRequest& request,
                                            const std::vector<ProviderCapacity>& providers,
                                            const Links& links) {
-  std::vector<RankedProvider> ranked;
-  for (std::size_t i = 0; i < providers.size(); ++i) {
-    if (!lasting_objection(request, providers[i]).empty()) continue;
-    ranked.push_back({i, joint_cost_micro(request, providers[i], providers, links)});
-  }
-  std::sort(ranked.begin(), ranked.end(), [&](const RankedProvider& a, const RankedProvider& b) {
-    const auto key = [&](const RankedProvider& r) {
-      const ProviderCapacity& p = providers[r.index];
-      return std::tuple(preference(request, p.organisation), r.joint_cost_micro, price_of(request, p),
-                        std::numeric_limits<std::uint64_t>::max() - p.speed_mflops,
-                        std::string_view(p.organisation));
-    };
-    return key(a) < key(b);
-  });
+  std::vector<RankedProvider> ranked = rank_alone(request, providers, links);
+  if (request.exchange_bytes != 0 && request.micro_batches != 0 && request.providers_max > 1 &&
+      ranked.size() > 1)
+    rank_by_links(request, providers, links, ranked);
   return ranked;
 }
 
@@ -180,6 +241,12 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     providers.resize(request.micro_batches);
   }
   if (request.shares.empty() && request.exchange_bytes != 0) leave_out_slow_links(request, links, providers);
+  // Who takes part is decided: shares lie in the order in which each stands for itself, which measures of
+  // links, that differ from hour to hour, do not turn over.
+  std::vector<ProviderCapacity> gang;
+  for (const RankedProvider& next : rank_alone(request, providers, links))
+    gang.push_back(std::move(providers[next.index]));
+  providers = std::move(gang);
   std::vector<std::uint64_t> weights;
   std::vector<const ProviderCapacity*> members;
   for (std::size_t i = 0; i < providers.size(); ++i) {

@@ -2,11 +2,12 @@
 // has the same answer on every node, and tests ask it directly.
 //
 // Providers that qualify are ranked by preference, then by joint cost of compute, network and data (cost.h),
-// then by speed, then by name. The first `providers.max` of them form the gang, and no more than there are
-// shares given; where the owner named no shares and an exchange between members is known, one that would make
-// a step slower than it is without it, by the measured links, is left out, as long as `providers.min` remain.
-// Shares of a step's micro-batches follow the given numbers, or else measured speed, by largest remainder,
-// and every member computes at least one micro-batch.
+// then by speed, then by name; where members exchange something, the cost of the network is that of the gang
+// as it grows, each step's exchange over its slowest link. The first `providers.max` of them form the gang,
+// and no more than there are shares given; where the owner named no shares and an exchange between members is
+// known, one that would make a step slower than it is without it, by the measured links, is left out, as long
+// as `providers.min` remain. Shares of a step's micro-batches follow the given numbers, or else measured
+// speed, by largest remainder, and every member computes at least one micro-batch.
 //
 // A price may be an offer with an end: past it the provider does not qualify, and the job's offer ends with
 // the first of its members'.

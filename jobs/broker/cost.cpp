@@ -98,6 +98,14 @@ std::uint64_t exchange_us(const BrokerRequest& request, const std::vector<const 
   return slowest;
 }
 
+std::uint64_t exchange_cost_micro(const BrokerRequest& request,
+                                  const std::vector<const ProviderCapacity*>& gang, const Links& links) {
+  Wide rate = 0;
+  for (const ProviderCapacity* member : gang) rate += rate_micro_per_s(request, *member);
+  const Wide waits_us = product(exchange_us(request, gang, links), request.steps);
+  return rounded_up(product(saturated(rate), saturated(waits_us)), 1'000'000);
+}
+
 std::uint64_t joint_cost_micro(const BrokerRequest& request, const ProviderCapacity& provider,
                                const std::vector<ProviderCapacity>& all, const Links& links) {
   const Wide waiting = Wide{rate_micro_per_s(request, provider)} * staging_us(request, provider, all, links);

@@ -56,7 +56,11 @@ class Links {
 // Of one step of a gang; 0 for a gang of one, and when nobody said how much is exchanged.
 [[nodiscard]] std::uint64_t exchange_us(const BrokerRequest& request,
                                         const std::vector<const ProviderCapacity*>& gang, const Links& links);
-// Of the whole work on this provider alone: what providers are ranked by.
+// Of the whole work: what the processors of all members cost while they wait for the exchange.
+[[nodiscard]] std::uint64_t exchange_cost_micro(const BrokerRequest& request,
+                                                const std::vector<const ProviderCapacity*>& gang,
+                                                const Links& links);
+// Of the whole work on this provider alone.
 [[nodiscard]] std::uint64_t joint_cost_micro(const BrokerRequest& request, const ProviderCapacity& provider,
                                              const std::vector<ProviderCapacity>& all, const Links& links);
 

@@ -27,7 +27,9 @@ VerbResult balance(const Invocation& invocation, Words words) {
   bool as_json = false;
   bool all = false;
   CommandLine line("account balance [--all] [--json]",
-                   "Balance, stake and unbonding money of this organisation.");
+                   "Balance, stake and unbonding money of this organisation; what its jobs hold in escrow\n"
+                   "and have cost; and the processor seconds that its jobs have used, halved every day:\n"
+                   "whoever has used least is served first by providers that organisations compete for.");
   line.flag("--all", all, "of every organisation");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -37,14 +39,18 @@ VerbResult balance(const Invocation& invocation, Words words) {
     print_json(answer.result);
     return 0;
   }
-  std::printf("%-16s %20s %20s %20s %8s\n", "ORGANISATION", "BALANCE", "STAKE", "UNBONDING", "SCORE");
+  std::printf("%-16s %20s %20s %20s %8s %20s %20s %12s\n", "ORGANISATION", "BALANCE", "STAKE", "UNBONDING",
+              "SCORE", "ESCROW", "SPENT", "USED");
   for (const json::value& entry : answer.result.at("accounts").as_array()) {
     const json::object& account = entry.as_object();
     if (!all && account.at("organisation") != answer.result.at("organisation")) continue;
-    std::printf("%-16s %20s %20s %20s %8llu\n", std::string(account.at("organisation").as_string()).c_str(),
+    std::printf("%-16s %20s %20s %20s %8llu %20s %20s %12llu\n",
+                std::string(account.at("organisation").as_string()).c_str(),
                 amount_of(account, "balance_micro").c_str(), amount_of(account, "stake_micro").c_str(),
                 amount_of(account, "unbonding_micro").c_str(),
-                static_cast<unsigned long long>(account.at("score").to_number<std::uint64_t>()));
+                static_cast<unsigned long long>(account.at("score").to_number<std::uint64_t>()),
+                amount_of(account, "escrow_micro").c_str(), amount_of(account, "spent_micro").c_str(),
+                static_cast<unsigned long long>(account.at("used_slot_s").to_number<std::uint64_t>()));
   }
   if (all) {
     std::printf("%-16s %20s   (minted %s, burned %s)\n", "treasury",

@@ -271,7 +271,11 @@ VerbResult verb_queue(const Invocation& invocation, Words words) {
   bool as_json = false;
   bool all = false;
   bool parsable = false;
-  CommandLine line("queue [--all] [--json|--parsable]", "This organisation's jobs that have not ended.");
+  CommandLine line(
+      "queue [--all] [--json|--parsable]",
+      "This organisation's jobs that have not ended. Why a job waits is Slurm's word for it:\n"
+      "Resources: it is next, and waits for processors. Priority: other jobs come first, or other\n"
+      "organisations, which have used less. Prolog: a provider makes ready for it.");
   line.flag("--all", all, "everybody's jobs, and those that ended lately");
   line.flag("--json", as_json, "one JSON object");
   line.flag("--parsable", parsable, "columns separated by |");

@@ -20,11 +20,12 @@ JobView view_of(const State& state, const JobEntry& job) {
 
 }  // namespace
 
-std::vector<JobView> view_jobs(const Chain& chain, const std::function<bool(const JobEntry&)>& wanted) {
+std::vector<JobView> view_jobs_in_progress(const Chain& chain,
+                                           const std::function<bool(const JobEntry&)>& wanted) {
   return chain.read([&](const State& state) {
     std::vector<JobView> views;
-    for (const auto& [id, job] : state.jobs()) {
-      if (wanted(job)) views.push_back(view_of(state, job));
+    for (const JobId id : state.jobs_in_progress()) {
+      if (const JobEntry& job = *state.job(id); wanted(job)) views.push_back(view_of(state, job));
     }
     return views;
   });

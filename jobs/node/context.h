@@ -12,6 +12,8 @@
 
 namespace ufab::jobs {
 
+class LeaseDesk;
+
 struct NodeContext {
   Home home;
   HomeConfig config;
@@ -22,6 +24,7 @@ struct NodeContext {
   std::string program_folder;  // where ufab itself is, for the scripts' PATH
   // One line into node.log, with the time in front.
   std::function<void(const std::string&)> log;
+  LeaseDesk* desk = nullptr;  // what this provider says to asks; none on a node without agents
 };
 
 // A job as the state has it, copied so that no lock is held while acting on it.
@@ -30,9 +33,10 @@ struct JobView {
   std::map<OrgId, OrgEntry> organisations;  // the owner, members of every attempt, verifiers
 };
 
-// Copies of the jobs for which `wanted` holds.
-[[nodiscard]] std::vector<JobView> view_jobs(const Chain& chain,
-                                             const std::function<bool(const JobEntry&)>& wanted);
+// Copies of the jobs in progress (State::jobs_in_progress) for which `wanted` holds: the agents look at these
+// several times a second, and at none of the thousands that wait or have ended.
+[[nodiscard]] std::vector<JobView> view_jobs_in_progress(const Chain& chain,
+                                                         const std::function<bool(const JobEntry&)>& wanted);
 // A page of jobs numbered `from` and up for which `wanted` holds: at most `page_jobs_max`, members of gangs
 // counted in, from at most `page_scan_max` jobs, so that the ledger's lock is held for milliseconds however
 // many jobs there are. Of a job without an attempt, which most are when there are many, only what a listing

@@ -15,13 +15,12 @@ namespace fs = std::filesystem;
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto lease_patience = 20s;
-constexpr auto avoid_duration = 120s;  // then a silent provider is asked again
 constexpr auto member_patience = 30s;
 constexpr auto end_patience = 3s;       // between a run's end and the judgement over it: receipts travel
 constexpr auto receipt_patience = 10s;  // after all runs ended well
 constexpr auto ask_interval = 700ms;
-constexpr std::uint32_t max_attempts = 10;
+constexpr std::size_t runs_max = 10;     // attempts that ran
+constexpr std::uint32_t asks_max = 200;  // attempts in all; the ledger allows a few more
 
 // The provider's machines or its batch system ended the run, not the script.
 bool is_machines_fault(const MemberProgress& member) {
@@ -52,7 +51,7 @@ Status Gateway::set_hold(JobId job, bool held) {
   UFAB_TRY(journal_->checkpoint());  // or a submission that is placed again would undo it
   if (held) {
     if (view->job.phase != JobPhase::ordered)
-      return Error{ErrorCode::conflict, "the job has started already"};
+      return Error{ErrorCode::conflict, "the job has started, or has asked its providers for their time"};
     UFAB_TRY(write_file_atomic(path, {}));
     queue_.set_held(job, true);
     return {};
@@ -147,8 +146,15 @@ void Gateway::start_waiting() {
   for (const JobQueue::StartDecision& start : decisions.starts) {
     const auto view = view_job(*node_.chain, start.job);
     Status status;
-    if (view && view->job.phase == JobPhase::ordered && !view->job.cancelled)
-      status = plan_attempt(*view, "", start.providers);
+    // What the ledger says may be newer than what was decided on.
+    const bool still = view && !view->job.cancelled && view->job.phase != JobPhase::settled &&
+                       view->job.phase != JobPhase::validating &&
+                       view->job.attempts.size() == start.after_attempt;
+    const bool leased =
+        still && start.reason == JobQueue::ask_elsewhere &&
+        std::any_of(view->job.attempts.back().members.begin(), view->job.attempts.back().members.end(),
+                    [](const MemberEntry& member) { return member.leased; });
+    if (still && !leased) status = plan_attempt(*view, start.reason, start.providers);
     if (!status.ok()) {
       queue_.failed(start.job, status.error().message);
       say(start.job, status.error().message);
@@ -157,7 +163,7 @@ void Gateway::start_waiting() {
   }
   for (const JobQueue::EndDecision& end : decisions.ends) {
     const auto view = view_job(*node_.chain, end.job);
-    if (view && view->job.phase == JobPhase::ordered && !view->job.cancelled)
+    if (view && view->job.phase != JobPhase::settled && !view->job.cancelled)
       say(end.job, fail(*view, end.reason).ok() ? end.reason : "cannot be ended now: " + end.reason);
     queue_.touch(end.job);
   }
@@ -177,30 +183,34 @@ Status Gateway::plan_attempt(const JobView& view, const std::string& reason,
                              const std::vector<std::string>& gang) {
   const JobEntry& job = view.job;
   const auto number = static_cast<std::uint32_t>(job.attempts.size()) + 1;
-  if (number > max_attempts)
-    return fail(view, "gave up after " + std::to_string(max_attempts) + " attempts: " + reason);
+  const auto ran = static_cast<std::size_t>(
+      std::count_if(job.attempts.begin(), job.attempts.end(),
+                    [](const AttemptEntry& attempt) { return attempt.all_leased(); }));
+  if (ran >= runs_max || number > asks_max) {
+    return fail(view, "gave up after " + std::to_string(ran) + " runs and " + std::to_string(number - 1) +
+                          " attempts: " + reason);
+  }
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(JobFolder(node_.home, job.id).spec()));
   BrokerRequest request = broker_request(spec);
+  request.exchange_bytes = spec.exchange_bytes;
   request.steps = job.order.steps;
   request.micro_batches = job.order.micro_batches;
   request.flop_per_micro_batch = job.order.flop_per_micro_batch;
-  for (const OrgId id : job.excluded) request.exclude.push_back(view.organisations.at(id).name);
-  for (const auto& [name, since] : watch_of(job.id).avoid) {
-    if (Clock::now() - since < avoid_duration) request.exclude.push_back(name);
-  }
+  request.exclude = excluded_names(view);
+  const std::vector<std::string> avoided = avoided_names(job.id);
+  request.exclude.insert(request.exclude.end(), avoided.begin(), avoided.end());
   // Fewer than asked for may carry on what the convicted or silent left behind.
   if (!request.exclude.empty() && number > 1) {
-    request.providers_min = 1;
+    request.providers_min =
+        static_cast<std::uint32_t>(std::min<std::size_t>(request.providers_min, gang.size()));
     request.shares.clear();
   }
   request.owner = node_.config.organisation;
   request.now_s = wall_clock_s();
   std::vector<ProviderCapacity> providers = capacities();
-  if (!gang.empty()) {
-    std::erase_if(providers, [&](const ProviderCapacity& provider) {
-      return std::find(gang.begin(), gang.end(), provider.organisation) == gang.end();
-    });
-  }
+  std::erase_if(providers, [&](const ProviderCapacity& provider) {
+    return std::find(gang.begin(), gang.end(), provider.organisation) == gang.end();
+  });
   UFAB_ASSIGN(const JobOffer offer, make_offer(request, std::move(providers), queue_.links()));
   JobAttempt attempt;
   attempt.job = job.id;
@@ -240,27 +250,14 @@ Status Gateway::drive(const JobView& view) {
     watch.attempt_seen = Clock::now();
     watch.ended_since.reset();
     watch.unreachable_since.clear();
+    watch.heard.clear();
+    watch.progress.clear();
     watch.requeue_asked = false;
   }
   Status status;
   switch (job.phase) {
     case JobPhase::ordered: break;  // the queue's
-    case JobPhase::leasing:
-      if (watch.requeue_asked || Clock::now() - watch.attempt_seen > lease_patience) {
-        std::string silent;
-        for (const MemberEntry& member : job.attempts.back().members) {
-          if (member.leased) continue;
-          const std::string& name = view.organisations.at(member.share.organisation).name;
-          watch.avoid[name] = Clock::now();
-          silent += " " + name;
-        }
-        {
-          const std::lock_guard lock(mutex_);
-          watches_[job.id] = watch;
-        }
-        status = plan_attempt(view, "no lease from" + silent);
-      }
-      break;
+    case JobPhase::leasing: drive_leasing(view, watch); break;
     case JobPhase::running:
       status = job.order.kind == JobKind::batch && job.usage ? countersign_usage(view)
                                                              : drive_running(view, watch);
@@ -268,7 +265,7 @@ Status Gateway::drive(const JobView& view) {
     case JobPhase::validating:
       if (job.order.kind == JobKind::batch) status = countersign_usage(view);
       break;
-    case JobPhase::requeue: status = plan_attempt(view, "a verdict took windows back"); break;
+    case JobPhase::requeue: plan_again(view, "a verdict took windows back"); break;
     case JobPhase::settled: break;
   }
   const std::lock_guard lock(mutex_);
@@ -293,7 +290,8 @@ MemberProgress Gateway::ask_member(const JobView& view, const MemberEntry& membe
   if (!answer) return progress;
   if (!own) {
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - asked);
-    queue_.measured(organisation.name, {0, static_cast<std::uint64_t>(took.count()), wall_clock_s()});
+    queue_.measured(node_.config.organisation, organisation.name,
+                    {0, static_cast<std::uint64_t>(took.count()), wall_clock_s()});
   }
   const json::object& fields = answer->result;
   const auto text = [&](const char* key) { return json_line(fields, key, 200); };
@@ -332,7 +330,10 @@ void Gateway::ask_members(const JobView& view, Watch& watch) {
 Status Gateway::drive_running(const JobView& view, Watch& watch) {
   const JobEntry& job = view.job;
   ask_members(view, watch);
-  if (watch.requeue_asked) return plan_attempt(view, "requeued by its owner");
+  if (watch.requeue_asked) {
+    plan_again(view, "requeued by its owner");
+    return {};
+  }
   std::string passing;
   std::string lasting;
   bool machines_fault = false;  // a provider's machines or its silence, not the script
@@ -380,7 +381,8 @@ Status Gateway::drive_running(const JobView& view, Watch& watch) {
     const std::lock_guard lock(mutex_);
     watches_[job.id].avoid = watch.avoid;
   }
-  return plan_attempt(view, passing);
+  plan_again(view, passing);
+  return {};
 }
 
 // Every run ended well, and still a window is not complete: a member's receipts are missing or were refused.
@@ -404,7 +406,8 @@ Status Gateway::blame_missing_receipts(const JobView& view, Watch& watch) {
     const std::lock_guard lock(mutex_);
     watches_[job.id].avoid = watch.avoid;
   }
-  return plan_attempt(view, "no valid receipt from " + missing);
+  plan_again(view, "no valid receipt from " + missing);
+  return {};
 }
 
 Status Gateway::countersign_usage(const JobView& view) {

@@ -3,10 +3,12 @@
 // Driven by the ledger and by what members' nodes answer, repeatable like the other agents:
 //   ordered   → wait in the queue (job_queue.h); when the policy starts it, file attempt 1 with the providers
 //               that it chose; when it can never start, cancel it as failed
-//   leasing   → after lease_patience without a lease, plan again without the silent
+//   leasing   → ask members why they have not leased; a member that waits for its turn says so, and one that
+//               says nothing for lease_patience is left out when the job is planned again
 //   running   → ask members how they are; a run that failed for a passing reason → the next attempt, from the
 //               first window that is not complete; for a lasting one → cancel the job as failed
 //   requeue   → a verdict took windows back: the next attempt without the convicted
+// Planning again goes through the queue like a first start, with the age that the job has.
 //   settled   → fetch the outputs, the log and the final model
 // A submission is durable in a journal (submission_journal.h) before its order is filed, so no crash loses
 // one or files it twice.
@@ -31,7 +33,7 @@ namespace ufab::jobs {
 struct MemberProgress {
   std::string organisation;
   bool reachable = false;
-  std::string state;   // pending, running, ended, or empty before the run exists
+  std::string state;   // asked (the lease waits), declined, pending, running, ended; empty: nothing is known
   std::string result;  // run_result_name
   std::string reason;
   int exit_code = 0;
@@ -68,6 +70,7 @@ class Gateway {
   [[nodiscard]] bool is_held(JobId job) const;
   [[nodiscard]] std::optional<Fates::Task> task_of(JobId job) const { return queue_.task_of(job); }
   [[nodiscard]] JobQueue::Measures queue_measures() const { return queue_.measures(); }
+  [[nodiscard]] Quota spending() const { return queue_.spending(); }
 
   // One pass; called by one thread.
   void tick();
@@ -81,6 +84,8 @@ class Gateway {
     Clock::time_point attempt_seen;
     std::uint32_t attempt = 0;
     std::map<std::string, Clock::time_point> unreachable_since;
+    std::map<std::string, Clock::time_point>
+        heard;  // members that wait for their turn, and when they said so
     std::optional<Clock::time_point> ended_since;
     std::map<std::string, Clock::time_point> avoid;  // organisations that stayed silent, and since when
     std::vector<MemberProgress> progress;
@@ -100,9 +105,12 @@ class Gateway {
   Status drive(const JobView& view);
   Status drive_running(const JobView& view, Watch& watch);
   Status blame_missing_receipts(const JobView& view, Watch& watch);
-  // With a gang the attempt is of exactly these organisations; without, of the best that qualify.
-  Status plan_attempt(const JobView& view, const std::string& reason,
-                      const std::vector<std::string>& gang = {});
+  void drive_leasing(const JobView& view, Watch& watch);
+  // Files the next attempt, of those of `gang` that still qualify.
+  Status plan_attempt(const JobView& view, const std::string& reason, const std::vector<std::string>& gang);
+  void plan_again(const JobView& view, const std::string& reason);
+  [[nodiscard]] static std::vector<std::string> excluded_names(const JobView& view);
+  [[nodiscard]] std::vector<std::string> avoided_names(JobId job) const;
   void start_waiting();
   void say(JobId job, const std::string& line);
   Status fail(const JobView& view, const std::string& reason);

@@ -6,6 +6,7 @@
 
 #include "fabric/base/file.h"
 #include "jobs/node/gateway.h"
+#include "jobs/node/lease_desk.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/run_environment.h"
 
@@ -102,7 +103,7 @@ void Gateway::measure_transfer(const std::string& organisation, const std::strin
   LinkMeasure measure = queue_.links().between(node_.config.organisation, organisation, now_s);
   measure.bytes_per_s = std::max<std::uint64_t>(bytes / us * 1'000'000, 1);
   measure.measured_s = now_s;
-  queue_.measured(organisation, measure);
+  queue_.measured(node_.config.organisation, organisation, measure);
 }
 
 Status Gateway::finish(const JobView& view) {
@@ -170,7 +171,14 @@ Status Gateway::finish(const JobView& view) {
 Answer local_progress(const NodeContext& node, JobId job, std::uint32_t attempt) {
   Answer answer;
   const auto status = node.batch->status(run_name(job, attempt));
-  if (!status) return answer;
+  if (!status) {
+    // There is no run: perhaps an ask that waits for its turn.
+    const auto note = node.desk == nullptr ? std::nullopt : node.desk->note(job, attempt);
+    if (!note) return answer;
+    answer.result["state"] = note->declined ? "declined" : "asked";
+    answer.result["reason"] = note->reason;
+    return answer;
+  }
   static constexpr const char* states[] = {"pending", "running", "ended"};
   answer.result["state"] = states[static_cast<std::size_t>(status->state)];
   answer.result["result"] = run_result_name(status->result);

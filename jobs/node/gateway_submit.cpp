@@ -93,6 +93,7 @@ Result<Gateway::Prepared> Gateway::prepare(const json::object& params, JobSpec s
     UFAB_ASSIGN(plan, plan_training(prepared.train, data));
     spec.definition = plan.definition_file_digest;
     spec.data = plan.data_file_digest;
+    spec.exchange_bytes = request.exchange_bytes = plan.exchange_bytes;
     request.steps = plan.steps;
     request.micro_batches = plan.micro_batches;
     request.flop_per_micro_batch = plan.flop_per_micro_batch;
@@ -271,6 +272,15 @@ JobOrder order_of(const JobSpec& spec, const TrainingPlan& plan, MicroUnc budget
   order.verify_rate_ppm = spec.training && !spec.options.verify.none ? spec.options.verify.rate_ppm : 0;
   order.providers_min = static_cast<std::uint16_t>(spec.options.providers.min);
   order.providers_max = static_cast<std::uint16_t>(spec.options.providers.max);
+  const BrokerRequest request = broker_request(spec);
+  order.slots = std::max(request.slots, 1U);
+  order.memory_mib = request.memory_mib;
+  order.time_limit_s =
+      std::min<std::uint64_t>(std::uint64_t{spec.options.time_limit_minutes.value_or(0)} * 60, UINT32_MAX);
+  order.nice =
+      static_cast<std::uint32_t>(std::max(spec.options.nice, 0));  // to others: never more than equal
+  order.begin_us =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(spec.options.begin.value_or(0), 0)) * 1'000'000;
   return order;
 }
 

@@ -134,6 +134,8 @@ Result<HomeConfig> Home::load_config() const {
     config.queue.slots_max = static_cast<std::uint32_t>(number(limits, "slots_max", 0, 0, UINT32_MAX));
     config.queue.escrow_max_micro =
         number(limits, "escrow_max_micro", 0, 0, std::numeric_limits<std::int64_t>::max());
+    config.queue.budget_max_micro =
+        number(limits, "budget_max_micro", 0, 0, std::numeric_limits<std::int64_t>::max());
     if (!wrong.empty()) return Error{ErrorCode::invalid, wrong};
     return config;
   } catch (const toml::parse_error& error) {
@@ -168,11 +170,13 @@ Status Home::save_config(const HomeConfig& config) const {
     table.insert("provider", section);
   }
   const QueueConfig& queue = config.queue;
-  if (queue.jobs_max != 0 || queue.slots_max != 0 || queue.escrow_max_micro != 0) {
+  if (queue.jobs_max != 0 || queue.slots_max != 0 || queue.escrow_max_micro != 0 ||
+      queue.budget_max_micro != 0) {
     table.insert("queue",
                  toml::table{{"jobs_max", queue.jobs_max},
                              {"slots_max", queue.slots_max},
-                             {"escrow_max_micro", static_cast<std::int64_t>(queue.escrow_max_micro)}});
+                             {"escrow_max_micro", static_cast<std::int64_t>(queue.escrow_max_micro)},
+                             {"budget_max_micro", static_cast<std::int64_t>(queue.budget_max_micro)}});
   }
   std::ostringstream text;
   text << "# Written by ufab; read when the node starts.\n" << table << "\n";

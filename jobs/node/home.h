@@ -55,6 +55,7 @@ struct QueueConfig {
   std::uint32_t jobs_max = 0;
   std::uint32_t slots_max = 0;         // processors in use, all providers together
   std::uint64_t escrow_max_micro = 0;  // held in escrow by running jobs
+  std::uint64_t budget_max_micro = 0;  // that, and what all jobs on this chain have cost so far
 };
 
 struct HomeConfig {

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "fabric/base/file.h"
+#include "jobs/node/ledger_facts.h"
 
 namespace ufab::jobs {
 
@@ -257,6 +258,9 @@ json::object organisation_to_json(const State& state, const OrgEntry& organisati
       {"balance_micro", state.balance(organisation.id)},
       {"stake_micro", state.stake(organisation.id)},
       {"unbonding_micro", state.accounts().balance({AccountKind::unbonding, organisation.id})},
+      {"escrow_micro", organisation.escrowed},
+      {"spent_micro", organisation.spent},
+      {"used_slot_s", decayed_use(organisation, state.time_us())},
       {"score", organisation.score},
       {"endpoint", organisation.endpoint}};
   if (organisation.provider) {

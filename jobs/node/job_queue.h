@@ -4,16 +4,22 @@
 // with 100,000 waiting jobs a copy of them all takes a second. So the queue keeps an index and takes in what
 // is new in bites, each under a short read:
 //   new jobs         by number, at most `new_max` a refresh;
-//   jobs that run    all of them, every refresh: there are never more than the providers hold;
+//   jobs in progress all of them, every refresh: there are never more than the providers hold;
 //   jobs that wait   a slice of `slice_max` a refresh, round and round. Only this node moves its own waiting
 //                    jobs on, and touch() has one looked at at once.
 // What a job asks for is in its spec, read once when it first appears, for at most `reading_time` a refresh.
 // The decision itself is jobs/queue/queue.h's pure policy on a snapshot, taken without any lock; a pass is
 // made when something has changed, and takes at most a tenth of the time.
 //
-// What is known of other organisations' jobs is what the ledger says: the slots that they have leased. When
-// they began is counted from when this node first saw it, and so is everything else in time: a restart counts
-// anew. A foreign run's time limit is unknown; it is taken to be an hour, then a second more at a time.
+// What occupies the providers is what the ledger says of everybody's jobs: leased slots, and by the order's
+// time limit until when (ledger_facts.h). How long a job has waited counts from its order's block, for those
+// that are planned again as well.
+//
+// A start is a wish: the attempt that is filed asks its providers, and each of them serves the organisations
+// that ask by fair share (jobs/queue/arbiter.h). Until one has leased, the job waits here too ("asks"): it is
+// counted as if it ran, and if it could start elsewhere after a while, it asks there instead. Where others
+// compete for a provider, the first jobs that do not fit ask as well, so that the provider knows of them when
+// something becomes free: at most `asks_ahead_max` at a provider.
 //
 // Thread-safe: refresh() and decide() belong to one thread, the rest may be called by any.
 #pragma once
@@ -50,8 +56,12 @@ class JobQueue {
   struct StartDecision {
     JobId job = 0;
     std::vector<std::string> providers;  // the gang, best first
+    std::string reason;                  // why there is another attempt; empty for the first
+    std::uint32_t after_attempt = 0;     // the newest one that the decision knows of
   };
-  struct EndDecision {  // a job that can never start
+  static constexpr const char* ask_elsewhere =
+      "asks elsewhere";  // reason of an ask that takes another's place
+  struct EndDecision {   // a job that can never start
     JobId job = 0;
     std::string reason;
   };
@@ -62,6 +72,14 @@ class JobQueue {
   // One pass of the policy if one is due. Every start must be followed by a filed attempt and touch(), or by
   // failed().
   [[nodiscard]] Decisions decide(Seconds now_s);
+  // A job whose newest attempt is `attempt` and ended, or never began, through no fault of its own: it waits
+  // for its turn again, with the age that it has, for a gang without `exclude`. Those of `avoid` are left out
+  // for `avoid_duration` only. Repeating it changes nothing.
+  static constexpr std::chrono::seconds avoid_duration{120};
+  void plan_again(JobId job, std::uint32_t attempt, const std::string& reason,
+                  std::vector<std::string> exclude, std::vector<std::string> avoid);
+  // What a provider says of an ask of this job.
+  void told(JobId job, const std::string& reason);
   // A start that could not be filed: the job waits with this reason and is tried again after a moment.
   void failed(JobId job, const std::string& reason);
 
@@ -76,8 +94,10 @@ class JobQueue {
   // Its array and index, of a task that the queue remembers.
   [[nodiscard]] std::optional<Fates::Task> task_of(JobId job) const;
   void finished(JobId job);  // its results are home
-  // What the gateway measured of the link to an organisation. Of the ticking thread.
-  void measured(const std::string& organisation, LinkMeasure measure);
+  // What was measured of the link between two organisations. Of the ticking thread.
+  void measured(const std::string& a, const std::string& b, LinkMeasure measure) {
+    links_.set(a, b, measure);
+  }
   [[nodiscard]] const Links& links() const { return links_; }
 
   struct Measures {
@@ -88,6 +108,10 @@ class JobQueue {
     std::chrono::microseconds longest_read{0};  // under the ledger's lock
   };
   [[nodiscard]] Measures measures() const;
+  // The organisation's money, micro-UNC: what its settled jobs have cost by the ledger, the escrows of those
+  // that run or ask for providers, and of those whose attempt is not on the ledger yet. Jobs that wait for
+  // their turn are in none of them. The limit is queue.budget_max_micro.
+  [[nodiscard]] Quota spending() const;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -101,6 +125,18 @@ class JobQueue {
     bool ends_when_invalid = false;  // --kill-on-invalid-dep
     std::vector<OrgId> in_flight;    // the gang that was decided; not on the ledger yet
     Clock::time_point retry;         // not before; a start in flight is given up then
+    std::uint32_t attempts = 0;      // on the ledger
+    std::vector<OrgId> asks;         // of the newest one, when nobody has leased it
+    Clock::time_point asked;         // when that was first seen
+    std::string told;                // what a provider said of it
+  };
+  // Why, and without whom, a job is planned again.
+  struct Again {
+    std::uint32_t attempt = 0;  // after this one
+    std::string reason;
+    std::vector<std::string> exclude;
+    std::vector<std::string> avoid;
+    Clock::time_point avoid_until;
   };
   struct Running {  // a member of an open attempt, of any organisation's job
     OrgId provider = 0;
@@ -110,8 +146,8 @@ class JobQueue {
     OrgId owner = 0;
     JobPhase phase = JobPhase::leasing;
     std::vector<Running> members;
-    QueuedJob queued;  // own jobs: what it asked for
-    Seconds seen_s = 0;
+    QueuedJob queued;            // own jobs: what it asked for
+    Seconds end_s = time_never;  // by the order's limit
   };
   struct Seen {  // what one read of the ledger brings out
     JobId job = 0;
@@ -122,13 +158,24 @@ class JobQueue {
     std::uint64_t wall_us = 0;
     MicroUnc budget = 0;
     std::string name;
+    std::uint32_t attempts = 0;
     std::vector<Running> members;
+    bool any_leased = false;
+    Seconds end_s = time_never;
+    Seconds order_s = 0;
+    std::uint64_t memory_mib = 0;
   };
 
   void take_in(const Seen& seen, Seconds now_s);
   void take_in_end(const Seen& seen, Seconds now_s);
+  void take_in_waiting(const Seen& seen);
   void read_specs();
-  [[nodiscard]] bool read_spec(Waiting& waiting);
+  [[nodiscard]] bool read_spec(Waiting& waiting, const std::optional<Again>& again);
+  // An ask that has been seen for so long, the longer the more there were, is weighed against other gangs.
+  [[nodiscard]] static bool asks_firmly(const Waiting& waiting, Clock::time_point now);
+  // Whether other organisations run on this provider, or ask for it.
+  [[nodiscard]] bool is_contested(OrgId provider) const;
+  [[nodiscard]] std::size_t asks_at(OrgId provider) const;
   void note_array(const JobSpec& spec, QueuedJob& queued) const;
   void read_active(JobId job, Active& active) const;
   void leave(JobId job);
@@ -161,6 +208,8 @@ class JobQueue {
   mutable std::mutex mutex_;  // guards what follows
   std::map<JobId, Waiting> waiting_;
   std::set<JobId> unread_;  // of those, whose spec has not been read
+  std::set<JobId> begun_;   // and those that have an attempt
+  std::map<JobId, Again> again_;
   std::map<JobId, Active> active_;
   Fates fates_;  // written under mutex_ by the ticking thread alone, which may read it without
   std::set<JobId> foreign_waiting_;

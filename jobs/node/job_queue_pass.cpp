@@ -11,9 +11,35 @@ using namespace std::chrono_literals;
 constexpr std::size_t starts_max = 64;
 constexpr auto retry_after = 2s;
 constexpr auto flight_time_max = 10s;
-constexpr Seconds unknown_limit_s = 3600;
+constexpr std::size_t asks_ahead_max = 2;
+constexpr auto ask_patience = 10s;           // then an ask is weighed against other gangs …
+constexpr std::uint32_t doublings_max = 10;  // … and after each attempt twice as long
 
 }  // namespace
+
+bool JobQueue::asks_firmly(const Waiting& waiting, Clock::time_point now) {
+  if (waiting.asks.empty()) return false;
+  return now - waiting.asked < ask_patience * (1U << std::min(waiting.attempts, doublings_max));
+}
+
+bool JobQueue::is_contested(OrgId provider) const {
+  return std::any_of(active_.begin(), active_.end(), [&](const auto& entry) {
+    const Active& active = entry.second;
+    if (active.owner == self_) return false;
+    if (active.phase != JobPhase::leasing && active.phase != JobPhase::running) return false;
+    return std::any_of(active.members.begin(), active.members.end(),
+                       [&](const Running& member) { return member.provider == provider; });
+  });
+}
+
+std::size_t JobQueue::asks_at(OrgId provider) const {
+  return static_cast<std::size_t>(std::count_if(waiting_.begin(), waiting_.end(), [&](const auto& entry) {
+    const auto names = [&](const std::vector<OrgId>& gang) {
+      return std::find(gang.begin(), gang.end(), provider) != gang.end();
+    };
+    return names(entry.second.asks) || names(entry.second.in_flight);
+  }));
+}
 
 JobQueue::Decisions JobQueue::decide(Seconds now_s) {
   Decisions decisions;
@@ -34,7 +60,9 @@ JobQueue::Decisions JobQueue::decide(Seconds now_s) {
   std::vector<ProviderCapacity> capacities;
   std::vector<OrgId> ids;
   std::map<OrgId, std::uint32_t> index_of;
+  std::uint64_t spent = 0;
   node_.chain->read([&](const State& state) {
+    if (const OrgEntry* own = state.organisation(self_)) spent = own->spent;
     for (const auto& [id, entry] : state.organisations()) {
       if (!entry.provider) continue;
       index_of[id] = static_cast<std::uint32_t>(capacities.size());
@@ -44,6 +72,10 @@ JobQueue::Decisions JobQueue::decide(Seconds now_s) {
     return 0;
   });
   complete(snapshot, capacities, index_of, now_s);
+  Quota& spending = snapshot.owners[0].spending;
+  spending = snapshot.owners[0].budget;
+  spending.limit = node_.config.queue.budget_max_micro;
+  spending.settled = spent;
   snapshot.fates = &fates_;
   const Plan decided = plan(snapshot, policy_default(), now_s);
   next_s_ = std::min(decided.next_s, next_retry_s_);
@@ -65,29 +97,78 @@ JobQueue::Decisions JobQueue::decide(Seconds now_s) {
     if (ends) changed_ = true;
   }
   objections_.clear();
+  const auto gang_of = [&](const std::vector<std::uint32_t>& providers) {
+    std::vector<OrgId> gang;
+    for (const std::uint32_t provider : providers) gang.push_back(ids[provider]);
+    return gang;
+  };
+  const auto ask = [&](Waiting& waiting, JobId job, const std::vector<std::uint32_t>& providers) {
+    StartDecision& one = decisions.starts.emplace_back();
+    one.job = job;
+    one.after_attempt = waiting.attempts;
+    if (const auto again = again_.find(job); again != again_.end()) one.reason = again->second.reason;
+    if (one.reason.empty() && waiting.attempts != 0) one.reason = ask_elsewhere;
+    for (const std::uint32_t provider : providers) one.providers.push_back(capacities[provider].organisation);
+    waiting.in_flight = gang_of(providers);
+    waiting.retry = now + flight_time_max;
+  };
   for (const Start& start : decided.starts) {
-    if (decisions.starts.size() >= starts_max) {
-      changed_ = true;
-      if (const auto at = waiting_.find(jobs[start.index]); at != waiting_.end())
-        at->second.reason = Reason::priority;
-      continue;
-    }
     const auto at = waiting_.find(jobs[start.index]);
     if (at == waiting_.end()) continue;
-    at->second.in_flight.clear();
-    StartDecision& one = decisions.starts.emplace_back();
-    one.job = jobs[start.index];
-    for (const std::uint32_t provider : start.providers) {
-      one.providers.push_back(capacities[provider].organisation);
-      at->second.in_flight.push_back(ids[provider]);
+    if (decisions.starts.size() >= starts_max) {
+      changed_ = true;
+      at->second.reason = Reason::priority;
+      continue;
     }
-    at->second.retry = now + flight_time_max;
+    std::vector<OrgId> gang = gang_of(start.providers);
+    std::sort(gang.begin(), gang.end());
+    std::vector<OrgId> asked = at->second.asks;
+    std::sort(asked.begin(), asked.end());
+    if (gang != asked || again_.contains(jobs[start.index]))
+      ask(at->second, jobs[start.index], start.providers);
+  }
+  // Where others compete, whoever comes next says so to the providers; and a job whose attempt came to
+  // nothing frees what that one held.
+  for (const Reservation& reservation : decided.reservations) {
+    const auto at = waiting_.find(jobs[reservation.index]);
+    if (at == waiting_.end() || decisions.starts.size() >= starts_max) continue;
+    const bool again = again_.contains(jobs[reservation.index]);
+    if (!at->second.asks.empty() && !again) continue;
+    const std::vector<OrgId> gang = gang_of(reservation.providers);
+    const bool contested =
+        std::any_of(gang.begin(), gang.end(), [&](OrgId provider) { return is_contested(provider); });
+    const bool room = std::all_of(gang.begin(), gang.end(),
+                                  [&](OrgId provider) { return asks_at(provider) < asks_ahead_max; });
+    if (again || (contested && room)) ask(at->second, jobs[reservation.index], reservation.providers);
   }
   pass_took_ = Clock::now() - now;
   ++measures_.passes;
   measures_.longest_pass =
       std::max(measures_.longest_pass, std::chrono::duration_cast<std::chrono::microseconds>(pass_took_));
   return decisions;
+}
+
+Quota JobQueue::spending() const {
+  Quota spending;
+  spending.limit = node_.config.queue.budget_max_micro;
+  const OrgId self = node_.chain->self();
+  spending.settled = node_.chain->read([&](const State& state) {
+    const OrgEntry* own = state.organisation(self);
+    return own == nullptr ? MicroUnc{0} : own->spent;
+  });
+  const std::lock_guard lock(mutex_);
+  for (const auto& [job, waiting] : waiting_) {
+    if (!waiting.in_flight.empty()) {
+      spending.in_flight += waiting.queued.cost_micro;
+    } else if (!waiting.asks.empty()) {
+      spending.committed += waiting.queued.cost_micro;
+    }
+  }
+  for (const auto& [job, active] : active_) {
+    const bool holds = active.phase == JobPhase::leasing || active.phase == JobPhase::running;
+    if (active.owner == self && holds) spending.committed += active.queued.cost_micro;
+  }
+  return spending;
 }
 
 // Waiting and running jobs. Under mutex_. RunningJob::provider holds the organisation's number until
@@ -106,9 +187,11 @@ Snapshot JobQueue::snapshot_of(Seconds now_s, Clock::time_point now, std::vector
   for (const auto& [job, waiting] : waiting_) {
     if (!waiting.read) continue;
     QueuedJob queued = waiting.queued;
-    if (waiting.retry > now) {
-      next_retry = std::min(next_retry, waiting.retry);
-      for (const OrgId member : waiting.in_flight) {
+    const bool asks = asks_firmly(waiting, now) && !again_.contains(job);
+    if (waiting.retry > now || asks) {
+      if (waiting.retry > now) next_retry = std::min(next_retry, waiting.retry);
+      if (asks) next_retry = std::min(next_retry, now + Clock::duration(ask_patience));
+      for (const OrgId member : waiting.in_flight.empty() ? waiting.asks : waiting.in_flight) {
         RunningJob running;
         running.job = job;
         running.provider = static_cast<std::uint32_t>(member);
@@ -119,7 +202,11 @@ Snapshot JobQueue::snapshot_of(Seconds now_s, Clock::time_point now, std::vector
         running.end_s = queued.limit_s == 0 ? time_never : now_s + queued.limit_s;
         snapshot.running.push_back(running);
       }
-      if (!waiting.in_flight.empty()) budget.in_flight += queued.cost_micro;
+      if (!waiting.in_flight.empty()) {
+        budget.in_flight += queued.cost_micro;
+      } else if (asks) {
+        budget.committed += queued.cost_micro;
+      }
       continue;
     }
     const auto placement =
@@ -147,8 +234,7 @@ Snapshot JobQueue::snapshot_of(Seconds now_s, Clock::time_point now, std::vector
       running.memory_mib = active.queued.memory_mib;
       running.array = active.queued.array;
       running.name_key = active.queued.name_key;
-      const Seconds limit_s = own ? active.queued.limit_s : unknown_limit_s;
-      running.end_s = limit_s == 0 ? time_never : active.seen_s + limit_s;
+      running.end_s = active.end_s;
       snapshot.running.push_back(running);
     }
   }

@@ -216,10 +216,14 @@ json::object job_spec_to_json(const JobSpec& spec, bool for_others) {
     object["array_task"] = *spec.array_task;
     object["array_job"] = spec.array_job;
   }
+  if (spec.exchange_bytes != 0 && !for_others) object["exchange_bytes"] = spec.exchange_bytes;
   return object;
 }
 
-Result<JobSpec> job_spec_from_json(const json::value& value) {
+namespace {
+
+// `whole`: with arguments and environment.
+Result<JobSpec> spec_from_json(const json::value& value, bool whole) {
   try {
     const json::object& object = value.as_object();
     if (object.at("schema").as_string() != "ufab.job-spec/1") {
@@ -231,15 +235,19 @@ Result<JobSpec> job_spec_from_json(const json::value& value) {
     spec.training = object.at("training").as_bool();
     UFAB_ASSIGN(spec.options, options_from_json(object.at("options").as_object()));
     spec.options.job_name = spec.name;
-    for (const json::value& word : object.at("arguments").as_array())
-      spec.arguments.emplace_back(word.as_string());
     spec.submit_folder = std::string(object.at("submit_folder").as_string());
-    spec.exported = map_from_json(object.at("exported"));
-    spec.environment = map_from_json(object.at("environment"));
+    if (whole) {
+      for (const json::value& word : object.at("arguments").as_array())
+        spec.arguments.emplace_back(word.as_string());
+      spec.exported = map_from_json(object.at("exported"));
+      spec.environment = map_from_json(object.at("environment"));
+    }
     if (const json::value* task = object.if_contains("array_task")) {
       spec.array_task = task->to_number<std::uint32_t>();
       spec.array_job = object.at("array_job").to_number<std::uint64_t>();
     }
+    if (const json::value* bytes = object.if_contains("exchange_bytes"))
+      spec.exchange_bytes = bytes->to_number<std::uint64_t>();
     UFAB_ASSIGN(spec.script, Digest::parse(object.at("script").as_string()));
     UFAB_ASSIGN(spec.definition, Digest::parse(object.at("definition").as_string()));
     UFAB_ASSIGN(spec.data, Digest::parse(object.at("data").as_string()));
@@ -249,24 +257,43 @@ Result<JobSpec> job_spec_from_json(const json::value& value) {
   }
 }
 
+Result<JobSpec> spec_from_text(std::string_view text, bool whole) {
+  json::error_code error;
+  json::parse_options options;
+  options.allow_invalid_utf8 = true;  // environment, arguments and paths are bytes
+  json::monotonic_resource memory;    // freed as one: a restarted node reads every waiting job's
+  const json::value value = json::parse(text, error, &memory, options);
+  if (error) return Error{ErrorCode::corrupt, "not JSON"};
+  return spec_from_json(value, whole);
+}
+
+Result<JobSpec> load_spec(const std::string& path, bool whole) {
+  UFAB_ASSIGN(const std::string text, read_text_file(path, 4u << 20));
+  auto spec = spec_from_text(text, whole);
+  if (!spec) return spec.error().within(path);
+  return spec;
+}
+
+}  // namespace
+
 std::string job_spec_text(const JobSpec& spec) {
   return json::serialize(job_spec_to_json(spec, false)) + "\n";
 }
 
 Result<JobSpec> job_spec_from_text(std::string_view text) {
-  json::error_code error;
-  json::parse_options options;
-  options.allow_invalid_utf8 = true;  // environment, arguments and paths are bytes
-  const json::value value = json::parse(text, error, {}, options);
-  if (error) return Error{ErrorCode::corrupt, "not JSON"};
-  return job_spec_from_json(value);
+  return spec_from_text(text, true);
+}
+
+Result<JobSpec> job_spec_from_json(const json::value& value) {
+  return spec_from_json(value, true);
 }
 
 Result<JobSpec> load_job_spec(const std::string& path) {
-  UFAB_ASSIGN(const std::string text, read_text_file(path, 4u << 20));
-  auto spec = job_spec_from_text(text);
-  if (!spec) return spec.error().within(path);
-  return spec;
+  return load_spec(path, true);
+}
+
+Result<JobSpec> load_queue_spec(const std::string& path) {
+  return load_spec(path, false);
 }
 
 void select_environment(const std::map<std::string, std::string>& variables, JobSpec& spec) {

@@ -31,6 +31,7 @@ struct JobSpec {
   Digest script;                                   // of the files' bytes
   Digest definition;                               // zero for ordinary scripts
   Digest data;
+  std::uint64_t exchange_bytes = 0;  // training: TrainingPlan's; for the owner's choice of providers only
 };
 
 // With `for_others` the owner's environment is left out: it may hold secrets and never leaves the
@@ -42,6 +43,8 @@ struct JobSpec {
 [[nodiscard]] std::string job_spec_text(const JobSpec& spec);
 [[nodiscard]] Result<JobSpec> job_spec_from_text(std::string_view text);
 [[nodiscard]] Result<JobSpec> load_job_spec(const std::string& path);
+// What the queue wants to know of it: without arguments and environments, which are most of it.
+[[nodiscard]] Result<JobSpec> load_queue_spec(const std::string& path);
 
 // What --export selects of the submitter's variables: LIST's NAME and NAME=VALUE into `exported`, and with
 // ALL the rest into `environment`.

@@ -114,6 +114,11 @@ Result<Answer> node_status(const MethodContext& context, const Caller&, const Re
                                  {"passes", measures.passes},
                                  {"longest_pass_us", measures.longest_pass.count()},
                                  {"longest_read_us", measures.longest_read.count()}};
+  const Quota spending = context.gateway->spending();
+  result["budget"] = json::object{{"limit_micro", spending.limit},
+                                  {"settled_micro", spending.settled},
+                                  {"committed_micro", spending.committed},
+                                  {"in_flight_micro", spending.in_flight}};
   node.chain->read([&](const State& state) {
     result["chain_name"] = state.chain_name();
     result["epoch"] = state.epoch();

@@ -16,6 +16,7 @@
 #include "jobs/batch/plugin.h"
 #include "jobs/node/benchmarker.h"
 #include "jobs/node/capacity_watch.h"
+#include "jobs/node/lease_desk.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -143,6 +144,8 @@ Status run_node(const Home& home, const NodeOptions& options) {
   NodeContext node{home, config, chain.get(), &peers, batch.get(), {}, {}, log_line};
   node.program_folder = std::filesystem::path(options.program).parent_path().string();
   node.trainer = trainer_of(config, node.program_folder);
+  LeaseDesk desk;
+  node.desk = &desk;
   Gateway gateway(node);
   UFAB_TRY(gateway.open());
   ProviderAgent provider(node);

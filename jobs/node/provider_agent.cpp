@@ -11,6 +11,7 @@
 #include "fabric/train/checkpoint.h"
 #include "fabric/train/gang.h"
 #include "fabric/train/window.h"
+#include "jobs/node/lease_desk.h"
 #include "jobs/node/run_environment.h"
 
 namespace ufab::jobs {
@@ -28,11 +29,6 @@ Error waiting(std::string line) {
 const MemberEntry* member_of(const AttemptEntry& attempt, OrgId organisation) {
   const auto index = JobEntry::member_of(attempt, organisation);
   return index ? &attempt.members[*index] : nullptr;
-}
-
-bool all_leased(const AttemptEntry& attempt) {
-  return std::all_of(attempt.members.begin(), attempt.members.end(),
-                     [](const MemberEntry& m) { return m.leased; });
 }
 
 Result<std::uint16_t> free_port(const std::string& host) {
@@ -121,12 +117,14 @@ void ProviderAgent::tick() {
   if (!node_.config.provider) return;
   const OrgId self = node_.chain->self();
   if (self == 0) return;
-  const std::vector<JobView> views = view_jobs(*node_.chain, [&](const JobEntry& job) {
-    return std::any_of(job.attempts.begin(), job.attempts.end(),
-                       [&](const AttemptEntry& attempt) { return member_of(attempt, self) != nullptr; });
-  });
-  for (const JobView& view : views) {
+  node_.desk->look(*node_.chain, self, LeaseDesk::Clock::now());
+  for (const JobView& view : views_of(self)) {
     const Status status = advance(view);
+    if (view.job.phase == JobPhase::settled && !has_runs(view)) {
+      watched_.erase(view.job.id);
+      said_.erase(std::to_string(view.job.id));
+      continue;
+    }
     const std::string key = std::to_string(view.job.id);
     const std::string line = status.ok() ? std::string() : status.error().message;
     if (std::exchange(said_[key], line) != line && !line.empty()) {
@@ -146,11 +144,12 @@ Status ProviderAgent::advance(const JobView& view) {
     end_other_runs(view, 0);
     if (member == nullptr || job.phase == JobPhase::settled) return {};
   }
-  if (!member->leased) {
-    if (job.phase == JobPhase::leasing && !over) return file_lease(view, attempt, *member);
-    return {};
+  if (job.phase == JobPhase::leasing && !over) {
+    end_other_runs(view, attempt.number);  // their leases are closed: others may have these processors
+    return answer_ask(view, attempt, *member);
   }
-  if (job.phase == JobPhase::running && !over && all_leased(attempt)) {
+  if (!member->leased) return {};
+  if (job.phase == JobPhase::running && !over) {
     const auto status = node_.batch->status(run_name(job.id, attempt.number));
     if (!status.ok() && status.error().code == ErrorCode::not_found) UFAB_TRY(start_run(view, attempt));
   }
@@ -208,6 +207,7 @@ Status ProviderAgent::file_lease(const JobView& view, const AttemptEntry& attemp
   const JobFolder folder(node_.home, view.job.id);
   UFAB_TRY(fetch_inputs(view, folder));
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(folder.spec()));
+  UFAB_TRY(check_ordered(spec, view.job.order));
   const ProviderConfig& provider = *node_.config.provider;
   const std::uint64_t slots = std::uint64_t{spec.options.tasks} * spec.options.cpus_per_task;
   if (slots > provider.slots) {
@@ -325,7 +325,7 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   run.tasks = options.tasks;
   run.cpus_per_task = options.cpus_per_task;
   run.slots = options.tasks * options.cpus_per_task;
-  run.time_limit_s = options.time_limit_minutes ? std::uint64_t{*options.time_limit_minutes} * 60 : 0;
+  run.time_limit_s = run_limit_s(spec, job.order);
   if (!training && !own_job) {
     // The specification is its owner's word; what the ledger holds in escrow is all that will be paid.
     const std::uint64_t fee_ppm =

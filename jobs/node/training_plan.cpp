@@ -37,6 +37,8 @@ Result<TrainingPlan> plan_training(const std::string& definition_path, const std
   const kernels::ModelConfig model = definition.model(corpus->info().vocab_size);
   if (const auto wrong = model.validate()) return Error{ErrorCode::invalid, definition_path + ": " + *wrong};
   plan.parameters = kernels::model_parameter_count(model);
+  plan.exchange_bytes =
+      plan.parameters * sizeof(std::int32_t);  // a gradient sum for each (kernels/gradient.h)
   plan.semantics_version = kernels::kSemanticsVersion;
   plan.steps = static_cast<std::uint64_t>(definition.steps);
   plan.window_steps = static_cast<std::uint32_t>(definition.window);

@@ -21,6 +21,7 @@ struct TrainingPlan {
   std::uint32_t micro_batches = 0;
   std::uint64_t flop_per_micro_batch = 0;
   std::uint64_t parameters = 0;
+  std::uint64_t exchange_bytes = 0;  // between two members of a gang, each step and way
 };
 
 // `data` overrides the definition's corpus when not empty; relative corpora are looked for beside the

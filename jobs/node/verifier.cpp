@@ -47,7 +47,7 @@ void Verifier::tick() {
   const auto is_mine = [&](const WindowEntry& window) {
     return window.check == WindowCheck::assigned && window.verifier == self;
   };
-  const auto views = view_jobs(*node_.chain, [&](const JobEntry& job) {
+  const auto views = view_jobs_in_progress(*node_.chain, [&](const JobEntry& job) {
     return job.phase == JobPhase::validating &&
            std::any_of(job.windows.begin(), job.windows.end(),
                        [&](const auto& entry) { return is_mine(entry.second); });

@@ -171,7 +171,8 @@ class Planner {
     if (owner.slots_max != 0 && owner_slots_[job.owner] + slots > owner.slots_max) return Reason::quota_slots;
     if (!owner.slot_seconds.allows(slots * static_cast<std::uint64_t>(job.limit_s)))
       return Reason::quota_slot_minutes;
-    if (!owner.budget.allows(job.cost_micro)) return Reason::quota_budget;
+    if (!owner.budget.allows(job.cost_micro) || !owner.spending.allows(job.cost_micro))
+      return Reason::quota_budget;
     return Reason::none;
   }
 
@@ -244,7 +245,7 @@ class Planner {
     const bool whole = owner.slot_seconds.allows(slots * time);
     const bool taken =
         owner.slot_seconds.take((whole ? slots : std::uint64_t{job.slots} * job.providers_min) * time).ok() &&
-        owner.budget.take(job.cost_micro).ok();
+        owner.budget.take(job.cost_micro).ok() && owner.spending.take(job.cost_micro).ok();
     UFAB_ASSERT(taken);
     plan_.starts.push_back({index, std::move(gang)});
     return true;

@@ -127,7 +127,8 @@ struct QueueOwner {
   std::uint32_t jobs_max = 0;   // running
   std::uint32_t slots_max = 0;  // in use
   Quota slot_seconds;           // by time limits: settled, committed, in flight
-  Quota budget;                 // micro-UNC
+  Quota budget;                 // micro-UNC, held by running jobs
+  Quota spending;               // micro-UNC, ever: what jobs have cost counts as well
 };
 
 class Fates;  // eligibility.h: what became of other jobs

@@ -318,7 +318,7 @@ const OptionEntry table[] = {
   {"mem", 0, required, slurm, word, true, memory<&O::memory_mib>, "N[KMGT]    memory limit on each provider"},
   {"mem-per-cpu", 0, required, slurm, word, true, memory<&O::memory_per_cpu_mib>, "N[KMGT]  memory limit by thread"},
   {"mem-per-gpu", 0, required, slurm, word, true, memory<&O::memory_per_gpu_mib>, "N[KMGT]  memory limit by GPU"},
-  {"nice", 0, maybe, slurm, number, true, set_nice, "[=N]           lower the priority by N (100)"},
+  {"nice", 0, maybe, slurm, number, true, set_nice, "[=N]           among this organisation's jobs: lower the priority by N (100)"},
   {"no-requeue", 0, no, slurm, word, true, set_requeue<false>, "           a failed attempt ends the job"},
   {"nodes", 'N', required, slurm, number, true, set_nodes, "N[-M]      nodes of the provider's batch system; one rank on each unless said"},
   {"ntasks", 'n', required, slurm, number, true, set_tasks, "N          ranks on each provider"},

@@ -60,6 +60,8 @@ Result<UsageLedger> read_usage(const std::string& folder) {
         orders.push_back({signer, order->name});
       } else if (const auto* lease = std::get_if<Lease>(&record.body)) {
         leases.emplace_back(lease->job, lease->attempt, signer);
+      } else if (const auto* back = std::get_if<LeaseReturn>(&record.body)) {
+        std::erase(leases, std::tuple(back->job, back->attempt, signer));
       } else if (record.type() == RecordType::provider_enrol) {
         enrolled.emplace(signer, time_us);
       } else if (const auto* import = std::get_if<UsageImport>(&record.body)) {

@@ -175,17 +175,22 @@ TEST_F(Dishonest, AVerifierThatWasLateAndIsAskedAgainMayStillVote) {
 }
 
 TEST_F(Dishonest, ASilentVerifierIsReplacedAndScoredDown) {
-  // One window, so that whatever is drawn it is one verifier's.
-  JobOrder order = World::order();
-  order.verify_rate_ppm = 1;
-  job = world.start_job(alpha, three, order);
-  for (std::uint64_t window = 0; window < 5; ++window) world.file_window(job, window);
-  ASSERT_EQ(world.assigned(job).size(), 1U);
-  const std::uint64_t sampled = world.assigned(job)[0];
-  const OrgId first = world.job(job).windows.at(sampled).verifier;
+  for (std::uint64_t window = 1; window < 5; ++window) world.file_window(job, window);
+  const OrgId first = world.job(job).windows.at(0).verifier;
+  // The draw may give all windows to one verifier, or some to each of the two that there are.
+  const auto asked = [&] {
+    std::set<OrgId> verifiers;
+    for (const std::uint64_t window : world.assigned(job))
+      verifiers.insert(world.job(job).windows.at(window).verifier);
+    return verifiers.size();
+  };
+  const std::size_t asked_first = asked();
   world.empty_blocks(20);
-  ASSERT_FALSE(world.job(job).verifiers_late.empty());
-  EXPECT_NE(world.job(job).windows.at(sampled).verifier, first);
+  ASSERT_EQ(world.job(job).verifiers_late.size(), asked_first);
+  if (asked_first == 1) {
+    EXPECT_NE(world.job(job).windows.at(0).verifier, first);
+  }
+  const std::size_t asked_second = asked();
   EXPECT_EQ(world.all<Validation>().size(), 2U);
   // On the ledger, because the state counts missed duties for the present epoch only.
   const auto missed = [&] {
@@ -195,11 +200,11 @@ TEST_F(Dishonest, ASilentVerifierIsReplacedAndScoredDown) {
     }
     return sum;
   };
-  EXPECT_EQ(missed(), 1U);
+  EXPECT_EQ(missed(), asked_first);
   world.empty_blocks(20);  // nobody else is left to ask: those that were late are asked again
   ASSERT_EQ(world.job(job).phase, JobPhase::validating);
   EXPECT_EQ(world.all<Validation>().size(), 3U);
-  EXPECT_EQ(missed(), 2U);
+  EXPECT_EQ(missed(), asked_first + asked_second);
   world.empty_blocks(40);  // four rounds without a vote: it settles unverified
   EXPECT_EQ(world.all<Validation>().size(), 4U);
   ASSERT_EQ(world.job(job).phase, JobPhase::settled);

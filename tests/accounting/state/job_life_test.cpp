@@ -14,6 +14,7 @@ TEST(JobLife, AVerifiedJobPaysWorkTimesPriceAndRefundsTheRest) {
   const JobId job = world.start_job(alpha, three);
   EXPECT_EQ(world.job(job).phase, JobPhase::running);
   EXPECT_EQ(world.state().balance(alpha), 900 * micro_per_unc);
+  EXPECT_EQ(world.state().organisation(alpha)->escrowed, 100 * micro_per_unc);
   for (std::uint64_t window = 0; window < 5; ++window) world.file_window(job, window);
   EXPECT_EQ(world.job(job).phase, JobPhase::validating);
   ASSERT_EQ(world.assigned(job).size(), 1U);
@@ -30,6 +31,8 @@ TEST(JobLife, AVerifiedJobPaysWorkTimesPriceAndRefundsTheRest) {
   EXPECT_EQ(done.payments[2].amount, 200'000U);
   EXPECT_EQ(done.fee_burned + done.fee_treasury, 6'000U);
   EXPECT_EQ(done.refund, 100 * micro_per_unc - 606'000);
+  EXPECT_EQ(world.state().organisation(alpha)->escrowed, 0U);
+  EXPECT_EQ(world.state().organisation(alpha)->spent, 606'000U);
   EXPECT_EQ(world.state().balance(beta), 1000 * micro_per_unc + 300'000);
   EXPECT_TRUE(world.state().accounts().recount());
 }

@@ -81,6 +81,7 @@ RecordBody any_body(World& world, OrgId org) {
         return ReceiptBatch::of({receipt});
       }
       return Transfer{1, 1, ""};
+    case 16: return LeaseReturn{job, *rc::gen::inRange<std::uint32_t>(0, 3), "no room"};
     case 13:
     case 14: {
       const std::uint32_t attempt = *rc::gen::inRange<std::uint32_t>(0, 3);

@@ -84,6 +84,8 @@ class World {
     EXPECT_TRUE(outcome.on_chain) << outcome.status.error().message;
     return outcome.status.error().message;
   }
+  // Time without blocks.
+  void pass(std::uint64_t us) { now_us_ += us; }
   void empty_blocks(std::uint64_t count) {
     for (std::uint64_t i = 0; i < count; ++i) make({});
   }

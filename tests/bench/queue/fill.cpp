@@ -71,6 +71,8 @@ int main(int argc, char** argv) {
         order.name = spec.name;
         order.idempotency_key = spec.idempotency_key;
         order.script_digest = spec.script;
+        order.slots = spec.options.tasks;
+        order.time_limit_s = std::uint64_t{*spec.options.time_limit_minutes} * 60;
         order.budget = 100;
         order.price_max_per_cpu_hour = 1000;
         must(ledger->sign_and_submit(key, order));

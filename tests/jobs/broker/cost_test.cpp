@@ -95,6 +95,59 @@ TEST(Cost, AMemberThatMakesAStepSlowerIsLeftOutUnlessItIsNeeded) {
   EXPECT_EQ(make_offer(request, all)->members.size(), 2U);
 }
 
+// `far` is the cheapest, over a slow link; `near` and `beside` are on one campus.
+TEST(Cost, ASlowLinkedProviderLosesWhereTheExchangeDominatesAndWinsWhereComputeDoes) {
+  const std::vector<ProviderCapacity> all{provider("far", 1'000'000, 4), provider("near", 1'000'000, 5),
+                                          provider("beside", 1'000'000, 5)};
+  Links links;
+  links.set("near", "beside", {1'250'000'000, 100, 1000});
+  links.set("near", "far", {1'250'000, 50'000, 1000});
+  links.set("beside", "far", {1'250'000, 50'000, 1000});
+  // A step is 10 TFLOP, 5 s on two. 400 MB take 0.3 s on the campus and 320 s to `far`.
+  BrokerRequest request = training(2, 2);
+  request.exchange_bytes = 400'000'000;
+  EXPECT_EQ(names(make_offer(request, all, links).value()), (std::vector<std::string>{"beside", "near"}));
+  // 100 kB take 0.13 s: the cheaper processors are worth that.
+  request.exchange_bytes = 100'000;
+  EXPECT_EQ(names(make_offer(request, all, links).value()), (std::vector<std::string>{"far", "beside"}));
+  // Where the owner says whom she prefers, that goes first.
+  request.exchange_bytes = 400'000'000;
+  request.prefer = {"far"};
+  EXPECT_EQ(names(make_offer(request, all, links).value())[0], "far");
+  // The third member is the one whose link costs least.
+  request.prefer.clear();
+  request.providers_max = 3;
+  const auto ranked = rank_providers(request, all, links);
+  ASSERT_EQ(ranked.size(), 3U);
+  EXPECT_EQ(all[ranked[2].index].organisation, "far");
+  // Who takes part is one thing, whose share comes first another: no measure of a link turns that over.
+  request.providers_min = 3;
+  EXPECT_EQ(names(make_offer(request, all, links).value()),
+            (std::vector<std::string>{"far", "beside", "near"}));
+}
+
+TEST(Cost, RankingByLinksLosesAndRepeatsNobody) {
+  EXPECT_TRUE(rc::check("ranking", [] {
+    BrokerRequest request = training(*rc::gen::inRange<std::uint32_t>(1, 4), 4);
+    request.exchange_bytes = *rc::gen::arbitrary<std::uint64_t>();
+    std::vector<ProviderCapacity> all;
+    Links links;
+    const int count = *rc::gen::inRange(0, 8);
+    for (int i = 0; i < count; ++i) {
+      all.push_back(provider("p" + std::to_string(i), *rc::gen::inRange<std::uint64_t>(1, 1'000'000'000),
+                             *rc::gen::arbitrary<std::uint64_t>()));
+      for (int j = 0; j < i; ++j)
+        links.set("p" + std::to_string(i), "p" + std::to_string(j),
+                  {*rc::gen::inRange<std::uint64_t>(1, 1'000'000'000), 0, 1000});
+    }
+    std::vector<std::size_t> seen;
+    for (const RankedProvider& ranked : rank_providers(request, all, links)) seen.push_back(ranked.index);
+    std::sort(seen.begin(), seen.end());
+    RC_ASSERT(seen.size() == all.size());
+    for (std::size_t i = 0; i < seen.size(); ++i) RC_ASSERT(seen[i] == i);
+  }));
+}
+
 TEST(Cost, WithoutAKnownExchangeTheGangIsAsLargeAsItMayBe) {
   const std::vector<ProviderCapacity> all{provider("a", 1'000'000, 5), provider("b", 1'000, 6)};
   EXPECT_EQ(make_offer(training(1, 2), all)->members.size(), 2U);

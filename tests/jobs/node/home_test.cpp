@@ -44,7 +44,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
   config.provider =
       ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, 7};
-  config.queue = {5, 16, 9'000'000};
+  config.queue = {5, 16, 9'000'000, 90'000'000};
   ASSERT_TRUE(home.save_config(config).ok());
   const HomeConfig again = home.load_config().value();
   EXPECT_EQ(again.organisation, "alpha");
@@ -59,6 +59,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   EXPECT_EQ(again.queue.jobs_max, 5U);
   EXPECT_EQ(again.queue.slots_max, 16U);
   EXPECT_EQ(again.queue.escrow_max_micro, 9'000'000U);
+  EXPECT_EQ(again.queue.budget_max_micro, 90'000'000U);
 }
 
 TEST_F(HomeTest, AMalformedConfigurationNamesFileAndLine) {

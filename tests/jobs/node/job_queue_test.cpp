@@ -46,6 +46,7 @@ class JobQueueTest : public testing::Test {
     order.name = spec.name;
     order.idempotency_key = spec.idempotency_key;
     order.script_digest = spec.script;
+    order.slots = tasks;
     order.budget = 1000;
     order.price_max_per_cpu_hour = 1000;
     EXPECT_TRUE(chain_->submit(order).ok());
@@ -73,6 +74,47 @@ class JobQueueTest : public testing::Test {
     attempt.shares = {{1, 0, 0}};
     ASSERT_TRUE(chain_->submit(attempt).ok());
     queue_->touch(decision.job);
+  }
+  void ask(JobId job, std::uint32_t number, OrgId provider) {
+    JobAttempt attempt;
+    attempt.job = job;
+    attempt.attempt = number;
+    attempt.shares = {{provider, 0, 0}};
+    ASSERT_TRUE(chain_->submit(attempt).ok());
+    queue_->touch(job);
+  }
+  void lease(JobId job, std::uint32_t number, std::uint32_t slots) {
+    Lease lease;
+    lease.job = job;
+    lease.attempt = number;
+    lease.ranks = slots;
+    lease.threads = 1;
+    lease.price_per_cpu_hour = 1;
+    ASSERT_TRUE(chain_->submit(lease).ok());
+    queue_->touch(job);
+  }
+  // Another organisation, with money.
+  KeyPair stranger() {
+    KeyPair key = KeyPair::generate();
+    const auto filed = [&](RecordBody body) {
+      const auto done = chain_->ledger().sign_and_submit(key, std::move(body));
+      ASSERT_TRUE(done.ok()) << done.error().message;
+    };
+    filed(Organisation{"beta", ""});
+    EXPECT_TRUE(chain_->submit(Transfer{2, 1'000'000, ""}).ok());
+    return key;
+  }
+  JobId foreign_order(const KeyPair& key, std::uint32_t slots, std::uint64_t limit_s) {
+    JobOrder order;
+    order.kind = JobKind::batch;
+    order.name = "foreign";
+    order.script_digest = sha256("script");
+    order.budget = 1000;
+    order.price_max_per_cpu_hour = 1000;
+    order.slots = slots;
+    order.time_limit_s = limit_s;
+    EXPECT_TRUE(chain_->ledger().sign_and_submit(key, order).ok());
+    return chain_->read([](const State& state) { return state.job_last(); });
   }
 
   std::string folder_;
@@ -106,8 +148,99 @@ TEST_F(JobQueueTest, AStartInFlightHoldsItsProcessorsUntilTheLedgerDoes) {
   EXPECT_EQ(queue_->reason(b), "Resources");
   start(decisions.starts[0]);
   EXPECT_TRUE(pass().starts.empty());  // a's attempt stands on the ledger, nobody has leased yet
+  EXPECT_TRUE(queue_->waits(a));
+  EXPECT_EQ(queue_->to_drive(), (std::vector<JobId>{a}));
+  queue_->told(a, "Priority");
+  EXPECT_EQ(queue_->reason(a), "Priority");
+  lease(a, 1, 3);
+  EXPECT_TRUE(pass().starts.empty());
   EXPECT_FALSE(queue_->waits(a));
   EXPECT_EQ(queue_->to_drive(), (std::vector<JobId>{a}));
+  EXPECT_EQ(queue_->reason(b), "Resources");
+}
+
+TEST_F(JobQueueTest, AJobThatIsPlannedAgainKeepsItsPlaceAndFreesWhatItHeld) {
+  const JobId a = order(4);
+  start(pass().starts.at(0));
+  lease(a, 1, 4);
+  queue_->refresh();
+  ASSERT_FALSE(queue_->waits(a));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // ages are in seconds
+  const JobId b = order(4);
+  EXPECT_TRUE(pass().starts.empty());
+  queue_->plan_again(a, 1, "the node of alpha does not answer", {}, {});
+  queue_->plan_again(a, 1, "said twice", {}, {});
+  const auto decisions = pass();
+  ASSERT_EQ(decisions.starts.size(), 1U);
+  EXPECT_EQ(decisions.starts[0].job, a) << "it is older than b";
+  EXPECT_EQ(decisions.starts[0].reason, "the node of alpha does not answer");
+  EXPECT_EQ(decisions.starts[0].after_attempt, 1U);
+  EXPECT_EQ(queue_->reason(b), "Resources");
+  ask(a, 2, 1);
+  EXPECT_TRUE(pass().starts.empty());
+  lease(a, 2, 4);
+  queue_->refresh();
+  EXPECT_FALSE(queue_->waits(a)) << "what was said of attempt 1 is over";
+}
+
+TEST_F(JobQueueTest, AJobThatIsPlannedAgainLeavesOutTheConvictedForGoodAndTheSilentForAWhile) {
+  const JobId a = order(1);
+  start(pass().starts.at(0));
+  queue_->refresh();
+  queue_->plan_again(a, 1, "convicted", {"alpha"}, {});
+  EXPECT_TRUE(pass().starts.empty());
+  EXPECT_EQ(queue_->reason(a),
+            "BadConstraints, the job needs 1 providers and 0 can take it; alpha excluded from this job");
+}
+
+TEST_F(JobQueueTest, OthersJobsOccupyAProviderForAsLongAsTheirOrdersSay) {
+  const KeyPair beta = stranger();
+  const JobId foreign = foreign_order(beta, 3, 600);
+  JobAttempt attempt;
+  attempt.job = foreign;
+  attempt.attempt = 1;
+  attempt.shares = {{1, 0, 0}};
+  ASSERT_TRUE(chain_->ledger().sign_and_submit(beta, attempt).ok());
+  lease(foreign, 1, 3);
+  const JobId wide = order(4);
+  queue_->refresh();
+  // The provider is contested: whoever comes next asks, so that the provider knows.
+  const auto decisions = pass();
+  ASSERT_EQ(decisions.starts.size(), 1U);
+  EXPECT_EQ(decisions.starts[0].job, wide);
+  ask(wide, 1, 1);
+  const JobId second = order(4);
+  const JobId third = order(4);
+  const auto more = pass();
+  ASSERT_EQ(more.starts.size(), 1U) << "two asks ahead at a provider, not more";
+  EXPECT_TRUE(more.starts[0].job == second || more.starts[0].job == third);
+}
+
+TEST_F(JobQueueTest, WhatJobsHaveCostCountsAgainstTheLimitOfSpending) {
+  context_->config.queue.budget_max_micro = 1500;  // an order holds 1,000
+  const JobId a = order(1);
+  start(pass().starts.at(0));
+  EXPECT_EQ(queue_->spending().in_flight, 1000U);
+  queue_->refresh();
+  EXPECT_EQ(queue_->spending().in_flight, 0U);
+  EXPECT_EQ(queue_->spending().committed, 1000U);
+  lease(a, 1, 1);
+  queue_->refresh();
+  EXPECT_EQ(queue_->spending().committed, 1000U);
+  UsageReceipt usage;
+  usage.job = a;
+  usage.attempt = 1;
+  usage.cpu_us = usage.wall_us = 3'600'000'000ULL * 600;  // at 1 micro-UNC an hour and a fee of 1 %
+  ASSERT_TRUE(chain_->submit(usage).ok());
+  queue_->touch(a);
+  queue_->refresh();
+  const Quota spending = queue_->spending();
+  EXPECT_EQ(spending.settled, chain_->read([](const State& state) { return state.organisation(1)->spent; }));
+  EXPECT_GT(spending.settled, 500U);
+  EXPECT_EQ(spending.committed, 0U);
+  const JobId b = order(1);
+  EXPECT_TRUE(pass().starts.empty());
+  EXPECT_EQ(queue_->reason(b), "AssocGrpBillingMinutes");
 }
 
 TEST_F(JobQueueTest, AStartThatCouldNotBeFiledWaitsWithItsReasonAndIsTriedAgain) {

@@ -1,9 +1,11 @@
 #include "jobs/node/job_spec.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <csignal>
+#include <filesystem>
 
 namespace ufab::jobs {
 namespace {
@@ -31,6 +33,9 @@ TEST(JobSpec, WhatTheQueueAndAProvidersBatchSystemNeedArrives) {
       "--mail-user=ada@example.org\n");
   spec.array_task = 4;
   spec.array_job = 11;
+  spec.exchange_bytes = 4'000'000;
+  EXPECT_EQ(sent(spec, false).exchange_bytes, 4'000'000U);
+  EXPECT_EQ(sent(spec, true).exchange_bytes, 0U);  // the owner's own affair
   const JobSpec copy = sent(spec, true);
   const SubmitOptions& o = copy.options;
   EXPECT_EQ(o.array, spec.options.array);
@@ -75,6 +80,26 @@ TEST(JobSpec, AnEnvironmentBlockIsReadEntryByEntry) {
   using namespace std::string_view_literals;
   EXPECT_EQ(parse_environment_block("A=1\0B=two words\0=x\0noequals\0C=\0D=a=b"sv),
             (std::map<std::string, std::string>{{"A", "1"}, {"B", "two words"}, {"C", ""}, {"D", "a=b"}}));
+}
+
+TEST(JobSpec, TheQueueReadsAllButArgumentsAndEnvironment) {
+  JobSpec spec = spec_of("#SBATCH -n 3 -d afterok:7 -t 90\n#UFAB --prefer=near\n");
+  spec.arguments = {"a"};
+  spec.environment = {{"HOME", "/root"}};
+  spec.exchange_bytes = 12;
+  const std::string path = testing::TempDir() + "ufab-spec-" + std::to_string(::getpid());
+  ASSERT_TRUE(write_file_atomic(path, as_bytes(job_spec_text(spec))).ok());
+  const JobSpec whole = load_job_spec(path).value();
+  const JobSpec read = load_queue_spec(path).value();
+  std::filesystem::remove(path);
+  EXPECT_EQ(whole.environment, spec.environment);
+  EXPECT_EQ(whole.arguments, spec.arguments);
+  EXPECT_TRUE(read.environment.empty() && read.arguments.empty());
+  EXPECT_EQ(read.options.dependencies, spec.options.dependencies);
+  EXPECT_EQ(read.options.prefer, (std::vector<std::string>{"near"}));
+  EXPECT_EQ(read.options.time_limit_minutes, 90U);
+  EXPECT_EQ(read.exchange_bytes, 12U);
+  EXPECT_EQ(load_queue_spec(path).error().code, ErrorCode::not_found);
 }
 
 }  // namespace

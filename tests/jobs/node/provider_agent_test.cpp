@@ -50,5 +50,36 @@ TEST(PaidSeconds, AreWhatTheEscrowCoversWithItsFee) {
   EXPECT_EQ(paid_seconds(101'000, 10'000, UINT64_MAX, 2), 1U);
 }
 
+TEST(CheckOrdered, AScriptThatWantsOtherProcessorsOrMoreMemoryThanItsOrderIsDeclined) {
+  JobSpec spec;
+  spec.options.tasks = 4;
+  spec.options.cpus_per_task = 2;
+  spec.options.memory_mib = 1000;
+  JobOrder order;
+  order.slots = 8;
+  order.memory_mib = 1000;
+  EXPECT_TRUE(check_ordered(spec, order).ok());
+  order.memory_mib = 999;
+  EXPECT_EQ(check_ordered(spec, order).error().message,
+            "declined: the job's script wants 1000 MiB, its order 999");
+  order.slots = 1;
+  EXPECT_EQ(check_ordered(spec, order).error().message,
+            "declined: the job's script wants 8 processors, its order 1");
+  EXPECT_EQ(check_ordered(spec, order).error().code, ErrorCode::limit);
+}
+
+TEST(RunLimit, IsTheShorterOfTheScriptsAndTheOrders) {
+  JobSpec spec;
+  JobOrder order;
+  spec.options.time_limit_minutes = 10;
+  EXPECT_EQ(run_limit_s(spec, order), 600U);
+  order.time_limit_s = 60;
+  EXPECT_EQ(run_limit_s(spec, order), 60U) << "others count on what was ordered";
+  spec.options.time_limit_minutes.reset();
+  EXPECT_EQ(run_limit_s(spec, order), 60U);
+  order.time_limit_s = 0;
+  EXPECT_EQ(run_limit_s(spec, order), 0U);
+}
+
 }  // namespace
 }  // namespace ufab::jobs
