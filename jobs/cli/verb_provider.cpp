@@ -11,6 +11,7 @@
 #include "accounting/amount.h"
 #include "fabric/base/file.h"
 #include "jobs/cli/command_line.h"
+#include "jobs/cli/isolation.h"
 #include "jobs/cli/slurm_capacity.h"
 #include "jobs/cli/verbs.h"
 #include "jobs/node/speed.h"
@@ -90,11 +91,12 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::vector<std::string> slurm;
   CommandLine line(
       "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE] "
-      "[--batch local|slurm] [--slurm KEY=VALUE…]",
+      "[--batch local|slurm] [--slurm KEY=VALUE…] [--run-as [ORG=]USER…] [--run-folder DIR] "
+      "[--isolation bubblewrap|none] [--isolation-network shared|none] [--isolation-read DIR…]",
       "Writes the provider section of this home's config.toml. Scripts run under the local batch system on "
       "this "
       "machine, or under Slurm, which is then asked what it has. What is not given stays as it is in the "
-      "section.");
+      "section. Scripts run as the node's own user unless --run-as or --isolation say otherwise.");
   line.number("--slots", slots, "processors to offer (at first: all)");
   line.number("--memory", memory, "MiB to offer (at first: all)");
   line.text("--price-tflop", per_tflop, "UNC for 10^12 operations of training (at first: 0.002)");
@@ -105,6 +107,8 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
             "settings of slurm: conf=FILE (its slurm.conf), partition=, account=, qos=, reservation=, "
             "telemetry=DIR (the hooks' spool)",
             false);
+  IsolationOptions isolation;
+  isolation.declare(line);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());
@@ -115,6 +119,7 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   ProviderConfig provider = config.provider.value_or(fresh);
   if (!slurm.empty() && batch.empty()) batch = "slurm";
   if (!batch.empty()) UFAB_TRY(choose_batch(batch, slurm, provider));
+  UFAB_TRY(isolation.apply(line, home, provider));
   if (line.given("--slots")) {
     if (slots < 1 || slots > provider_slots_max)
       return Error{ErrorCode::usage, "--slots: from 1 to " + std::to_string(provider_slots_max)};
@@ -148,12 +153,6 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   return 0;
 }
 
-struct Finding {
-  bool good;
-  std::string what;
-  std::string cure;
-};
-
 VerbResult provider_check(const Invocation& invocation, Words words) {
   bool as_json = false;
   CommandLine line("provider check [--json]",
@@ -165,7 +164,7 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
   std::vector<Finding> findings;
   const auto check = [&](bool good, std::string what, std::string cure) {
-    findings.push_back({good, std::move(what), std::move(cure)});
+    findings.push_back({good, std::move(what), std::move(cure), false});
   };
   check(config.provider.has_value(), "provider section in config.toml", "run `ufab provider init`");
   const ProviderConfig provider = config.provider.value_or(ProviderConfig{});
@@ -189,6 +188,7 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
             "lower `slots`, or run `ufab provider init --batch slurm` again");
     }
   }
+  for (Finding& finding : isolation_findings(home, provider, trainer)) findings.push_back(std::move(finding));
   check(on_path("mpirun"), "mpirun on PATH", "install Open MPI (Debian: openmpi-bin)");
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   if (provider.batch == "local")
@@ -227,11 +227,15 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   json::array list;
   for (const Finding& finding : findings) {
     all_good = all_good && finding.good;
-    list.push_back(json::object{
-        {"ok", finding.good}, {"what", finding.what}, {"cure", finding.good ? "" : finding.cure}});
+    const bool has_cure = !finding.good || finding.advice;
+    list.push_back(
+        json::object{{"ok", finding.good}, {"what", finding.what}, {"cure", has_cure ? finding.cure : ""}});
     if (as_json) continue;
-    std::printf("%s  %s%s\n", finding.good ? "ok  " : "FAIL", finding.what.c_str(),
-                finding.good ? "" : (" — " + finding.cure).c_str());
+    std::printf("%s  %s%s\n",
+                !finding.good    ? "FAIL"
+                : finding.advice ? "note"
+                                 : "ok  ",
+                finding.what.c_str(), has_cure ? (" — " + finding.cure).c_str() : "");
   }
   if (as_json) print_json({{"schema", "ufab.provider-check/1"}, {"ok", all_good}, {"findings", list}});
   return all_good ? 0 : 1;
