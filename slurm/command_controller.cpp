@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -111,9 +113,14 @@ class CommandController final : public Controller {
     return sbatch_outcome(result->exit_code, result->timed_out, result->output, result->error);
   }
 
-  Result<std::vector<SlurmJob>> queue() override {
+  Result<std::vector<SlurmJob>> queue(const std::set<std::string>& others) override {
+    std::string whose = "--me";
+    if (!others.empty()) {
+      whose = "--user=" + std::to_string(::geteuid());
+      for (const std::string& user : others) whose += "," + user;
+    }
     UFAB_ASSIGN(const std::string output,
-                output_of({"squeue", "--noheader", "--me", "--states=all", "--Format", queue_columns()}));
+                output_of({"squeue", "--noheader", whose, "--states=all", "--Format", queue_columns()}));
     return parse_queue(output);
   }
 
@@ -233,6 +240,11 @@ std::vector<std::string> sbatch_words(const SlurmSettings& settings, const RunRe
   if (request.warn_signal != 0) {
     add("signal", std::string(request.warn_shell_only ? "B:" : "") + std::to_string(request.warn_signal) +
                       "@" + std::to_string(std::min<std::uint64_t>(request.warn_before_s, 65535)));
+  }
+  if (request.user) {
+    // Needs root or SlurmUser; slurmstepd then opens the output and starts the launcher as that user.
+    add("uid", std::to_string(request.user->uid));
+    add("gid", std::to_string(request.user->gid));
   }
   add("chdir", request.folder);
   add("input", plain_path(request.input));
