@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <vector>
 
@@ -24,9 +25,13 @@ Error failed(const std::string& what) {
   return {ErrorCode::io, what + ": " + std::strerror(errno)};
 }
 
-bool is_number(const std::string& text) {
-  return !text.empty() && text.size() <= 10 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+// A user's number; nullopt for anything else, and for -1, which stands for none.
+std::optional<uid_t> number_of(const std::string& text) {
+  uid_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stopped, failed] = std::from_chars(text.data(), end, number);
+  if (failed != std::errc() || stopped != end || number == static_cast<uid_t>(-1)) return std::nullopt;
+  return number;
 }
 
 }  // namespace
@@ -36,8 +41,8 @@ Result<RunUser> find_run_user(const std::string& name) {
   passwd entry{};
   passwd* found = nullptr;
   int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr && is_number(name)) {
-    error = ::getpwuid_r(static_cast<uid_t>(std::stoull(name)), &entry, buffer.data(), buffer.size(), &found);
+  if (const auto number = number_of(name); found == nullptr && number) {
+    error = ::getpwuid_r(*number, &entry, buffer.data(), buffer.size(), &found);
   }
   if (found == nullptr) {
     const std::string why = error == 0 ? "" : std::string(" (") + std::strerror(error) + ")";
