@@ -216,6 +216,42 @@ expect "check finds it" contains "$(unshare -m sh -c 'mount --bind /bin/false /u
 ufab alpha down >/dev/null
 ufab alpha up >/dev/null
 
+# --- a node without any right of its own ------------------------------------------------------------------------------
+mkdir "$state/gamma-base" && chown $ours "$state/gamma-base"
+gamma() { # gamma VERB…, as a user
+  local verb=$1
+  shift
+  (cd / && exec setpriv --reuid=$ours --regid="$(id -g $ours)" --clear-groups \
+    "$BIN/ufab" --home "$state/gamma-base/gamma" "$verb" "$@")
+}
+end_gamma() { gamma down >/dev/null 2>&1 || true; }
+trap 'status=$?; end_gamma; (exit $status) || true; clean_up' EXIT
+gamma init --org gamma --join "$(ufab chain status | sed -n 's/^ticket *//p')" >/dev/null
+gamma provider init --slots 2 --memory 2048 --isolation bubblewrap >/dev/null
+gamma up >/dev/null
+ufab chain account transfer gamma 1000 >/dev/null
+gamma account stake 200 >/dev/null
+cp "$state/alpha/speed.json" "$state/gamma-base/gamma/speed.json"
+gamma provider enroll >/dev/null
+expect "a user's sandbox works" contains "$(gamma provider check)" "ok    bubblewrap works"
+ufab alpha provider drain >/dev/null
+ufab beta submit --wait --quiet -o reach.out reach.sh "$state/gamma-base/gamma" "$state/gamma-base/gamma-runs" \
+  "$(pgrep -f "^$BIN/ufabd --home $state/gamma-base/gamma\$")" "$BIN" yes || fail "the script on a user's node"
+out=$(cat reach.out)
+expect "behind a user's bubblewrap it reaches its own folder alone" equal \
+  "$(grep REACHED <<<"$out" | grep -v "write-$state/gamma-base/gamma-runs$")" "$always"$'\n'"$own"
+expect "nor was anything written there" test ! -e "$state/gamma-base/gamma-runs/ufab-was-here"
+expect "a user cannot map users" contains "$(gamma provider init --run-as $theirs && gamma provider check || true)" \
+  "FAIL  this user may not start scripts as another"
+wait_until 20 grep -q 'section was read again' "$state/gamma-base/gamma/node.log"
+job=$(ufab beta submit --parsable -o never.out --wrap "touch $state/work/ran")
+wait_until 20 grep -q "declined: run-as: the node may not start scripts as another user" "$state/gamma-base/gamma/node.log"
+expect "and then runs nothing" test ! -e "$state/work/ran"
+ufab beta cancel "$job" >/dev/null
+gamma provider drain >/dev/null
+end_gamma
+ufab alpha provider resume >/dev/null
+
 # --- training -------------------------------------------------------------------------------------------------------
 ufab beta provider resume >/dev/null
 train() { # train "what": on both providers; the leader's output has the digest
