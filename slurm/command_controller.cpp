@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -101,9 +103,14 @@ class CommandController final : public Controller {
     return sbatch_outcome(result->exit_code, result->timed_out, result->output, result->error);
   }
 
-  Result<std::vector<SlurmJob>> queue() override {
+  Result<std::vector<SlurmJob>> queue(const std::set<std::string>& others) override {
+    std::string whose = "--me";
+    if (!others.empty()) {
+      whose = "--user=" + std::to_string(::geteuid());
+      for (const std::string& user : others) whose += "," + user;
+    }
     UFAB_ASSIGN(const std::string output,
-                output_of({"squeue", "--noheader", "--me", "--states=all", "--Format", queue_columns()}));
+                output_of({"squeue", "--noheader", whose, "--states=all", "--Format", queue_columns()}));
     return parse_queue(output);
   }
 
@@ -242,6 +249,11 @@ std::vector<std::string> sbatch_words(const SlurmSettings& settings, const RunRe
     add("mem-per-cpu", std::to_string(memory_per_processor_mib(request)) + "M");
   if (request.time_limit_s != 0) add("time", std::to_string((request.time_limit_s + 59) / 60));
   if (request.warn_signal != 0) add("signal", warn_signal(request));
+  if (request.user) {
+    // Needs root or SlurmUser; slurmstepd then opens the output and starts the launcher as that user.
+    add("uid", std::to_string(request.user->uid));
+    add("gid", std::to_string(request.user->gid));
+  }
   add("chdir", request.folder);
   add("input", plain_path(request.input));
   add("output", plain_path(request.output));

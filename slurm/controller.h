@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <variant>
@@ -32,8 +33,8 @@ class Controller {
   // `launcher` is the script that Slurm is given; it becomes the run's own.
   [[nodiscard]] virtual SubmitOutcome submit(const jobs::RunRequest& request, const std::string& tag,
                                              const std::string& launcher) = 0;
-  // Every job of this user that slurmctld remembers. An error: it did not answer.
-  [[nodiscard]] virtual Result<std::vector<SlurmJob>> queue() = 0;
+  // Every job of this user and of `others` that slurmctld remembers. An error: it did not answer.
+  [[nodiscard]] virtual Result<std::vector<SlurmJob>> queue(const std::set<std::string>& others) = 0;
   // Jobs with these tags in the accounting database, submitted since then. An error: it did not answer.
   [[nodiscard]] virtual Result<std::vector<SlurmJob>> accounts(std::span<const std::string> tags,
                                                                std::int64_t since_us) = 0;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "fabric/base/foreign_file.h"
 #include "jobs/batch/run_json.h"
 
 namespace ufab::slurm {
@@ -68,11 +69,20 @@ Result<RunRecord> load_record(const std::string& run_folder) {
       });
 }
 
+Claim read_claim(const std::string& run_folder) {
+  Claim claim;
+  const auto file = ForeignFile::open(run_folder, "claim", true);
+  if (!file) return claim;
+  const auto bytes = file->read_all(64);
+  if (!bytes) return claim;
+  const std::string_view text = as_text(*bytes);
+  std::from_chars(text.data(), text.data() + text.size(), claim.job);
+  claim.own = file->is_own();
+  return claim;
+}
+
 std::uint64_t claimed_by(const std::string& run_folder) {
-  const auto text = read_text_file(run_folder + "/claim", 64);
-  std::uint64_t job = 0;
-  if (text.ok()) std::from_chars(text->data(), text->data() + text->size(), job);
-  return job;
+  return read_claim(run_folder).job;
 }
 
 bool launched_again(const std::string& run_folder) {

@@ -46,7 +46,8 @@ class RestController final : public Controller {
 
   SubmitOutcome submit(const RunRequest& request, const std::string& tag,
                        const std::string& launcher) override {
-    if (request.warn_signal != 0 && request.warn_shell_only) return commands_->submit(request, tag, launcher);
+    const bool shell_only = request.warn_signal != 0 && request.warn_shell_only;
+    if (shell_only || request.user) return commands_->submit(request, tag, launcher);
     HttpRequest message{"POST",
                         submit_target,
                         {{"Content-Type", "application/json"}},
@@ -61,7 +62,9 @@ class RestController final : public Controller {
     if (!answer) return Unanswered{"slurmrestd: " + answer.error().message};
     return rest_outcome(*answer);
   }
-  Result<std::vector<SlurmJob>> queue() override { return commands_->queue(); }
+  Result<std::vector<SlurmJob>> queue(const std::set<std::string>& others) override {
+    return commands_->queue(others);
+  }
   Result<std::vector<SlurmJob>> accounts(std::span<const std::string> tags, std::int64_t since_us) override {
     return commands_->accounts(tags, since_us);
   }

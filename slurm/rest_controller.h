@@ -2,9 +2,8 @@
 // asked for is what sbatch_words() (controller.h) asks sbatch for; watching, accounts and cancelling stay
 // with Slurm's commands.
 //
-// Of slurmrestd's interfaces this speaks v0.0.38 (Slurm 22.05 has it; 23.02 and 23.11 still do). It cannot
-// express
-// `--signal=B:`; such a run goes to sbatch.
+// Of slurmrestd's interfaces this speaks v0.0.38, that of Slurm 22.05. It cannot express `--signal=B:`, and
+// another user's job would need another token: such runs go to sbatch.
 #pragma once
 
 #include <memory>

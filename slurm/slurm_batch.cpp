@@ -7,6 +7,8 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <thread>
 
 #include "fabric/base/file.h"
@@ -67,6 +69,10 @@ class SlurmBatch final : public jobs::BatchSystem {
       const std::string name = entry.path().filename().string();
       if (!jobs::check_run_name(name).ok() || !file_exists(folder_of(name) + "/request.json")) continue;
       UFAB_ASSIGN(RunRecord record, record_of(name));
+      if (record.phase != RunPhase::ended || lacks_usage(record)) {
+        UFAB_ASSIGN(const RunRequest request, jobs::load_request(folder_of(name)));
+        note_user(name, request);
+      }
       if (lacks_usage(record)) late_.emplace(name, record);
       if (record.phase != RunPhase::ended) active_.emplace(name, std::move(record));
     }
@@ -86,10 +92,13 @@ class SlurmBatch final : public jobs::BatchSystem {
         if (path->find_first_of("\\\n") != std::string::npos)
           return Error{ErrorCode::invalid, *path + ": a path with a backslash or a line break"};
       }
+      if (request.sandbox) return Error{ErrorCode::invalid, "bubblewrap is for the local batch system"};
+      if (request.user) UFAB_TRY(prepare_launch(request));
       UFAB_TRY(make_folders(folder, 0700));
       UFAB_TRY(jobs::save_request(folder, request));
     }
     UFAB_ASSIGN(RunRecord record, record_of(request.name));
+    note_user(request.name, request);
     if (record.phase != RunPhase::ended) active_.emplace(request.name, std::move(record));
     wake_now();
     return {};
@@ -151,6 +160,60 @@ class SlurmBatch final : public jobs::BatchSystem {
  private:
   [[nodiscard]] std::string folder_of(const std::string& name) const { return config_.folder + "/" + name; }
 
+  // The request's copy for a launcher that runs as another user.
+  Status prepare_launch(const RunRequest& request) {
+    if (request.launch_folder.empty())
+      return Error{ErrorCode::invalid, "a run of another user, and no folder for it"};
+    UFAB_TRY(make_folders(request.launch_folder, 0700));
+    UFAB_TRY(jobs::save_request(request.launch_folder, request));
+    UFAB_TRY(jobs::hand_over(request.launch_folder + "/request.json", *request.user));
+    return jobs::hand_over(request.launch_folder, *request.user);
+  }
+
+  // What is needed of the requests of runs of other users.
+  struct Mapped {
+    std::string user;
+    std::string launch_folder;
+  };
+  void note_user(const std::string& name, const RunRequest& request) {
+    if (request.user) mapped_[name] = {request.user->name, request.launch_folder};
+  }
+  [[nodiscard]] std::optional<Mapped> mapped(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    const auto found = mapped_.find(name);
+    return found == mapped_.end() ? std::nullopt : std::optional(found->second);
+  }
+  // Where a run and its launcher speak.
+  [[nodiscard]] std::string claim_folder(const std::string& name) {
+    const auto other = mapped(name);
+    return other ? other->launch_folder : folder_of(name);
+  }
+  // Jobs with a run's tag that are not its user's are somebody's attempt to be taken for it.
+  void keep_own(const std::string& name, std::vector<SlurmJob>& jobs) {
+    const auto other = mapped(name);
+    if (other) std::erase_if(jobs, [&](const SlurmJob& job) { return job.user != other->user; });
+  }
+  // The launcher's word, as far as it is to be believed: see the header.
+  [[nodiscard]] std::optional<Claimed> claim_of(const RunRecord& record) {
+    const std::string folder = claim_folder(record.name);
+    const Claim claim = read_claim(folder);
+    if (claim.job == 0) return std::nullopt;
+    const bool known = record.job == claim.job ||
+                       std::find(record.twins.begin(), record.twins.end(), claim.job) != record.twins.end();
+    if (mapped(record.name) && !claim.own && !known) return std::nullopt;
+    return Claimed{claim.job, launched_again(folder)};
+  }
+  void hear_claim(const std::string& name) {
+    RunRecord record;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = active_.find(name);
+      if (found == active_.end()) return;
+      record = found->second;
+    }
+    if (const auto claimed = claim_of(record)) hear(name, *claimed);
+  }
+
   void wake_now() {
     news_ = true;
     wake_.notify_all();
@@ -204,8 +267,7 @@ class SlurmBatch final : public jobs::BatchSystem {
     for (const std::string& name : cancels) hear(name, CancelAsked{});
     for (const std::string& name : active_names()) {
       if (is_stopping()) return;
-      if (const std::uint64_t job = claimed_by(folder_of(name)); job != 0)
-        hear(name, Claimed{job, launched_again(folder_of(name))});
+      hear_claim(name);
       hear(name, Tick{});
     }
     ask_queue();
@@ -216,7 +278,14 @@ class SlurmBatch final : public jobs::BatchSystem {
     const std::vector<std::string> names = active_names();
     if (names.empty()) return;
     const std::int64_t asked_us = system_now_us();
-    auto jobs = controller_->queue();
+    std::set<std::string> others;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const std::string& name : names) {
+        if (const auto found = mapped_.find(name); found != mapped_.end()) others.insert(found->second.user);
+      }
+    }
+    auto jobs = controller_->queue(others);
     note_trouble(jobs.ok() ? "" : jobs.error().message);
     if (!jobs) return;
     std::map<std::string, std::vector<SlurmJob>> by_tag;
@@ -227,11 +296,12 @@ class SlurmBatch final : public jobs::BatchSystem {
     for (const std::string& name : names) {
       const std::string tag = tag_of(name);
       const auto found = by_tag.find(tag);
+      if (found != by_tag.end()) keep_own(name, found->second);
       hear(name, InQueue{asked_us, found == by_tag.end() ? std::vector<SlurmJob>{} : found->second});
       if (found != by_tag.end()) by_tag.erase(found);
     }
     // Late twins of runs that have ended. A tag whose run is not in this folder belongs to another home.
-    for (const auto& [tag, twins] : by_tag) {
+    for (auto& [tag, twins] : by_tag) {
       const bool all_ended = std::all_of(twins.begin(), twins.end(),
                                          [](const SlurmJob& job) { return is_ended_state(job.state); });
       const std::size_t end = tag.find(':', ours.size());
@@ -239,7 +309,10 @@ class SlurmBatch final : public jobs::BatchSystem {
       const std::string name = tag.substr(ours.size(), end - ours.size());
       if (!jobs::check_run_name(name).ok()) continue;
       auto record = load_record(folder_of(name));
-      if (!record.ok() || record->tag != tag) continue;
+      const auto request = jobs::load_request(folder_of(name));
+      if (!record.ok() || record->tag != tag || !request.ok()) continue;
+      if (request->user)
+        std::erase_if(twins, [&](const SlurmJob& job) { return job.user != request->user->name; });
       act(*record, step(*record, InQueue{asked_us, twins}, system_now_us(), config_.limits));
     }
   }
@@ -279,6 +352,7 @@ class SlurmBatch final : public jobs::BatchSystem {
       std::vector<SlurmJob> mine;
       std::copy_if(jobs->begin(), jobs->end(), std::back_inserter(mine),
                    [&](const SlurmJob& job) { return job.tag == tags[i]; });
+      keep_own(names[i], mine);
       if (i < waiting) {
         hear(names[i], InAccounts{asked_us, std::move(mine)});
       } else {
@@ -313,13 +387,16 @@ class SlurmBatch final : public jobs::BatchSystem {
     }
     const RunRecord before = record;
     std::vector<Action> actions = step(record, event, system_now_us(), config_.limits);
-    if (record.phase == RunPhase::ended && claimed_by(folder_of(name)) == 0) {
+    const std::string claims = claim_folder(name);
+    if (record.phase == RunPhase::ended && claimed_by(claims) == 0) {
       // Nobody may start it from here on; a launcher that was faster has the last word.
-      const Status closed = claim_run(folder_of(name), closed_claim);
+      const Status closed = claim_run(claims, closed_claim);
       if (!closed.ok()) {
         record = before;
         if (closed.error().code != ErrorCode::conflict) return complain(name, closed.error());
-        actions = step(record, Claimed{claimed_by(folder_of(name))}, system_now_us(), config_.limits);
+        const auto claimed = claim_of(record);
+        if (!claimed) return;  // not to be believed yet: the queue will say
+        actions = step(record, *claimed, system_now_us(), config_.limits);
       }
     }
     if (record != before) {
@@ -349,7 +426,7 @@ class SlurmBatch final : public jobs::BatchSystem {
         continue;
       }
       const std::string script =
-          "#!/bin/sh\nexec " + quoted(config_.launcher) + " " + quoted(folder_of(record.name)) + "\n";
+          "#!/bin/sh\nexec " + quoted(config_.launcher) + " " + quoted(claim_folder(record.name)) + "\n";
       const SubmitOutcome outcome = controller_->submit(*request, record.tag, script);
       std::visit([&](const auto& event) { hear(record.name, event); }, outcome);
       if (const auto* refused = std::get_if<Refused>(&outcome))
@@ -378,11 +455,12 @@ class SlurmBatch final : public jobs::BatchSystem {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::map<std::string, RunRecord>
-      active_;                        // not ended; guarded by mutex_, changed by the worker and start()
-  std::vector<std::string> cancels_;  // guarded by mutex_
-  std::string trouble_;               // why slurmctld did not answer; guarded by mutex_
-  bool news_ = false;                 // guarded by mutex_
-  bool stopping_ = false;             // guarded by mutex_
+      active_;                            // not ended; guarded by mutex_, changed by the worker and start()
+  std::map<std::string, Mapped> mapped_;  // runs of other users; guarded by mutex_
+  std::vector<std::string> cancels_;      // guarded by mutex_
+  std::string trouble_;                   // why slurmctld did not answer; guarded by mutex_
+  bool news_ = false;                     // guarded by mutex_
+  bool stopping_ = false;                 // guarded by mutex_
   // The worker's own.
   std::map<std::string, RunRecord> late_;  // ended, and accounting has not said what they used
   std::int64_t ask_late_us_ = 0;

@@ -6,6 +6,11 @@
 // status and cancel only touch the folder and what the worker knows. Runs that have ended are read from disk
 // when asked for.
 //
+// A run of another user (RunRequest::user): its launcher cannot enter the folder above, so the request's copy
+// and the claim are in RunRequest::launch_folder, which is that user's. Its script may write there too: a
+// claim names a job only if slurmctld or the accounts say that this job has the run's tag and user, and jobs
+// of other users with the tag are nobody's.
+//
 // Folders of runs must be on a file system that the compute nodes see at the same path.
 // Thread-safe. One process at a time may use a folder.
 #pragma once

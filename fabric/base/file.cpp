@@ -233,7 +233,8 @@ bool file_exists(const std::string& path) {
 
 Result<AppendFile> AppendFile::open(const std::string& path, mode_t mode) {
   AppendFile file;
-  file.fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode);
+  // A FIFO that stands there without a reader is an error, not a wait.
+  file.fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, mode);
   if (file.fd_ < 0) return io_error(path, errno);
   struct stat info {};
   if (::fstat(file.fd_, &info) != 0) return io_error(path, errno);

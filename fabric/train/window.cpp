@@ -62,11 +62,8 @@ Result<WindowClaim> parse_window_claim(std::string_view line) {
   return claim;
 }
 
-Result<std::vector<WindowClaim>> load_window_claims(const std::string& folder) {
-  const std::string path = folder + "/windows.jsonl";
-  UFAB_ASSIGN(const std::string text, read_text_file(path, std::size_t{1} << 28));
+Result<std::vector<WindowClaim>> parse_window_claims(std::string_view rest, const std::string& path) {
   std::vector<WindowClaim> claims;
-  std::string_view rest = text;
   for (std::size_t end = rest.find('\n'); end != rest.npos; end = rest.find('\n')) {
     auto claim = parse_window_claim(rest.substr(0, end));
     if (!claim) return claim.error().within(fmt::format("{}:{}", path, claims.size() + 1));
@@ -74,6 +71,12 @@ Result<std::vector<WindowClaim>> load_window_claims(const std::string& folder) {
     rest.remove_prefix(end + 1);
   }
   return claims;
+}
+
+Result<std::vector<WindowClaim>> load_window_claims(const std::string& folder) {
+  const std::string path = folder + "/windows.jsonl";
+  UFAB_ASSIGN(const std::string text, read_text_file(path, window_claims_bytes_max));
+  return parse_window_claims(text, path);
 }
 
 }  // namespace ufab

@@ -29,7 +29,12 @@ struct WindowClaim {
 // Without a newline; parse_window_claim is its exact inverse.
 [[nodiscard]] std::string window_claim_json(const WindowClaim& claim);
 [[nodiscard]] Result<WindowClaim> parse_window_claim(std::string_view line);
-// FOLDER/windows.jsonl, in order. A last line without a newline is one still being written, and left out.
+inline constexpr std::size_t window_claims_bytes_max = std::size_t{1} << 28;
+// The lines of a windows.jsonl, in order. A last line without a newline is one still being written, and left
+// out. `path` is for messages.
+[[nodiscard]] Result<std::vector<WindowClaim>> parse_window_claims(std::string_view text,
+                                                                   const std::string& path);
+// Those of FOLDER/windows.jsonl.
 [[nodiscard]] Result<std::vector<WindowClaim>> load_window_claims(const std::string& folder);
 
 }  // namespace ufab

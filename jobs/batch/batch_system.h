@@ -14,6 +14,8 @@
 
 #include "fabric/base/digest.h"
 #include "fabric/base/result.h"
+#include "jobs/batch/run_user.h"
+#include "jobs/batch/sandbox.h"
 
 namespace ufab::jobs {
 
@@ -63,6 +65,13 @@ struct RunRequest {
   int warn_signal = 0;                 // --signal; 0: none
   std::uint64_t warn_before_s = 60;
   bool warn_shell_only = false;
+  // As whom the script runs; nullopt: as the node itself. The account is looked up again when it starts, and
+  // must still have the same number.
+  std::optional<RunUser> user;
+  std::optional<Sandbox> sandbox;  // nullopt: it sees what its user may see
+  // For a batch system that has a launcher of its own (Slurm's): a folder of the user, whose parent is the
+  // node's alone, through which the two speak. Empty where no user is given.
+  std::string launch_folder;
 };
 
 struct RunStatus {

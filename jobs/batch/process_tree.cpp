@@ -56,4 +56,17 @@ std::vector<ProcessSample> descendants_of(pid_t root) {
   return found;
 }
 
+pid_t descendant_with_inner_pid(pid_t root, pid_t inner) {
+  for (const ProcessSample& sample : descendants_of(root)) {
+    const auto text = read_text_file("/proc/" + std::to_string(sample.pid) + "/status", 1u << 16);
+    const std::size_t at = text.ok() ? text->find("\nNSpid:") : std::string::npos;
+    if (at == std::string::npos) continue;
+    std::istringstream numbers(text->substr(at + 7, text->find('\n', at + 7) - at - 7));
+    std::vector<pid_t> ids;
+    for (pid_t id = 0; numbers >> id;) ids.push_back(id);
+    if (ids.size() > 1 && ids.back() == inner) return sample.pid;
+  }
+  return 0;
+}
+
 }  // namespace ufab::jobs

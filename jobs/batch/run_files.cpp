@@ -43,6 +43,56 @@ std::uint64_t process_start_ticks(std::int64_t pid) {
   return std::strtoull(field.c_str(), nullptr, 10);
 }
 
+json::array words_to_json(const std::vector<std::string>& words) {
+  return json::array(words.begin(), words.end());
+}
+
+std::vector<std::string> words_from_json(const json::value& value) {
+  std::vector<std::string> words;
+  for (const json::value& word : value.as_array()) words.emplace_back(word.as_string());
+  return words;
+}
+
+constexpr std::pair<const char*, std::vector<std::string> Sandbox::*> sandbox_paths[] = {
+    {"readable", &Sandbox::readable},
+    {"writable", &Sandbox::writable},
+    {"hidden", &Sandbox::hidden},
+    {"own_writable", &Sandbox::own_writable},
+    {"own_readable", &Sandbox::own_readable}};
+
+json::value isolation_to_json(const RunRequest& request) {
+  json::object object{{"launch_folder", request.launch_folder}};
+  if (request.user) {
+    object["user"] = json::object{{"name", request.user->name},
+                                  {"uid", request.user->uid},
+                                  {"gid", request.user->gid},
+                                  {"home", request.user->home},
+                                  {"shell", request.user->shell}};
+  }
+  if (request.sandbox) {
+    json::object sandbox{{"network", request.sandbox->network}};
+    for (const auto& [key, member] : sandbox_paths) sandbox[key] = words_to_json(*request.sandbox.*member);
+    object["sandbox"] = sandbox;
+  }
+  return object;
+}
+
+void isolation_from_json(const json::object& object, RunRequest& request) {
+  request.launch_folder = std::string(object.at("launch_folder").as_string());
+  if (const json::value* value = object.if_contains("user"); value != nullptr) {
+    const json::object& user = value->as_object();
+    const auto text = [&](const char* key) { return std::string(user.at(key).as_string()); };
+    request.user = RunUser{text("name"), user.at("uid").to_number<uid_t>(), user.at("gid").to_number<gid_t>(),
+                           text("home"), text("shell")};
+  }
+  if (const json::value* value = object.if_contains("sandbox"); value != nullptr) {
+    Sandbox sandbox;
+    sandbox.network = value->at("network").as_bool();
+    for (const auto& [key, member] : sandbox_paths) sandbox.*member = words_from_json(value->at(key));
+    request.sandbox = std::move(sandbox);
+  }
+}
+
 }  // namespace
 
 Status check_run_name(const std::string& name) {
@@ -63,7 +113,7 @@ const char* run_result_name(RunResult result) {
 Status save_request(const std::string& run_folder, const RunRequest& request) {
   json::object environment;
   for (const auto& [key, value] : request.environment) environment[key] = value;
-  const json::object object{{"schema", "ufab.run/1"},
+  const json::object object{{"schema", "ufab.run/2"},
                             {"name", request.name},
                             {"script", request.script},
                             {"arguments", json::array(request.arguments.begin(), request.arguments.end())},
@@ -85,7 +135,8 @@ Status save_request(const std::string& run_folder, const RunRequest& request) {
                             {"memory_limit_mib", request.memory_limit_mib},
                             {"warn_signal", request.warn_signal},
                             {"warn_before_s", request.warn_before_s},
-                            {"warn_shell_only", request.warn_shell_only}};
+                            {"warn_shell_only", request.warn_shell_only},
+                            {"isolation", isolation_to_json(request)}};
   return write_file_atomic(run_folder + "/request.json", as_bytes(json::serialize(object) + "\n"), 0600);
 }
 
@@ -125,6 +176,9 @@ Result<RunRequest> load_request(const std::string& run_folder) {
     request.warn_signal = object.at("warn_signal").to_number<int>();
     request.warn_before_s = number("warn_before_s");
     request.warn_shell_only = object.at("warn_shell_only").as_bool();
+    // A request of an earlier version has none.
+    if (const json::value* isolation = object.if_contains("isolation"); isolation != nullptr)
+      isolation_from_json(isolation->as_object(), request);
     return request;
   });
 }

@@ -124,20 +124,20 @@ VerbResult check(const Invocation&, Words words) {
 // The loss curve is not on the ledger: it comes from the job's log, where this home has it.
 std::vector<LossPoint> read_losses(const Home& home, std::uint64_t job) {
   std::map<std::pair<std::uint64_t, bool>, std::string>
-      points;                     // a later attempt's step replaces an earlier one's
-  std::vector<std::string> logs;  // in the order of their attempts
+      points;                 // a later attempt's step replaces an earlier one's
+  std::vector<JobFile> logs;  // in the order of their attempts
   const JobFolder folder(home, job);
   for (std::uint32_t attempt = 1; attempt <= 64; ++attempt) {
-    const std::string home_again = folder.result() + "/logs/attempt-" + std::to_string(attempt) + ".jsonl";
-    const std::string own = folder.out(attempt) + "/log.jsonl";
-    if (file_exists(home_again)) {
+    const JobFile home_again{folder.result(), "logs/attempt-" + std::to_string(attempt) + ".jsonl"};
+    const JobFile own = folder.written(attempt, "log.jsonl");
+    if (home_again.exists()) {
       logs.push_back(home_again);
-    } else if (file_exists(own)) {
+    } else if (own.exists()) {
       logs.push_back(own);
     }
   }
-  for (const std::string& log : logs) {
-    const auto text = read_text_file(log, 512u << 20);
+  for (const JobFile& log : logs) {
+    const auto text = read_foreign_text(log.folder, log.name, 512u << 20);
     if (!text) continue;
     std::string_view rest = *text;
     for (std::size_t end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {

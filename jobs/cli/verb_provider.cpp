@@ -14,6 +14,7 @@
 #include "fabric/base/file.h"
 #include "fabric/net/http.h"
 #include "jobs/cli/command_line.h"
+#include "jobs/cli/isolation.h"
 #include "jobs/cli/verbs.h"
 #include "jobs/node/slurm_capacity.h"
 #include "jobs/node/speed.h"
@@ -95,11 +96,13 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::vector<std::string> slurm;
   CommandLine line(
       "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE] "
-      "[--batch local|slurm] [--slurm KEY=VALUE…] [--capacity-check S]",
+      "[--batch local|slurm] [--slurm KEY=VALUE…] [--run-as [ORG=]USER…] [--run-folder DIR] "
+      "[--isolation bubblewrap|none] [--isolation-network shared|none] [--isolation-read DIR…] "
+      "[--capacity-check S]",
       "Writes the provider section of this home's config.toml. Scripts run under the local batch system on "
       "this "
       "machine, or under Slurm, which is then asked what it has. What is not given stays as it is in the "
-      "section.");
+      "section. Scripts run as the node's own user unless --run-as or --isolation say otherwise.");
   line.number("--slots", slots, "processors to offer (at first: all)");
   line.number("--memory", memory, "MiB to offer (at first: all)");
   line.text("--price-tflop", per_tflop, "UNC for 10^12 operations of training (at first: 0.002)");
@@ -116,6 +119,8 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
       "--capacity-check", capacity_check,
       "seconds between two looks of the node whether the machines still have what is offered: what is "
       "gone is offered no more until it is back; 0: never (at first: 60)");
+  IsolationOptions isolation;
+  isolation.declare(line);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const Home home, invocation.home());
@@ -126,6 +131,7 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   ProviderConfig provider = config.provider.value_or(fresh);
   if (!slurm.empty() && batch.empty()) batch = "slurm";
   if (!batch.empty()) UFAB_TRY(choose_batch(batch, slurm, provider));
+  UFAB_TRY(isolation.apply(line, home, provider));
   if (line.given("--slots")) {
     if (slots < 1 || slots > provider_slots_max)
       return Error{ErrorCode::usage, "--slots: from 1 to " + std::to_string(provider_slots_max)};
@@ -162,12 +168,6 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
               format_amount(provider.price_micro_per_cpu_hour).c_str());
   return 0;
 }
-
-struct Finding {
-  bool good;
-  std::string what;
-  std::string cure;
-};
 
 using Check = std::function<void(bool good, std::string what, std::string cure)>;
 
@@ -218,7 +218,7 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
   std::vector<Finding> findings;
   const Check check = [&](bool good, std::string what, std::string cure) {
-    findings.push_back({good, std::move(what), std::move(cure)});
+    findings.push_back({good, std::move(what), std::move(cure), false});
   };
   check(config.provider.has_value(), "provider section in config.toml", "run `ufab provider init`");
   const ProviderConfig provider = config.provider.value_or(ProviderConfig{});
@@ -243,6 +243,7 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
     }
     check_slurmrestd(provider.batch_settings, check);
   }
+  for (Finding& finding : isolation_findings(home, provider, trainer)) findings.push_back(std::move(finding));
   check(on_path("mpirun"), "mpirun on PATH", "install Open MPI (Debian: openmpi-bin)");
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   if (provider.batch == "local")
@@ -284,11 +285,15 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
   json::array list;
   for (const Finding& finding : findings) {
     all_good = all_good && finding.good;
-    list.push_back(json::object{
-        {"ok", finding.good}, {"what", finding.what}, {"cure", finding.good ? "" : finding.cure}});
+    const bool has_cure = !finding.good || finding.advice;
+    list.push_back(
+        json::object{{"ok", finding.good}, {"what", finding.what}, {"cure", has_cure ? finding.cure : ""}});
     if (as_json) continue;
-    std::printf("%s  %s%s\n", finding.good ? "ok  " : "FAIL", finding.what.c_str(),
-                finding.good ? "" : (" — " + finding.cure).c_str());
+    std::printf("%s  %s%s\n",
+                !finding.good    ? "FAIL"
+                : finding.advice ? "note"
+                                 : "ok  ",
+                finding.what.c_str(), has_cure ? (" — " + finding.cure).c_str() : "");
   }
   if (as_json) print_json({{"schema", "ufab.provider-check/1"}, {"ok", all_good}, {"findings", list}});
   return all_good ? 0 : 1;

@@ -19,6 +19,11 @@ namespace {
 
 constexpr std::uint64_t max_result_bytes = std::uint64_t{1} << 42;
 
+Status keep_job_file(const JobFile& source, const std::string& target) {
+  UFAB_ASSIGN(const ForeignFile file, ForeignFile::open(source.folder, source.name));
+  return file.keep_as(target, max_result_bytes);
+}
+
 // Where the present leader's output begins in the file that the script names, so that the size of that file
 // says how much of the output is there; never behind its end. Kept beside the job and changed only when
 // another member leads or somebody cut the file:
@@ -61,20 +66,35 @@ Status Gateway::mirror_output(const JobView& view, bool last) {
   const SubmitOptions& options = spec->options;
   const fs::path base = options.working_folder.empty() ? spec->submit_folder : options.working_folder;
   const NameValues names = name_values(*spec, job.id);
+  // A script that ran here as a user of its own may have prepared the path: it leads no further than that
+  // user comes.
+  std::optional<RunUser> writer;
+  const OrgId self = node_.chain->self();
+  const bool ran_here = std::any_of(
+      job.attempts.begin(), job.attempts.end(),
+      [&](const AttemptEntry& attempt) { return JobEntry::member_of(attempt, self).has_value(); });
+  if (ran_here && node_.config.provider) {
+    UFAB_ASSIGN(writer, run_user_for(node_.config.provider->isolation, node_.config.organisation));
+  }
+  const auto open_target = [&](const std::string& target) -> Result<AppendFile> {
+    const FilesAs rights(writer);
+    if (!rights.ok()) return Error{ErrorCode::denied, target + ": cannot be written as user " + writer->name};
+    return AppendFile::open(target);
+  };
   const auto mirror = [&](const std::string& name, const std::string& pattern) -> Status {
     const std::string target = (base / expand_file_name(pattern, names)).string();
     std::error_code error;
     const fs::file_status kind = fs::status(target, error);
     if (fs::exists(kind) && !fs::is_regular_file(kind)) return {};  // /dev/null, for example
-    UFAB_ASSIGN(AppendFile file, AppendFile::open(target));
+    UFAB_ASSIGN(AppendFile file, open_target(target));
     UFAB_ASSIGN(const std::uint64_t begin, begin_mirror(folder.path() + "/mirrored-" + name + ".json",
                                                         lead.name, options.append_output, file));
     for (;;) {
       const std::uint64_t have = file.size() - begin;
       Result<Answer> piece = Error{ErrorCode::not_found, ""};
       if (lead.id == node_.chain->self()) {
-        const auto path = resolve_job_file(node_.home, job.id, name);
-        if (path) piece = read_job_file(*path, have);
+        const auto source = resolve_job_file(node_.home, job.id, name);
+        if (source) piece = read_job_file(*source, have);
       } else {
         piece = call_organisation(
             node_, lead, {"job.file", {{"job", job.id}, {"name", name}, {"offset", have}}, {}}, ask_wait);
@@ -123,8 +143,8 @@ Status Gateway::finish(const JobView& view) {
             folder.result() + "/logs/attempt-" + std::to_string(attempt.number) + ".jsonl";
         if (file_exists(target)) break;
         if (organisation.id == self) {
-          if (const auto path = resolve_job_file(node_.home, job.id, name))
-            static_cast<void>(link_or_copy(*path, target));
+          if (const auto source = resolve_job_file(node_.home, job.id, name))
+            static_cast<void>(keep_job_file(*source, target));
         } else if (fetch_job_file(node_, organisation, job.id, name, target, nullptr, max_result_bytes)
                        .ok()) {
           break;
@@ -140,8 +160,8 @@ Status Gateway::finish(const JobView& view) {
       for (const MemberEntry& member : job.attempts.back().members) {
         const OrgEntry& organisation = view.organisations.at(member.share.organisation);
         if (organisation.id == self) {
-          const auto path = resolve_job_file(node_.home, job.id, name);
-          fetched = path.ok() ? link_or_copy(*path, model) : Status(path.error());
+          const auto source = resolve_job_file(node_.home, job.id, name);
+          fetched = source.ok() ? keep_job_file(*source, model) : Status(source.error());
         } else {
           const auto began = Clock::now();
           fetched = fetch_job_file(node_, organisation, job.id, name, model, nullptr, max_result_bytes);
@@ -188,13 +208,12 @@ Answer local_progress(const NodeContext& node, JobId job, std::uint32_t attempt)
   answer.result["start_us"] = std::max<std::int64_t>(status->start_us, 0);
   answer.result["end_us"] = std::max<std::int64_t>(status->end_us, 0);
   // The newest step: the last whole line of the trainer's log.
-  const std::string path = JobFolder(node.home, job).out(attempt) + "/log.jsonl";
-  std::error_code error;
-  const std::uint64_t size = fs::file_size(path, error);
-  if (error || size == 0) return answer;
-  const auto tail = read_job_file(path, size > 8192 ? size - 8192 : 0);
+  const JobFile written = JobFolder(node.home, job).written(attempt, "log.jsonl");
+  const auto log = ForeignFile::open(written.folder, written.name);
+  if (!log || log->size() == 0) return answer;
+  const auto tail = log->read(log->size() > 8192 ? log->size() - 8192 : 0, 8192);
   if (!tail) return answer;
-  std::string_view text = as_text(tail->body);
+  std::string_view text = as_text(*tail);
   text = text.substr(0, text.rfind('\n') == std::string_view::npos ? 0 : text.rfind('\n'));
   text = text.substr(text.rfind('\n') == std::string_view::npos ? 0 : text.rfind('\n') + 1);
   json::error_code parse_error;

@@ -64,6 +64,71 @@ Status check_organisation_name(std::string_view name) {
                    "dashes, at most 32"};
 }
 
+namespace {
+
+// What is wrong in [provider.isolation] goes to `wrong`: a setting that was not understood would leave
+// scripts without the walls that the operator meant.
+IsolationConfig isolation_from(const toml::table* section, const std::string& path, std::string& wrong) {
+  IsolationConfig isolation;
+  if (section == nullptr) return isolation;
+  const auto complain = [&](const toml::node& node, std::string_view key, const char* what) {
+    if (wrong.empty())
+      wrong = path + ": line " + std::to_string(node.source().begin.line) + ": " + std::string(key) + " is " +
+              what;
+  };
+  const auto text = [&](const toml::node& node, std::string_view key, std::string& into) {
+    const auto value = node.value_exact<std::string>();
+    if (!value || value->empty()) complain(node, key, "not a text in quotes");
+    into = value.value_or("");
+  };
+  const auto choice = [&](const toml::node& node, std::string_view key, bool& into) {
+    const auto value = node.value_exact<bool>();
+    if (!value) complain(node, key, "neither true nor false");
+    into = value.value_or(into);
+  };
+  const auto folder = [&](const toml::node& node, std::string_view key, std::string& into) {
+    text(node, key, into);
+    if (into.size() < 2 || into[0] != '/') complain(node, key, "no absolute path of a folder");
+  };
+  for (const auto& [name, node] : *section) {
+    const std::string_view key = name.str();
+    if (key == "run_as") {
+      text(node, key, isolation.default_user);
+    } else if (key == "run_folder") {
+      folder(node, key, isolation.run_folder);
+    } else if (key == "bubblewrap") {
+      choice(node, key, isolation.bubblewrap);
+    } else if (key == "script_network") {
+      choice(node, key, isolation.script_network);
+    } else if (key == "readable" && node.is_array()) {
+      for (const toml::node& entry : *node.as_array()) folder(entry, key, isolation.readable.emplace_back());
+    } else if (key == "users" && node.is_table()) {
+      for (const auto& [organisation, user] : *node.as_table())
+        text(user, organisation.str(), isolation.users[std::string(organisation.str())]);
+    } else {
+      complain(node, key, "no setting of [provider.isolation]");
+    }
+  }
+  return isolation;
+}
+
+toml::table isolation_table(const IsolationConfig& isolation) {
+  toml::table table;
+  if (!isolation.default_user.empty()) table.insert("run_as", isolation.default_user);
+  if (!isolation.run_folder.empty()) table.insert("run_folder", isolation.run_folder);
+  if (isolation.bubblewrap) table.insert("bubblewrap", true);
+  if (!isolation.script_network) table.insert("script_network", false);
+  toml::array readable;
+  for (const std::string& path : isolation.readable) readable.push_back(path);
+  if (!readable.empty()) table.insert("readable", readable);
+  toml::table users;
+  for (const auto& [organisation, user] : isolation.users) users.insert(organisation, user);
+  if (!users.empty()) table.insert("users", users);
+  return table;
+}
+
+}  // namespace
+
 Result<HomeConfig> Home::load_config() const {
   const std::string path = file("config.toml");
   auto text = read_text_file(path, 1 << 20);
@@ -127,6 +192,9 @@ Result<HomeConfig> Home::load_config() const {
           provider.batch_settings[std::string(key.str())] = setting.value_or("");
         }
       }
+      if (fields != nullptr && fields->contains("isolation") && !(*fields)["isolation"].is_table())
+        wrong = path + ": [provider.isolation] is no section";
+      provider.isolation = isolation_from(section["isolation"].as_table(), path, wrong);
       config.provider = provider;
     }
     const toml::table* limits = table["queue"].as_table();
@@ -167,6 +235,8 @@ Status Home::save_config(const HomeConfig& config) const {
       for (const auto& [key, value] : provider.batch_settings) settings.insert(key, value);
       section.insert(provider.batch, settings);
     }
+    if (provider.isolation != IsolationConfig{})
+      section.insert("isolation", isolation_table(provider.isolation));
     table.insert("provider", section);
   }
   const QueueConfig& queue = config.queue;

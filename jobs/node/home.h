@@ -19,6 +19,7 @@
 
 #include "fabric/base/digest.h"
 #include "fabric/base/sign.h"
+#include "jobs/node/isolation.h"
 
 namespace ufab::jobs {
 
@@ -46,6 +47,7 @@ struct ProviderConfig {
   // settings, [provider.slurm] for example.
   std::string batch = "local";
   std::map<std::string, std::string> batch_settings;
+  IsolationConfig isolation;
   // Seconds between two looks whether the machines still have what is offered; 0: never.
   std::uint32_t capacity_check_s = 60;
 };

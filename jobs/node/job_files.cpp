@@ -2,12 +2,6 @@
 
 #include <filesystem>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "fabric/base/file.h"
@@ -24,18 +18,18 @@ constexpr auto piece_wait = 20s;
 
 }  // namespace
 
-Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_view name) {
+Result<JobFile> resolve_job_file(const Home& home, JobId job, std::string_view name) {
   const JobFolder folder(home, job);
   const Error unknown{ErrorCode::not_found,
                       "no file '" + std::string(name) + "' of job " + std::to_string(job)};
-  const auto existing = [&](std::string path) -> Result<std::string> {
-    if (!file_exists(path)) return unknown;
-    return path;
+  const auto existing = [&](JobFile file) -> Result<JobFile> {
+    if (!file.exists()) return unknown;
+    return file;
   };
-  if (name == "spec") return existing(folder.spec());
-  if (name == "script") return existing(folder.script());
-  if (name == "definition") return existing(folder.definition());
-  if (name == "corpus") return existing(folder.corpus());
+  if (name == "spec") return existing({folder.path(), "spec.json"});
+  if (name == "script") return existing({folder.path(), "script"});
+  if (name == "definition") return existing({folder.path(), "definition.toml"});
+  if (name == "corpus") return existing({folder.path(), "corpus.h5"});
   if (name == "output") return existing(folder.output());
   if (name == "error") return existing(folder.error());
 
@@ -52,33 +46,28 @@ Result<std::string> resolve_job_file(const Home& home, JobId job, std::string_vi
   }
   if (numbers.empty()) return unknown;
   const auto attempt = static_cast<std::uint32_t>(numbers[0]);
-  if (kind == "log" && numbers.size() == 1) return existing(folder.out(attempt) + "/log.jsonl");
-  if (kind == "windows" && numbers.size() == 1) return existing(folder.out(attempt) + "/windows.jsonl");
+  if (kind == "log" && numbers.size() == 1) return existing(folder.written(attempt, "log.jsonl"));
+  if (kind == "windows" && numbers.size() == 1) return existing(folder.written(attempt, "windows.jsonl"));
   if (kind == "contributions" && numbers.size() == 2) {
-    return existing(contributions_path(folder.out(attempt), numbers[1]));
+    return existing({folder.run(attempt), contributions_path("out", numbers[1])});
   }
   if (kind == "checkpoint" && numbers.size() == 2) {
     for (std::uint32_t from = attempt; from >= 1; --from) {
-      std::string path = checkpoint_path(folder.out(from), numbers[1]);
-      if (file_exists(path)) return path;
+      // What the run wrote, and what was fetched from others for it.
+      for (const std::string& place : {folder.run(from), folder.attempt(from)}) {
+        JobFile file{place, checkpoint_path("out", numbers[1])};
+        if (file.exists()) return file;
+      }
     }
   }
   return unknown;
 }
 
-Result<Answer> read_job_file(const std::string& path, std::uint64_t offset) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Error{ErrorCode::io, path + ": " + std::strerror(errno)};
-  struct stat info {};
+Result<Answer> read_job_file(const JobFile& file, std::uint64_t offset) {
+  UFAB_ASSIGN(const ForeignFile opened, ForeignFile::open(file.folder, file.name));
   Answer answer;
-  answer.body.resize(piece_bytes);
-  ssize_t got = -1;
-  if (::fstat(fd, &info) == 0) got = ::pread(fd, answer.body.data(), piece_bytes, static_cast<off_t>(offset));
-  const int error = errno;
-  ::close(fd);
-  if (got < 0) return Error{ErrorCode::io, path + ": " + std::strerror(error)};
-  answer.body.resize(static_cast<std::size_t>(got));
-  answer.result["size"] = static_cast<std::uint64_t>(info.st_size);
+  UFAB_ASSIGN(answer.body, opened.read(offset, piece_bytes));
+  answer.result["size"] = opened.size();
   return answer;
 }
 

@@ -80,8 +80,8 @@ Result<Answer> job_file(const MethodContext& context, const Caller& caller, cons
       answer.body.assign(text.begin() + static_cast<std::ptrdiff_t>(offset), text.end());
     return answer;
   }
-  UFAB_ASSIGN(const std::string path, resolve_job_file(context.node->home, view.job.id, name));
-  return read_job_file(path, offset);
+  UFAB_ASSIGN(const JobFile file, resolve_job_file(context.node->home, view.job.id, name));
+  return read_job_file(file, offset);
 }
 
 Result<Answer> job_progress(const MethodContext& context, const Caller& caller, const Request& request) {
@@ -206,8 +206,8 @@ Result<Answer> job_output(const MethodContext& context, const Caller& caller, co
     const OrgEntry& organisation = view.organisations.at(member.share.organisation);
     if (!wanted.empty() && organisation.name != wanted) continue;
     if (organisation.id == context.node->chain->self()) {
-      UFAB_ASSIGN(const std::string path, resolve_job_file(context.node->home, view.job.id, "output"));
-      return read_job_file(path, offset);
+      UFAB_ASSIGN(const JobFile file, resolve_job_file(context.node->home, view.job.id, "output"));
+      return read_job_file(file, offset);
     }
     return call_organisation(*context.node, organisation,
                              {"job.file", {{"job", view.job.id}, {"name", "output"}, {"offset", offset}}, {}},

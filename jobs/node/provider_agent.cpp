@@ -204,6 +204,7 @@ Status ProviderAgent::file_lease(const JobView& view, const AttemptEntry& attemp
   const std::string obstacle =
       node_.chain->read([&](const State& state) { return state.lease_obstacle(*state.organisation(self)); });
   if (!obstacle.empty()) return waiting("no lease: this provider " + obstacle);
+  UFAB_TRY(check_isolation(view));
   const JobFolder folder(node_.home, view.job.id);
   UFAB_TRY(fetch_inputs(view, folder));
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(folder.spec()));
@@ -278,9 +279,11 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
   UFAB_TRY(fetch_inputs(view, folder));
   UFAB_ASSIGN(const JobSpec spec, load_job_spec(folder.spec()));
   const bool training = job.order.kind == JobKind::training;
+  const bool isolated = node_.config.provider->isolation.applies_to(view.organisations.at(job.owner).name);
+  std::optional<TrainingInputs> inputs;
   if (training) {
     UFAB_TRY(make_folders(folder.out(attempt.number), 0700));
-    Gang gang;
+    Gang& gang = inputs.emplace().gang;
     gang.job = job.id;
     gang.attempt = attempt.number;
     gang.bridge_secret = folder.attempt(attempt.number) + "/bridge.key";
@@ -294,12 +297,14 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
     if (attempt.window_first > 0) {
       UFAB_TRY(fetch_resume_checkpoint(view, attempt));
       const std::uint64_t step = attempt.window_first * job.order.window_steps;
-      UFAB_ASSIGN(gang.resume, resolve_job_file(node_.home, job.id,
-                                                "checkpoint:" + std::to_string(attempt.number) + ":" +
-                                                    std::to_string(step)));
+      UFAB_ASSIGN(inputs->resume, resolve_job_file(node_.home, job.id,
+                                                   "checkpoint:" + std::to_string(attempt.number) + ":" +
+                                                       std::to_string(step)));
+      gang.resume = inputs->resume->folder + "/" + inputs->resume->name;
     }
-    UFAB_TRY(
-        write_file_atomic(folder.attempt(attempt.number) + "/gang.json", as_bytes(gang_json(gang) + "\n")));
+    if (!isolated)
+      UFAB_TRY(
+          write_file_atomic(folder.attempt(attempt.number) + "/gang.json", as_bytes(gang_json(gang) + "\n")));
   }
 
   const bool own_job = job.owner == self;
@@ -315,9 +320,9 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
     const std::string input = expand_file_name(options.input, name_values(spec, job.id));
     run.input = (std::filesystem::path(run.folder) / input).string();
   }
-  run.output = folder.output();
+  run.output = folder.path() + "/output";
   const bool one_file = options.error.empty() || options.error == options.output;
-  run.error = one_file ? folder.output() : folder.error();
+  run.error = one_file ? run.output : folder.path() + "/error";
   run.append_output = attempt.number > 1;  // what earlier attempts said stays
   run.environment = run_environment(node_, spec, job.id, attempt, own_job);
   run.job_name = spec.name;
@@ -340,6 +345,7 @@ Status ProviderAgent::start_run(const JobView& view, const AttemptEntry& attempt
     run.warn_before_s = options.signal->seconds_before_end;
     run.warn_shell_only = options.signal->batch_shell_only;
   }
+  if (isolated) UFAB_TRY(isolate(view, attempt, inputs, own_job, run));
   UFAB_TRY(note_import(run.name));
   UFAB_TRY(node_.batch->start(run));
   node_.log("job " + std::to_string(job.id) + ": started attempt " + std::to_string(attempt.number));
@@ -351,8 +357,11 @@ Status ProviderAgent::file_receipts(const JobView& view, const AttemptEntry& att
   const OrgId self = node_.chain->self();
   const std::size_t me = *JobEntry::member_of(attempt, self);
   const JobFolder folder(node_.home, job.id);
-  if (!file_exists(folder.out(attempt.number) + "/windows.jsonl")) return {};
-  UFAB_ASSIGN(const std::vector<WindowClaim> claims, load_window_claims(folder.out(attempt.number)));
+  const JobFile written = folder.written(attempt.number, "windows.jsonl");
+  const auto text = read_foreign_text(written.folder, written.name, window_claims_bytes_max);
+  if (!text && text.error().code == ErrorCode::not_found) return {};
+  UFAB_TRY(text);
+  UFAB_ASSIGN(const std::vector<WindowClaim> claims, parse_window_claims(*text, written.name));
   std::vector<Receipt> receipts;
   for (const WindowClaim& claim : claims) {
     const auto line = job.windows.find(claim.window);

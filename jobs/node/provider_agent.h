@@ -17,6 +17,7 @@
 
 #include "jobs/node/job_files.h"
 #include "jobs/node/job_spec.h"
+#include "jobs/node/run_place.h"
 
 namespace ufab::jobs {
 
@@ -33,6 +34,9 @@ class ProviderAgent {
   [[nodiscard]] bool has_runs(const JobView& view) const;
   Status advance(const JobView& view);
   Status file_lease(const JobView& view, const AttemptEntry& attempt, const MemberEntry& member);
+  [[nodiscard]] Status check_isolation(const JobView& view) const;
+  Status isolate(const JobView& view, const AttemptEntry& attempt,
+                 const std::optional<TrainingInputs>& training, bool own_job, RunRequest& run);
   Status start_run(const JobView& view, const AttemptEntry& attempt);
   Status fetch_inputs(const JobView& view, const JobFolder& folder);
   Status fetch_resume_checkpoint(const JobView& view, const AttemptEntry& attempt);

@@ -1,10 +1,13 @@
-// ufab-slurm-launch RUN_FOLDER: becomes a run's script, inside its Slurm job.
+// ufab-slurm-launch RUN_FOLDER: becomes a run's script, inside its Slurm job. RUN_FOLDER is the batch
+// system's folder of the run, or for a run of another user its launch folder (slurm/slurm_batch.h).
 //
 // It claims the run for this job (only one Slurm job may ever run it), checks the script against the digest
 // that its owner signed, sets the run's variables beside Slurm's own, and calls exec: the script is the batch
 // shell itself, so signals, limits and accounting are Slurm's. Exit status when it does not come to that: 75
 // when the script has been started already, 126 when the script is not the one that was signed, 127 for the
 // rest.
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,6 +45,14 @@ int main(int argc, char** argv) {
   if (job == 0) return fail(2, "ufab-slurm-launch runs inside a Slurm job");
   const auto request = ufab::jobs::load_request(folder);
   if (!request) return fail(127, request.error().message);
+  if (request->user) {
+    // Slurm has made this process the user's; if it has not, the script does not run with somebody else's
+    // rights.
+    if (::geteuid() != request->user->uid || ::getuid() != request->user->uid)
+      return fail(127, "run-as: Slurm did not start this as user '" + request->user->name + "'");
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail(127, "no_new_privs");
+    ::umask(077);
+  }
   if (const ufab::Status claimed = ufab::slurm::claim_run(folder, job); !claimed.ok()) {
     return fail(claimed.error().code == ufab::ErrorCode::conflict ? ufab::slurm::launch_refused : 127,
                 claimed.error().message);

@@ -41,6 +41,14 @@ TEST(SbatchWords, AskForWhatTheRunNeedsAndNothingElse) {
   }
 }
 
+TEST(SbatchWords, NameTheUserOfARunThatHasOne) {
+  jobs::RunRequest request;
+  EXPECT_FALSE(has(sbatch_words({}, request, "t"), "--uid=990"));
+  request.user = jobs::RunUser{"fabric", 990, 991, "/", "/bin/sh"};
+  EXPECT_TRUE(has(sbatch_words({}, request, "t"), "--uid=990"));
+  EXPECT_TRUE(has(sbatch_words({}, request, "t"), "--gid=991"));
+}
+
 TEST(SbatchOutcome, TellsARefusalFromDoubt) {
   const auto refused = [](const char* error) {
     return std::holds_alternative<Refused>(sbatch_outcome(1, false, "", error));

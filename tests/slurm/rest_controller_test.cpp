@@ -90,7 +90,9 @@ class Commands final : public Controller {
     ++submits_;
     return Accepted{99};
   }
-  Result<std::vector<SlurmJob>> queue() override { return std::vector<SlurmJob>(3); }
+  Result<std::vector<SlurmJob>> queue(const std::set<std::string>&) override {
+    return std::vector<SlurmJob>(3);
+  }
   Result<std::vector<SlurmJob>> accounts(std::span<const std::string>, std::int64_t) override {
     return std::vector<SlurmJob>(2);
   }
@@ -119,7 +121,11 @@ TEST(RestController, SubmitsWithTheTokenAndLeavesTheRestToSlurmsCommands) {
   shell_only.warn_shell_only = true;  // slurmrestd has no word for it
   EXPECT_EQ(std::get<Accepted>(controller->submit(shell_only, "tag", "script")).job, 99U);
   EXPECT_EQ(submits, 1);
-  EXPECT_EQ(controller->queue()->size(), 3U);
+  jobs::RunRequest of_another = request();
+  of_another.user = jobs::RunUser{};  // the token is the node's own
+  EXPECT_EQ(std::get<Accepted>(controller->submit(of_another, "tag", "script")).job, 99U);
+  EXPECT_EQ(submits, 2);
+  EXPECT_EQ(controller->queue({})->size(), 3U);
   EXPECT_EQ(controller->accounts({}, 0)->size(), 2U);
   EXPECT_EQ(controller->cancel(5).error().message, "5");
 

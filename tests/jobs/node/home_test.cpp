@@ -43,7 +43,9 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   config.listen_port = 4711;
   config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
   config.provider =
-      ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, 7};
+      ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, {}, 7};
+  config.provider->isolation = {
+      "fabric", {{"alice-lab", "alice"}, {"bob", "7"}}, "/var/lib/runs", true, false, {"/a b"}};
   config.queue = {5, 16, 9'000'000, 90'000'000};
   ASSERT_TRUE(home.save_config(config).ok());
   const HomeConfig again = home.load_config().value();
@@ -56,6 +58,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   EXPECT_EQ(again.provider->price_micro_per_cpu_hour, 8U);
   EXPECT_EQ(again.provider->trainer, "/opt/ufab-train");
   EXPECT_EQ(again.provider->capacity_check_s, 7U);
+  EXPECT_EQ(again.provider->isolation, config.provider->isolation);
   EXPECT_EQ(again.queue.jobs_max, 5U);
   EXPECT_EQ(again.queue.slots_max, 16U);
   EXPECT_EQ(again.queue.escrow_max_micro, 9'000'000U);
@@ -80,6 +83,18 @@ TEST_F(HomeTest, ANumberOutOfItsRangeIsNamedWithItsLine) {
     return config.ok() ? "accepted" : config.error().message.substr(home.file("config.toml").size());
   };
   EXPECT_EQ(message_of("[provider]\nslots = -1\n"), ": line 3: slots is not a whole number from 1 to 65536");
+  EXPECT_EQ(message_of("[provider.isolation]\nbubblewrap = \"yes\"\n"),
+            ": line 3: bubblewrap is neither true nor false");
+  EXPECT_EQ(message_of("[provider.isolation]\nbublewrap = true\n"),
+            ": line 3: bublewrap is no setting of [provider.isolation]");
+  EXPECT_EQ(message_of("[provider.isolation]\nrun_as = 7\n"), ": line 3: run_as is not a text in quotes");
+  EXPECT_EQ(message_of("[provider.isolation]\nrun_folder = \"runs\"\n"),
+            ": line 3: run_folder is no absolute path of a folder");
+  EXPECT_EQ(message_of("[provider.isolation]\nreadable = \"/a\"\n"),
+            ": line 3: readable is no setting of [provider.isolation]");
+  EXPECT_EQ(message_of("[provider.isolation]\n[provider.isolation.users]\nx = 1\n"),
+            ": line 4: x is not a text in quotes");
+  EXPECT_EQ(message_of("[provider]\nisolation = 1\n"), ": [provider.isolation] is no section");
   EXPECT_EQ(message_of("[provider]\nslots = \"8\"\n"),
             ": line 3: slots is not a whole number from 1 to 65536");
   EXPECT_EQ(message_of("[listen]\nport = 70000\n"), ": line 3: port is not a whole number from 0 to 65535");

@@ -7,6 +7,8 @@
 #include <csignal>
 #include <filesystem>
 
+#include "fabric/base/file.h"
+
 namespace ufab::jobs {
 namespace {
 
