@@ -19,6 +19,7 @@ struct ProviderEntry {
   ProviderOffer offer;
   ProviderStatus status = ProviderStatus::active;
   std::uint32_t leases_open = 0;  // in jobs that have not settled
+  std::uint64_t freed_us = 0;     // time of the block in which it last had processors back
 };
 
 struct EpochAmount {
@@ -83,9 +84,9 @@ struct OrgEntry {
   std::uint32_t refusals = 0;       // in the present epoch
   Standing standing;                // of its provider, whether enrolled or not: leaving does not clear it
   std::optional<BenchmarkEntry> benchmark;  // the last one
-  std::vector<PeriodUse> used;      // oldest first
-  MicroUnc escrowed = 0;            // in escrow for its jobs that have not settled
-  MicroUnc spent = 0;               // by its jobs that have settled, fees included; ever
+  std::vector<PeriodUse> used;              // oldest first
+  MicroUnc escrowed = 0;                    // in escrow for its jobs that have not settled
+  MicroUnc spent = 0;                       // by its jobs that have settled, fees included; ever
 };
 
 enum class JobPhase : std::uint8_t {
@@ -108,8 +109,9 @@ struct AttemptEntry {
   std::uint32_t number = 0;
   std::uint64_t window_first = 0;
   std::vector<MemberEntry> members;
-  std::uint64_t filed_us = 0;  // time of its block
-  bool blamed = false;         // its lease deadline was looked at
+  std::uint64_t asked_us =
+      0;                // since when its leases could have come: its block, or when providers were last full
+  bool blamed = false;  // its lease deadline has passed
   std::uint64_t ended_us = 0;  // time of the block since which it occupies nobody; 0: it may still
   [[nodiscard]] bool all_leased() const;
   // When the last member leased; 0 while one has not.

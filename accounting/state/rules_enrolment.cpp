@@ -206,16 +206,48 @@ void Transition::judge_faults() {
   }
 }
 
+// Processors that leases in force and asks for leases take of a provider together.
+std::uint64_t Transition::wanted_of(OrgId provider) const {
+  std::uint64_t slots = 0;
+  for (const JobId id : s_.in_progress_) {
+    const JobEntry& job = s_.jobs_.at(id);
+    if (job.attempts.empty() || job.attempts.back().ended_us != 0) continue;
+    for (const MemberEntry& member : job.attempts.back().members) {
+      if (member.share.organisation != provider) continue;
+      if (member.leased) slots += std::uint64_t{member.lease.ranks} * member.lease.threads;
+      if (!member.leased && job.phase == JobPhase::leasing) slots += job.order.slots;
+    }
+  }
+  return slots;
+}
+
+// Whether some member had reason to let the attempt wait: more was asked of it than it has, or was until a
+// moment ago. A gang starts whole or not at all, so that all of its members wait then.
+bool Transition::waits_its_turn(const JobEntry& job, const AttemptEntry& attempt) const {
+  return std::any_of(attempt.members.begin(), attempt.members.end(), [&](const MemberEntry& member) {
+    const OrgEntry& org = *s_.organisation(member.share.organisation);
+    if (member.leased || !org.provider) return false;
+    const ProviderOffer& offer = org.provider->offer;
+    return job.order.memory_mib > offer.memory_bytes >> 20 || org.provider->freed_us > attempt.asked_us ||
+           wanted_of(org.id) > std::uint64_t{offer.ranks} * offer.threads;
+  });
+}
+
 // The present attempt has come to its lease deadline, or is given up: who is to blame, as far as the ledger
-// sees it. Nobody is while the deadline has not passed: an owner must not make faults by being quick.
+// sees it. Nobody is while the deadline has not passed: an owner must not make faults by being quick. Where
+// providers are full the time begins anew.
 void Transition::blame_attempt(JobEntry& job) {
   if (job.attempts.empty()) return;
   AttemptEntry& attempt = job.attempts.back();
   const std::uint64_t patience_us = s_.params_.enrolment.lease_deadline_ms * 1000;
   const std::uint64_t now = s_.context_.time_us;
-  if (job.phase == JobPhase::leasing && !attempt.blamed && now - attempt.filed_us >= patience_us) {
-    attempt.blamed = true;
+  if (job.phase == JobPhase::leasing && !attempt.blamed && now - attempt.asked_us >= patience_us) {
     touch(Slot::job, job.id);
+    if (waits_its_turn(job, attempt)) {
+      attempt.asked_us = now;
+      return;
+    }
+    attempt.blamed = true;
     for (const MemberEntry& member : attempt.members) {
       const OrgEntry& org = *s_.organisation(member.share.organisation);
       if (member.leased || org.id == job.owner || !s_.lease_obstacle(org).empty()) continue;
@@ -244,7 +276,7 @@ void Transition::blame_attempt(JobEntry& job) {
 // takes at the slowest rate, and again if they came faster.
 void Transition::set_lease_timer(JobEntry& job) {
   const std::uint64_t deadline_us =
-      job.attempts.back().filed_us + s_.params_.enrolment.lease_deadline_ms * 1000;
+      job.attempts.back().asked_us + s_.params_.enrolment.lease_deadline_ms * 1000;
   const std::uint64_t left_us = deadline_us > s_.context_.time_us ? deadline_us - s_.context_.time_us : 0;
   set_timer(job, s_.context_.height + 1 + left_us / (s_.params_.block_interval_ms * 1000));
 }

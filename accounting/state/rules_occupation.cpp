@@ -25,6 +25,7 @@ Status Transition::on(const LeaseReturn& body, OrgId org) {
   member.leased_us = 0;
   OrgEntry& entry = org_mutable(org);
   if (entry.provider && entry.provider->leases_open > 0) --entry.provider->leases_open;
+  if (entry.provider) entry.provider->freed_us = s_.context_.time_us;
   touch(Slot::job, job.id);
   return {};
 }
@@ -35,7 +36,10 @@ void Transition::end_occupation(JobEntry& job) {
   attempt.ended_us = s_.context_.time_us;
   touch(Slot::job, job.id);
   for (const MemberEntry& member : attempt.members) {
-    if (member.leased) charge_use(job.owner, member);
+    if (!member.leased) continue;
+    charge_use(job.owner, member);
+    OrgEntry& org = org_mutable(member.share.organisation);
+    if (org.provider) org.provider->freed_us = s_.context_.time_us;
   }
 }
 

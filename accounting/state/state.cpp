@@ -191,6 +191,7 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
     encode_into(writer, org.provider->offer);
     writer.u8(static_cast<std::uint8_t>(org.provider->status));
     writer.u32(org.provider->leases_open);
+    writer.u64(org.provider->freed_us);
   }
   writer.u64(org.score);
   encode_amounts(writer, org.unbonding);
@@ -221,7 +222,7 @@ void encode_job(Writer& writer, const JobEntry& job) {
   for (const AttemptEntry& attempt : job.attempts) {
     writer.u32(attempt.number);
     writer.u64(attempt.window_first);
-    writer.u64(attempt.filed_us);
+    writer.u64(attempt.asked_us);
     writer.flag(attempt.blamed);
     writer.u32(static_cast<std::uint32_t>(attempt.members.size()));
     for (const MemberEntry& member : attempt.members) {

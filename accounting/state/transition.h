@@ -86,6 +86,8 @@ class Transition {
   void fault(OrgId id, FaultKind kind, JobId job, OrgId by);
   void standing_changed(OrgEntry& org);
   void judge_faults();
+  [[nodiscard]] std::uint64_t wanted_of(OrgId provider) const;
+  [[nodiscard]] bool waits_its_turn(const JobEntry& job, const AttemptEntry& attempt) const;
   void blame_attempt(JobEntry& job);
   void set_lease_timer(JobEntry& job);
   void begin_enrolment_epoch();

@@ -234,6 +234,39 @@ TEST_F(FaultRules, AnOwnerThatIsQuickOrAsksTheImpossibleMakesNoFault) {
   EXPECT_TRUE(world.all<Fault>().empty());
 }
 
+TEST_F(FaultRules, AProviderThatIsFullLetsOthersWaitWithoutFaultAndHasTheWholeTimeOnceItIsNot) {
+  const JobId running = world.start_job(delta, {{beta, 0, 6}});  // all that beta has
+  const JobId waits = ordered(alpha);
+  plan(waits, {{beta, 0, 6}});
+  const JobId gang = ordered(alpha);  // gamma has room, but a gang starts whole or not at all
+  plan(gang, {{beta, 0, 3}, {gamma, 3, 3}});
+  world.empty_blocks(80);
+  EXPECT_TRUE(world.all<Fault>().empty());
+  world.must(delta, Cancel{running, JobResult::cancelled, "enough"});
+  world.must(alpha, Cancel{gang, JobResult::cancelled, "enough"});
+  ASSERT_EQ(world.job(running).phase, JobPhase::settled);
+  world.empty_blocks(12);
+  EXPECT_TRUE(world.all<Fault>().empty()) << "it has had room for 13 s only";
+  world.empty_blocks(25);
+  const auto faults = world.all<Fault>();
+  ASSERT_EQ(faults.size(), 1U);
+  EXPECT_EQ(faults[0].organisation, beta);
+  EXPECT_EQ(faults[0].job, waits);
+  (void)world.replica();
+}
+
+TEST_F(FaultRules, WhoIsAskedForMoreThanItOffersMakesNoFault) {
+  JobOrder large = World::order();
+  large.slots = 3;
+  plan(ordered(alpha, large), {{beta, 0, 6}});
+  JobOrder wide = World::order();
+  wide.memory_mib = 1025;
+  plan(ordered(alpha, wide), {{gamma, 0, 6}});
+  world.empty_blocks(60);
+  EXPECT_TRUE(world.all<Fault>().empty());
+  (void)world.replica();
+}
+
 TEST_F(FaultRules, AMemberWhoseReceiptsStayAwayIsAtFaultWhenTheAttemptIsGivenUp) {
   const std::vector<Share> shares{{beta, 0, 3}, {gamma, 3, 3}};
   const JobId job = world.start_job(alpha, shares);
@@ -256,7 +289,11 @@ TEST_F(FaultRules, AMemberWhoseReceiptsStayAwayIsAtFaultWhenTheAttemptIsGivenUp)
 TEST_F(FaultRules, WhoNeverTakesUpLeasesIsSuspendedAndWhatRunsIsPaidAllTheSame) {
   JobOrder order = World::order();
   order.budget = 61 * micro_per_unc;
-  const JobId running = world.start_job(delta, {{beta, 0, 6}}, order);
+  const JobId running = ordered(delta, order);
+  plan(running, {{beta, 0, 6}});
+  Lease half = world.lease(running, {beta, 0, 6});
+  half.ranks = 1;  // of two: there is room for another
+  world.must(beta, half);
   // An owner counts once an epoch.
   for (int i = 0; i < 8 && may_lease(world.state().organisation(beta)->standing); ++i) {
     const JobId job = ordered(i % 2 == 0 ? alpha : gamma);
