@@ -94,7 +94,10 @@ done <"$state/submitted"
 kill "$administrator"
 expect "all were acknowledged" equal "$(sort -u "$state/submitted" | wc -l)" $jobs
 ledger() { sqlite3 "$state/alpha/chain/index.sqlite" "$1"; }
-expect "every job is settled once on the ledger" equal "$(ledger "select count(*), count(distinct job) from settlement")" "$jobs|$jobs"
+settled() { ledger "select count(*), count(distinct job) from settlement"; }
+all_settled() { [ "$(settled)" = "$jobs|$jobs" ]; }
+wait_until 30 all_settled  # the index is written a moment after the log
+expect "every job is settled once on the ledger" equal "$(settled)" "$jobs|$jobs"
 expect "no attempt started its script twice" equal "$(sort "$state/starts" | uniq -d)" ""
 expect "every script came to its end" equal "$(sort -u "$state/ends" | wc -l)" $jobs
 nobody_left() { [ -z "$(slurm_of alpha squeue -h)" ]; }
