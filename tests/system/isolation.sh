@@ -7,7 +7,12 @@ ours=games theirs=uucp # accounts of every Debian, which own no process
 for account in $ours $theirs; do
   getent passwd $account >/dev/null || { echo "skipped: no account '$account' here"; exit 77; }
 done
+if ! bwrap --ro-bind / / --unshare-pid --unshare-user true 2>/dev/null; then
+  echo "skipped: bubblewrap makes no sandbox here"
+  exit 77
+fi
 chmod 711 "$state" # where runs live beside the homes
+programs_for $theirs
 start_federation alpha beta
 chmod 777 "$state/work"
 node_of() { pgrep -f "^$BIN/ufabd --home $state/$1\$" || true; }

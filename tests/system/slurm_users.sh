@@ -6,6 +6,7 @@ source "$(dirname "$0")/slurm_lib.sh"
 theirs=games
 getent passwd $theirs >/dev/null || { echo "skipped: no account '$theirs' here"; exit 77; }
 chmod 711 "$state"
+programs_for $theirs
 start_slurm_federation alpha
 homes+=(beta) # an organisation without a provider
 ufab beta init --org beta --join "$(ufab chain status | sed -n 's/^ticket *//p')" >/dev/null
