@@ -20,7 +20,7 @@ namespace ufab {
 // After success the new content is durable under `path`; before it, the old content is intact.
 [[nodiscard]] Status write_file_atomic(const std::string& path, ByteView content, mode_t mode = 0644);
 // As write_file_atomic, but nothing is synced: readers see all of the content or none, a power failure may
-// leave either, or an empty file. For what is durable elsewhere.
+// leave either, or an empty file. For what is durable elsewhere; one writer of a path at a time.
 [[nodiscard]] Status write_file_unsynced(const std::string& path, ByteView content, mode_t mode = 0644);
 // Everything written so far on the file system that holds `folder` is durable when it returns (syncfs).
 [[nodiscard]] Status sync_file_system_of(const std::string& folder);

@@ -244,7 +244,7 @@ void JobQueue::read_specs() {
       read = at->second;
       if (const auto known = again_.find(job); known != again_.end()) again = known->second;
     }
-    if (!read_spec(read, again)) continue;  // its submission is not adopted yet
+    if (!read_spec(read, again)) continue;  // its files are not in place yet
     const std::lock_guard lock(mutex_);
     const auto at = waiting_.find(job);
     if (at == waiting_.end()) continue;

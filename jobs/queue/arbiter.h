@@ -7,13 +7,12 @@
 //                            └────give back─────┘
 //
 // The rules:
-//   1. Order: fair share between the organisations (fair_order.h), by the processor time that each of them
-//   has
-//      held on the whole chain, halved every day, and by what its running jobs and incomplete gangs hold at
-//      present. What counts is the ledger's: what owners say of themselves changes nothing but the order of
-//      their own jobs, and who asks first, or more often, is not served first. Who has waited longer than
-//      `patience_s` comes before all others, longest wait first, so that nobody starves while new
-//      organisations keep coming.
+//   1. Order: fair share between the organisations (fair_order.h), by the processor time that each has
+//      held on the whole chain, halved every day, and by what its running jobs and incomplete gangs hold now.
+//      What counts is the ledger's: what owners say of themselves changes nothing but the order of their own
+//      jobs, and who asks first, or more often, is not served first. Who has waited longer than `patience_s`
+//      comes before all others, longest wait first, so that nobody starves while new organisations keep
+//      coming.
 //   2. In that order whatever fits on all of its members starts, the first that do not fit get reservations,
 //      and others are filled in where they delay none of these: jobs/queue/queue.h's pass, on all providers
 //      at once. A gang starts whole or not at all.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "tests/slurm/sample_request.h"
+
 namespace ufab::slurm {
 namespace {
 
@@ -13,19 +15,7 @@ bool has(const std::vector<std::string>& words, const std::string& word) {
 }
 
 TEST(SbatchWords, AskForWhatTheRunNeedsAndNothingElse) {
-  jobs::RunRequest request;
-  request.name = "job-7-1";
-  request.job_name = "train|gpt\n";
-  request.folder = "/home/ada/100%";
-  request.input = "/dev/null";
-  request.output = "/home/ada/100%/out";
-  request.error = request.output;
-  request.tasks = 3;
-  request.cpus_per_task = 2;
-  request.memory_limit_mib = 1000;
-  request.time_limit_s = 61;
-  request.warn_signal = 10;
-  request.warn_before_s = 90;
+  jobs::RunRequest request = test::sample_request();
   request.warn_shell_only = true;
   const auto words = sbatch_words({"", "gpu", "proj", "", ""}, request, "ufab:0:job-7-1:1");
   EXPECT_EQ(words[0], "sbatch");

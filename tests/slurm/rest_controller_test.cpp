@@ -10,6 +10,7 @@
 
 #include "tests/accounting/support/folder.h"
 #include "tests/fabric/net/http_server.h"
+#include "tests/slurm/sample_request.h"
 
 namespace ufab::slurm {
 namespace {
@@ -17,20 +18,8 @@ namespace {
 namespace json = boost::json;
 
 jobs::RunRequest request() {
-  jobs::RunRequest run;
-  run.name = "job-7-1";
-  run.job_name = "train|gpt\n";
-  run.folder = "/home/ada/100%";
-  run.input = "/dev/null";
-  run.output = "/home/ada/100%/out";
-  run.error = run.output;
-  run.tasks = 3;
-  run.cpus_per_task = 2;
+  jobs::RunRequest run = test::sample_request();
   run.nodes = 2;
-  run.memory_limit_mib = 1000;
-  run.time_limit_s = 61;
-  run.warn_signal = 10;
-  run.warn_before_s = 90;
   run.environment = {{"SECRET", "s3cret"}};
   return run;
 }
@@ -103,10 +92,10 @@ class Commands final : public Controller {
 };
 
 TEST(RestController, SubmitsWithTheTokenAndLeavesTheRestToSlurmsCommands) {
-  const test::Folder folder;
+  const ufab::test::Folder folder;
   const std::string token_file = folder.path("token");
   std::ofstream(token_file) << "SLURM_JWT=abc.def\n";
-  test::HttpServer server(200, accepted);
+  ufab::test::HttpServer server(200, accepted);
   int submits = 0;
   const auto controller =
       make_rest_controller({server.address(), token_file}, {}, std::make_unique<Commands>(submits));
