@@ -53,7 +53,11 @@ struct BenchmarkEntry {
   std::uint32_t lane = 0;  // that is checked
   std::uint64_t deadline_height = 0;
   std::uint32_t rounds = 0;  // verifiers that were late
+  bool on_proof = false;     // the one before was refuted: this one counts only once it is checked
 };
+[[nodiscard]] inline bool check_pending(const BenchmarkEntry& benchmark) {
+  return benchmark.check <= BenchmarkState::waiting;
+}
 
 // Processor time that an organisation's jobs have held, on all providers together, by periods of the blocks'
 // time: what fair share between organisations goes by. It counts from the block that takes a lease in to the

@@ -33,8 +33,12 @@ std::uint64_t State::speed_mflops(const OrgEntry& org) const {
   return std::min(offer.mflops, shown);
 }
 
-bool State::benchmark_valid(const OrgEntry& org) const {
+bool State::benchmark_stands(const OrgEntry& org) const {
   return org.benchmark && org.benchmark->check < BenchmarkState::refuted && epoch_ < org.benchmark->epoch_end;
+}
+
+bool State::benchmark_valid(const OrgEntry& org) const {
+  return benchmark_stands(org) && (!org.benchmark->on_proof || !check_pending(*org.benchmark));
 }
 
 std::string State::lease_obstacle(const OrgEntry& org) const {
@@ -52,6 +56,7 @@ std::string State::lease_obstacle(const OrgEntry& org) const {
   if (org.benchmark->check >= BenchmarkState::refuted) {
     return fmt::format("has a benchmark that was {}", benchmark_state_name(org.benchmark->check));
   }
+  if (benchmark_stands(org)) return "has a benchmark that counts once it is checked: the one before was refuted";
   return fmt::format("has no valid benchmark since epoch {}", org.benchmark->epoch_end);
 }
 
@@ -90,6 +95,10 @@ Status Transition::on(const ProviderBenchmark& body, OrgId org) {
   if (entry.benchmark && body.challenge_height <= entry.benchmark->challenge_height) {
     return wrong(ErrorCode::conflict, "its challenge is not newer than the last one's");
   }
+  // Or each would be replaced before anybody could look at it.
+  if (s_.benchmark_stands(entry) && check_pending(*entry.benchmark)) {
+    return wrong(ErrorCode::conflict, "the one before waits for its check");
+  }
   const BlockMark* mark = s_.block_mark(body.challenge_height);
   if (mark == nullptr) {
     return wrong(ErrorCode::conflict, fmt::format("block {} is not among the last {} before this one",
@@ -115,6 +124,8 @@ Status Transition::on(const ProviderBenchmark& body, OrgId org) {
   benchmark.mflops = mflops > UINT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(mflops);
   benchmark.epoch_filed = s_.epoch_;
   benchmark.epoch_end = s_.epoch_ + p.bench_epochs;
+  benchmark.on_proof = entry.benchmark && (entry.benchmark->check >= BenchmarkState::refuted ||
+                                           (entry.benchmark->on_proof && check_pending(*entry.benchmark)));
   derive(BenchmarkCredit{org, body.challenge_height, elapsed_us, benchmark.mflops, benchmark.epoch_end});
   changed.benchmark = std::move(benchmark);
   s_.benchmarks_to_draw_.insert(org);

@@ -178,6 +178,7 @@ void encode_benchmark(Writer& writer, const BenchmarkEntry& benchmark) {
   writer.u32(benchmark.verifier);
   writer.u32(benchmark.lane);
   writer.u32(benchmark.rounds);
+  writer.flag(benchmark.on_proof);
 }
 
 void encode_organisation(Writer& writer, const OrgEntry& org) {

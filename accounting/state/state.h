@@ -88,6 +88,8 @@ class State {
   // Million operations per second: what it offers, and where the chain asks for benchmarks no more than its
   // valid one has shown.
   [[nodiscard]] std::uint64_t speed_mflops(const OrgEntry& org) const;
+  // It has one that is neither refuted nor expired; valid: and that counts.
+  [[nodiscard]] bool benchmark_stands(const OrgEntry& org) const;
   [[nodiscard]] bool benchmark_valid(const OrgEntry& org) const;
   // Of the params.bench_window_blocks blocks before this one; else null.
   [[nodiscard]] const BlockMark* block_mark(std::uint64_t height) const;

@@ -69,9 +69,9 @@ Benchmarker::View Benchmarker::look(OrgId self) const {
     if (org.provider)
       seen.slots = static_cast<std::uint32_t>(std::min<std::uint64_t>(
           std::uint64_t{org.provider->offer.ranks} * org.provider->offer.threads, provider_slots_max));
-    if (state.benchmark_valid(org)) {
+    if (state.benchmark_stands(org)) {
       s.epochs_left = org.benchmark->epoch_end - state.epoch();
-      s.filed = org.benchmark->epoch_filed == state.epoch();
+      s.filed = org.benchmark->epoch_filed == state.epoch() || check_pending(*org.benchmark);
     }
     const bool matters = height_.has_value() || asked_ || s.epochs_left <= renewal_epochs(p.bench_epochs);
     s.busy = matters && std::any_of(state.jobs().begin(), state.jobs().end(), [&](const auto& item) {

@@ -21,7 +21,7 @@ namespace ufab::jobs {
 // What decides over an own benchmark.
 struct BenchmarkSituation {
   bool wanted = false;            // the chain asks for benchmarks, and this provider may have leases
-  bool filed = false;             // one in this epoch already: the ledger takes no other
+  bool filed = false;             // in this epoch, or it waits for its check: the ledger takes no other
   bool asked = false;             // by the owner
   bool busy = false;              // a job of the fabric is planned or running here
   bool under_way = false;         // an own benchmark is

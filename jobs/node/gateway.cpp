@@ -105,7 +105,10 @@ std::vector<MemberProgress> Gateway::progress(JobId job) const {
   return watch_of(job).progress;
 }
 std::string Gateway::pending_reason(JobId job) const {
-  if (queue_.waits(job)) return queue_.reason(job);
+  if (queue_.waits(job)) {
+    const std::string reason = queue_.reason(job);
+    return reason.empty() && is_held(job) ? reason_name(Reason::held_user) : reason;
+  }
   return watch_of(job).reason;
 }
 

@@ -271,6 +271,8 @@ Result<Answer> provider_bench(const MethodContext& context, const Caller&, const
       return "no active provider; `ufab provider enroll` makes one";
     if (org->benchmark && org->benchmark->epoch_filed == state.epoch())
       return "there is one in this epoch already";
+    if (state.benchmark_stands(*org) && check_pending(*org->benchmark))
+      return "the one before waits for its check";
     return {};
   });
   if (!obstacle.empty()) return Error{ErrorCode::conflict, obstacle};

@@ -182,23 +182,34 @@ Status sort_jobs(std::vector<Job>& jobs, const std::string& keys) {
   return {};
 }
 
-// Waiting tasks of one array with one reason stand in one line, "7_[3-9%2]", unless -r says otherwise.
+// Waiting tasks of one array with one reason stand in one line, "7_[3-9%2]", unless -r says otherwise. Those
+// that have none yet, because the queue has not looked at them, go with the first that has.
 struct Line {
   Job job;
   std::string number;
 };
 std::vector<Line> lines_of(const std::vector<Job>& jobs, bool expand) {
+  const auto collects = [&](const Job& job) {
+    return job.spec && job.spec->array_task && job.code == "PD" && !expand;
+  };
+  std::map<std::uint64_t, std::string> first_reasons;  // by array
+  for (const Job& job : jobs) {
+    if (collects(job) && !job.reason.empty()) first_reasons.try_emplace(job.array_number(), job.reason);
+  }
   std::vector<Line> lines;
   std::map<std::pair<std::uint64_t, std::string>, std::size_t> collected;
   std::map<std::size_t, ArrayRequest> arrays;
   for (const Job& job : jobs) {
-    const bool task = job.spec && job.spec->array_task && job.code == "PD" && !expand;
-    if (!task) {
+    if (!collects(job)) {
       lines.push_back({job, job.shown_number()});
       continue;
     }
-    const auto [place, fresh] = collected.try_emplace({job.array_number(), job.reason}, lines.size());
-    if (fresh) lines.push_back({job, ""});
+    const std::string& reason = job.reason.empty() ? first_reasons[job.array_number()] : job.reason;
+    const auto [place, fresh] = collected.try_emplace({job.array_number(), reason}, lines.size());
+    if (fresh) {
+      lines.push_back({job, ""});
+      lines.back().job.reason = reason;
+    }
     ArrayRequest& array = arrays[place->second];
     array.tasks.push_back(*job.spec->array_task);
     if (job.spec->options.array) array.throttle = job.spec->options.array->throttle;

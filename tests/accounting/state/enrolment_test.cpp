@@ -145,6 +145,38 @@ TEST_F(BenchmarkRules, ARefutedOneIsVoidAndSuspends) {
   (void)world.replica();
 }
 
+TEST_F(BenchmarkRules, TheOneAfterARefutedOneCountsOnlyOnceItIsChecked) {
+  world.must(beta, benchmark(beta));
+  world.empty_blocks(1);
+  check(beta, false);
+  world.empty_blocks(1);
+  ASSERT_EQ(org(beta).standing.status, StandingStatus::suspended);
+  for (int epoch = 0; epoch < 20 && org(beta).standing.status == StandingStatus::suspended; ++epoch)
+    to_epoch_start();
+  world.must(beta, benchmark(beta));
+  EXPECT_EQ(world.state().speed_mflops(org(beta)), 0U);
+  EXPECT_EQ(world.state().lease_obstacle(org(beta)),
+            "has a benchmark that counts once it is checked: the one before was refuted");
+  world.empty_blocks(1);
+  check(beta, true);
+  EXPECT_GT(world.state().speed_mflops(org(beta)), 0U);
+  EXPECT_EQ(world.state().lease_obstacle(org(beta)), "");
+  to_epoch_start();
+  world.must(beta, benchmark(beta));
+  EXPECT_GT(world.state().speed_mflops(org(beta)), 0U) << "trusted again until it is refuted";
+  (void)world.replica();
+}
+
+TEST_F(BenchmarkRules, NoneReplacesOneThatWaitsForItsCheck) {
+  world.must(beta, benchmark(beta));
+  to_epoch_start();
+  const ProviderBenchmark next = made_for(beta, world.state().height() - 6);
+  EXPECT_EQ(org(beta).benchmark->check, BenchmarkState::waiting);
+  EXPECT_EQ(world.refused(beta, next), "benchmark of beta: the one before waits for its check");
+  check(beta, true);
+  world.must(beta, next);
+}
+
 TEST_F(BenchmarkRules, ALateVerifierIsAtFaultAndAnotherOneIsDrawn) {
   world.must(beta, benchmark(beta));
   world.empty_blocks(1);
