@@ -235,12 +235,22 @@ Status SegmentLog::start_segment() {
 }
 
 Status SegmentLog::append(ByteView payload) {
+  UFAB_TRY(put(payload));
+  return sync();
+}
+
+Status SegmentLog::sync() {
+  return tail_.is_open() ? tail_.sync() : Status{};
+}
+
+Status SegmentLog::put(ByteView payload) {
   if (payload.size() > payload_size_max_) {
     return Error{ErrorCode::limit, fmt::format("log entry: {} bytes, at most {} are allowed", payload.size(),
                                                payload_size_max_)};
   }
   const bool full = tail_.is_open() && tail_.size() > segment_head_size &&
                     tail_.size() + frame_head_size + payload.size() > segment_size_max_;
+  if (full) UFAB_TRY(tail_.sync());
   if (segments_.empty() || full) UFAB_TRY(start_segment());
   const Digest chain = next_chain(chain_, payload);
   const FrameHead head = encode_frame_head(payload.size(), chain);
@@ -249,7 +259,6 @@ Status SegmentLog::append(ByteView payload) {
   std::copy(payload.begin(), payload.end(), frame.begin() + frame_head_size);
   const std::uint64_t offset = tail_.size();
   UFAB_TRY(tail_.append(frame));
-  UFAB_TRY(tail_.sync());
   places_.push_back(
       {static_cast<std::uint32_t>(segments_.size() - 1), static_cast<std::uint32_t>(payload.size()), offset});
   chain_ = chain;

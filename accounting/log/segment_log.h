@@ -48,6 +48,9 @@ class SegmentLog {
 
   // Durable when it returns. After an error the log must be opened again.
   [[nodiscard]] Status append(ByteView payload);
+  // The two halves of it, for several entries with one sync: what was put is durable after sync().
+  [[nodiscard]] Status put(ByteView payload);
+  [[nodiscard]] Status sync();
   [[nodiscard]] Result<Bytes> read(std::uint64_t entry) const;
   [[nodiscard]] std::uint64_t size() const { return places_.size(); }
 

@@ -121,10 +121,7 @@ void Gateway::say(JobId job, const std::string& line) {
 }
 
 void Gateway::tick() {
-  if (const auto now = Clock::now(); now - placed_ >= place_interval) {
-    place_submissions();
-    placed_ = now;
-  }
+  place_when_due();
   if (node_.chain->self() == 0) return;
   queue_.refresh();
   start_waiting();
@@ -138,6 +135,7 @@ void Gateway::tick() {
       watches_.erase(job);
       continue;
     }
+    if (journal_->pending(view->job.order.idempotency_key) != nullptr) place_submissions();
     const Status status = drive(*view);
     say(job, status.ok() ? std::string() : status.error().message);
   }
@@ -146,6 +144,7 @@ void Gateway::tick() {
 // What the policy decided of waiting jobs.
 void Gateway::start_waiting() {
   const JobQueue::Decisions decisions = queue_.decide(wall_clock_s());
+  if (!decisions.starts.empty() || !decisions.ends.empty()) place_submissions();
   for (const JobQueue::StartDecision& start : decisions.starts) {
     const auto view = view_job(*node_.chain, start.job);
     Status status;

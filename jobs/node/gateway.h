@@ -47,7 +47,8 @@ struct MemberProgress {
 
 class Gateway {
  public:
-  explicit Gateway(NodeContext& node) : node_(node), queue_(node) {}
+  explicit Gateway(NodeContext& node)
+      : node_(node), queue_(node, [this](const std::string& key) { return journal_->pending(key); }) {}
 
   // Reads what submissions a node that ended has left. Once, before everything else.
   [[nodiscard]] Status open();
@@ -56,8 +57,9 @@ class Gateway {
   // params.test_only; body: the script. Answers job, offer and, for --test-only, no job; of an array also
   // tasks and task_jobs, in the order of their indices. Thread-safe.
   [[nodiscard]] Result<Answer> submit(const boost::json::object& params, ByteView script);
-  // What has been submitted so far is in its job's folder when it returns. A submission does not wait for it:
-  // a tick does it, for many at once where many come, and every other request before it looks. Thread-safe.
+  // What has been submitted so far is in its job's folder when it returns. A submission does not wait for it,
+  // and the queue does not need it: files are made in the lull after a burst, when very many wait, before a
+  // job is started or ended, and before any other request looks. Thread-safe.
   void place_submissions();
   // "array": the tasks of the array that `job` is a task of, [{task, job}] by index; empty when it is none.
   [[nodiscard]] Result<Answer> array_tasks(JobId job) const;
@@ -78,7 +80,8 @@ class Gateway {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds ask_wait{5};  // for another node's answer
-  static constexpr std::chrono::milliseconds place_interval{50};
+  static constexpr std::chrono::milliseconds lull{250};
+  static constexpr std::size_t backlog_max = 1024;  // submissions without a folder
 
   struct Watch {  // what is known of a job beyond ledger and disk; lost at a restart without harm
     Clock::time_point attempt_seen;
@@ -102,6 +105,7 @@ class Gateway {
   Result<Answer> file_order(const Prepared& prepared, ByteView script);
   [[nodiscard]] std::optional<JobId> job_of_key(const std::string& key) const;
   Status place(const Submission& submission, JobId job);
+  void place_when_due();
   Status drive(const JobView& view);
   Status drive_running(const JobView& view, Watch& watch);
   Status blame_missing_receipts(const JobView& view, Watch& watch);
@@ -129,7 +133,7 @@ class Gateway {
   // which reads the corpus, is no library for several threads.
   std::mutex submit_mutex_;
   std::mutex place_mutex_;    // a submission's files are written by one thread
-  Clock::time_point placed_;  // the last tick that did
+  bool left_placed_ = false;  // what the node that ended had left; of the ticking thread
   JobQueue queue_;
   mutable std::mutex mutex_;
   std::map<JobId, Watch> watches_;  // guarded by mutex_

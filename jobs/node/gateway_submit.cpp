@@ -301,6 +301,7 @@ Result<Answer> Gateway::file_order(const Prepared& prepared, ByteView script) {
                    "idempotency key '" + key + "' was used with another script, definition or corpus"};
     }
   }
+  if (journal_->backlog().pending >= 2 * backlog_max) place_submissions();  // they come faster than ticks
   UFAB_ASSIGN(Submission submission, submission_of(prepared, script));
   UFAB_TRY(journal_->add(std::move(submission)));
   const auto submitted = node_.chain->submit(order_of(spec, prepared.plan, prepared.budget));
@@ -345,6 +346,15 @@ Status Gateway::place(const Submission& submission, JobId job) {
     UFAB_TRY(link_or_copy(node_.home.blob(spec.data), folder.corpus()));
   }
   return place_submission(submission, folder);
+}
+
+void Gateway::place_when_due() {
+  const SubmissionJournal::Backlog backlog = journal_->backlog();
+  if (left_placed_ &&
+      (backlog.pending == 0 || (backlog.pending < backlog_max && Clock::now() - backlog.last < lull)))
+    return;
+  place_submissions();
+  left_placed_ = true;
 }
 
 // What cannot be placed stays pending, and the next call tries again.

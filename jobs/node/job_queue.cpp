@@ -112,6 +112,7 @@ void JobQueue::set_held(JobId job, bool held) {
   const auto at = waiting_.find(job);
   if (at == waiting_.end()) return;
   at->second.queued.hold = held ? Hold::user : Hold::none;
+  at->second.hold_told = true;
   at->second.reason = held ? Reason::held_user : Reason::none;
   at->second.detail.clear();
   changed_ = true;

@@ -7,7 +7,8 @@
 //   jobs in progress all of them, every refresh: there are never more than the providers hold;
 //   jobs that wait   a slice of `slice_max` a refresh, round and round. Only this node moves its own waiting
 //                    jobs on, and touch() has one looked at at once.
-// What a job asks for is in its spec, read once when it first appears, for at most `reading_time` a refresh.
+// What a job asks for is in its spec, read once when it first appears, for at most `reading_time` a refresh:
+// in the journal of submissions or, where it has let go of it, in the job's folder.
 // The decision itself is jobs/queue/queue.h's pure policy on a snapshot, taken without any lock; a pass is
 // made when something has changed, and takes at most a tenth of the time.
 //
@@ -26,7 +27,9 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -37,6 +40,7 @@
 #include "jobs/broker/cost.h"
 #include "jobs/node/context.h"
 #include "jobs/node/job_spec.h"
+#include "jobs/node/submission_journal.h"
 #include "jobs/queue/eligibility.h"
 #include "jobs/queue/predictor.h"
 #include "jobs/queue/queue.h"
@@ -45,7 +49,9 @@ namespace ufab::jobs {
 
 class JobQueue {
  public:
-  explicit JobQueue(const NodeContext& node) : node_(node) {}
+  // The submission with this key that has no folder yet; null: none.
+  using Submitted = std::function<std::shared_ptr<const Submission>(const std::string& key)>;
+  JobQueue(const NodeContext& node, Submitted submitted) : node_(node), submitted_(std::move(submitted)) {}
 
   // Takes in what the ledger has that is new.
   void refresh();
@@ -122,6 +128,7 @@ class JobQueue {
     Reason reason = Reason::none;
     std::string detail;
     bool read = false;               // the spec has been
+    bool hold_told = false;          // by set_held(), which knows better than what is being read
     bool ends_when_invalid = false;  // --kill-on-invalid-dep
     std::vector<OrgId> in_flight;    // the gang that was decided; not on the ledger yet
     Clock::time_point retry;         // not before; a start in flight is given up then
@@ -187,6 +194,7 @@ class JobQueue {
   [[nodiscard]] std::size_t intern(const BrokerRequest& request);
 
   const NodeContext& node_;
+  const Submitted submitted_;
 
   // Of the ticking thread.
   JobId last_seen_ = 0;

@@ -248,7 +248,7 @@ void JobQueue::read_specs() {
     const std::lock_guard lock(mutex_);
     const auto at = waiting_.find(job);
     if (at == waiting_.end()) continue;
-    if (at->second.read) read.queued.hold = at->second.queued.hold;
+    if (at->second.read || at->second.hold_told) read.queued.hold = at->second.queued.hold;
     at->second = std::move(read);  // only this thread writes what a spec says nothing of
     const QueuedJob& queued = at->second.queued;
     if (queued.array != 0) fates_.set(job, fates_.of(job), queued.array, queued.array_task);
@@ -260,12 +260,32 @@ void JobQueue::read_specs() {
 bool JobQueue::read_spec(Waiting& waiting, const std::optional<Again>& again) {
   const JobId job = waiting.queued.job;
   const JobFolder folder(node_.home, job);
-  const auto spec = load_queue_spec(folder.spec());
+  QueuedJob& queued = waiting.queued;
+  BrokerRequest ordered;
+  std::string key;
+  node_.chain->read([&](const State& state) {
+    const JobEntry* entry = state.job(job);
+    if (entry == nullptr) return 0;
+    key = entry->order.idempotency_key;
+    ordered.steps = entry->order.steps;
+    ordered.micro_batches = entry->order.micro_batches;
+    ordered.flop_per_micro_batch = entry->order.flop_per_micro_batch;
+    queued.cost_micro = entry->order.budget;
+    queued.submit_s = static_cast<Seconds>(entry->order_us / 1'000'000);
+    if (!entry->order.data_file_digest.is_zero()) ordered.data = {{entry->order.data_file_digest, 0}};
+    return 0;
+  });
+  const auto submission = submitted_(key);
+  const auto spec =
+      submission ? queue_spec_from_text(submission->specification) : load_queue_spec(folder.spec());
   if (!spec) return false;
   const SubmitOptions& options = spec->options;
   BrokerRequest request = broker_request(*spec);
   request.exchange_bytes = spec->exchange_bytes;
-  QueuedJob& queued = waiting.queued;
+  request.steps = ordered.steps;
+  request.micro_batches = ordered.micro_batches;
+  request.flop_per_micro_batch = ordered.flop_per_micro_batch;
+  request.data = ordered.data;
   queued.slots = std::max(request.slots, 1U);
   queued.memory_mib = request.memory_mib;
   queued.providers_min = static_cast<std::uint16_t>(std::clamp(request.providers_min, 1U, 65535U));
@@ -277,7 +297,8 @@ bool JobQueue::read_spec(Waiting& waiting, const std::optional<Again>& again) {
   queued.nice = options.nice;
   queued.qos = options.priority.value_or(0);
   queued.name_key = hash_of(spec->name);
-  queued.hold = waiting.attempts == 0 && file_exists(folder.held()) ? Hold::user : Hold::none;
+  const bool held = submission ? submission->held : file_exists(folder.held());
+  queued.hold = waiting.attempts == 0 && held ? Hold::user : Hold::none;
   // A job that has begun once does not wait for others again.
   waiting.dependencies.clear();
   if (waiting.attempts == 0) waiting.dependencies = options.dependencies.terms;
@@ -286,17 +307,6 @@ bool JobQueue::read_spec(Waiting& waiting, const std::optional<Again>& again) {
   note_array(*spec, queued);
   const auto predicted = predictor_.predict(kind_of(spec->name, queued.slots));
   queued.predicted_s = predicted.value_or(0);
-  node_.chain->read([&](const State& state) {
-    const JobEntry* entry = state.job(job);
-    if (entry == nullptr) return 0;
-    request.steps = entry->order.steps;
-    request.micro_batches = entry->order.micro_batches;
-    request.flop_per_micro_batch = entry->order.flop_per_micro_batch;
-    queued.cost_micro = entry->order.budget;
-    queued.submit_s = static_cast<Seconds>(entry->order_us / 1'000'000);
-    if (!entry->order.data_file_digest.is_zero()) request.data = {{entry->order.data_file_digest, 0}};
-    return 0;
-  });
   if (again) {
     request.exclude = again->exclude;
     if (again->avoid_until > Clock::now())

@@ -292,6 +292,10 @@ Result<JobSpec> load_job_spec(const std::string& path) {
   return load_spec(path, true);
 }
 
+Result<JobSpec> queue_spec_from_text(std::string_view text) {
+  return spec_from_text(text, false);
+}
+
 Result<JobSpec> load_queue_spec(const std::string& path) {
   return load_spec(path, false);
 }

@@ -45,6 +45,7 @@ struct JobSpec {
 [[nodiscard]] Result<JobSpec> load_job_spec(const std::string& path);
 // What the queue wants to know of it: without arguments and environments, which are most of it.
 [[nodiscard]] Result<JobSpec> load_queue_spec(const std::string& path);
+[[nodiscard]] Result<JobSpec> queue_spec_from_text(std::string_view text);
 
 // What --export selects of the submitter's variables: LIST's NAME and NAME=VALUE into `exported`, and with
 // ALL the rest into `environment`.

@@ -166,7 +166,8 @@ Status SubmissionJournal::turn(bool first) {
                begin.submission.time_us - item.second->time_us > age_max;
       });
       for (const auto& [key, submission] : pending_)
-        UFAB_TRY(fresh.append(encode_journal_entry({JournalEntry::Kind::submission, *submission})));
+        UFAB_TRY(fresh.put(encode_journal_entry({JournalEntry::Kind::submission, *submission})));
+      UFAB_TRY(fresh.sync());
       old = std::exchange(generations_, {});
     }
     generations_.push_back(path);
@@ -276,6 +277,11 @@ SubmissionJournal::SubmissionPtr SubmissionJournal::pending(const std::string& k
   const std::lock_guard lock(mutex_);
   const auto found = pending_.find(key);
   return found == pending_.end() ? nullptr : found->second;
+}
+
+SubmissionJournal::Backlog SubmissionJournal::backlog() const {
+  const std::lock_guard lock(mutex_);
+  return {pending_.size(), last_};
 }
 
 std::vector<SubmissionJournal::SubmissionPtr> SubmissionJournal::pending() const {

@@ -86,6 +86,11 @@ class SubmissionJournal {
   void placed(const std::string& key);
   [[nodiscard]] SubmissionPtr pending(const std::string& key) const;  // null: none
   [[nodiscard]] std::vector<SubmissionPtr> pending() const;
+  struct Backlog {
+    std::size_t pending = 0;
+    std::chrono::steady_clock::time_point last;  // when the newest came or was placed
+  };
+  [[nodiscard]] Backlog backlog() const;
   // Everything placed so far is durable in its folder and will not be pending again.
   [[nodiscard]] Status checkpoint();
 

@@ -42,6 +42,23 @@ ufab alpha release "$held" >/dev/null
 ufab alpha wait -q "$held"
 for job in "$wide" "$held" "$short"; do expect "job $job ran once" equal "$(cat "ran-$job")" ran; done
 
+# A burst makes no files, and a node that is killed in it has every job that it acknowledged.
+before=$(ls "$state/alpha/jobs" | wc -l)
+burst=()
+for i in $(seq 20); do burst+=("$(ufab alpha submit --parsable --hold -J "burst-$i" quick.sh)"); done
+kill -KILL "$(pgrep -f -- "ufabd --home $state/alpha\$")"
+expect "files are made after the burst" [ "$(ls "$state/alpha/jobs" | wc -l)" -lt $((before + 20)) ]
+ufab alpha up >/dev/null
+for i in 1 20; do
+  expect "job ${burst[i - 1]} is there" equal "$(job_field alpha "${burst[i - 1]}" name)" "burst-$i"
+  wait_until 10 reason_is "${burst[i - 1]}" JobHeldUser
+done
+expect "with its script" cmp quick.sh "$state/alpha/jobs/${burst[19]}/script"
+ufab alpha release "${burst[19]}" >/dev/null
+ufab alpha wait -q "${burst[19]}"
+expect "it runs" equal "$(cat "ran-${burst[19]}")" ran
+for job in "${burst[@]:0:19}"; do ufab alpha cancel "$job" >/dev/null; done
+
 # Dependencies of all kinds, arrays and times.
 rm -f go started-*
 printf '#!/bin/sh\n#SBATCH -o %%j.out\nexit 3\n' >bad.sh

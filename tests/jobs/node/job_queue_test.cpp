@@ -30,11 +30,18 @@ class JobQueueTest : public testing::Test {
     context_->chain = chain_.get();
     ASSERT_TRUE(chain_->submit(Stake{200 * micro_per_unc}).ok());
     ASSERT_TRUE(chain_->submit(ProviderEnrol{{"alpha", 4, 1, 1u << 30, 1000, 1, 1}}).ok());
-    queue_ = std::make_unique<JobQueue>(*context_);
+    make_queue();
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  JobId order(std::uint32_t tasks, bool held = false) {
+  void make_queue() {
+    queue_ = std::make_unique<JobQueue>(*context_, [this](const std::string& key) {
+      const auto found = submitted_.find(key);
+      return found == submitted_.end() ? nullptr : found->second;
+    });
+  }
+  enum class Files { in_folder, in_journal };
+  JobId order(std::uint32_t tasks, bool held = false, Files files = Files::in_folder) {
     JobSpec spec;
     spec.name = "job";
     spec.idempotency_key = "key-" + std::to_string(++orders_);
@@ -51,6 +58,14 @@ class JobQueueTest : public testing::Test {
     order.price_max_per_cpu_hour = 1000;
     EXPECT_TRUE(chain_->submit(order).ok());
     const JobId job = chain_->read([](const State& state) { return state.job_last(); });
+    if (files == Files::in_journal) {
+      Submission submission;
+      submission.key = spec.idempotency_key;
+      submission.held = held;
+      submission.specification = job_spec_text(spec);
+      submitted_[submission.key] = std::make_shared<const Submission>(submission);
+      return job;
+    }
     const JobFolder folder(context_->home, job);
     EXPECT_TRUE(make_folders(folder.path(), 0700).ok());
     if (held) std::ofstream(folder.path() + "/held");
@@ -121,6 +136,7 @@ class JobQueueTest : public testing::Test {
   std::unique_ptr<NodeContext> context_;
   std::unique_ptr<Chain> chain_;
   std::unique_ptr<JobQueue> queue_;
+  std::map<std::string, std::shared_ptr<const Submission>> submitted_;
   int orders_ = 0;
 };
 
@@ -137,6 +153,18 @@ TEST_F(JobQueueTest, StartsWhatFitsAndTellsTheRestWhy) {
   EXPECT_EQ(queue_->reason(c), "Resources");
   EXPECT_EQ(queue_->reason(held), "JobHeldUser");
   EXPECT_EQ(queue_->held(held), true);
+}
+
+TEST_F(JobQueueTest, ASubmissionThatHasNoFolderYetIsReadInTheJournal) {
+  const JobId held = order(1, true, Files::in_journal);
+  const JobId a = order(3, false, Files::in_journal);
+  const JobId b = order(4, false, Files::in_journal);
+  const auto decisions = pass();
+  ASSERT_EQ(decisions.starts.size(), 1U);
+  EXPECT_EQ(decisions.starts[0].job, a);
+  EXPECT_EQ(queue_->reason(b), "Resources");
+  EXPECT_EQ(queue_->held(held), true);
+  EXPECT_EQ(queue_->measures().unread, 0U);
 }
 
 TEST_F(JobQueueTest, AStartInFlightHoldsItsProcessorsUntilTheLedgerDoes) {
@@ -306,7 +334,7 @@ TEST_F(JobQueueTest, ARestartFindsWaitingAndRunningJobsAgain) {
   start(decisions.starts[0]);
   const JobId b = order(3);
   const JobId held = order(1, true);
-  queue_ = std::make_unique<JobQueue>(*context_);
+  make_queue();
   EXPECT_TRUE(pass().starts.empty());
   EXPECT_EQ(queue_->reason(b), "Resources");
   EXPECT_EQ(queue_->reason(held), "JobHeldUser");
