@@ -66,6 +66,15 @@ std::map<std::string, std::string> run_environment(const NodeContext& node, cons
     e["SLURMD_NODENAME"] = host;
     e["SLURM_SUBMIT_HOST"] = host;
     e["SLURM_PROCID"] = e["SLURM_NODEID"] = e["SLURM_LOCALID"] = "0";
+    // What sacct and squeue show as well.
+    const auto asked = [&](const char* option, const char* otherwise) {
+      const auto found = options.in_force.find(option);
+      return found == options.in_force.end() ? std::string(otherwise) : found->second.value;
+    };
+    const std::string partitions = asked("partition", "ufab");
+    e["SLURM_JOB_PARTITION"] = partitions.substr(0, partitions.find(','));
+    e["SLURM_JOB_QOS"] = asked("qos", "normal");
+    if (const std::string account = asked("account", ""); !account.empty()) e["SLURM_JOB_ACCOUNT"] = account;
     if (options.memory_mib != 0) e["SLURM_MEM_PER_NODE"] = std::to_string(options.memory_mib);
 
     // Open MPI takes SLURM_* for a sign that slurmd runs here; under the local batch system none does.

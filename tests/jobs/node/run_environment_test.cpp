@@ -33,6 +33,19 @@ TEST_F(RunEnvironment, NamesTheJobAsSlurmDoes) {
   EXPECT_EQ(e.at("SLURM_RESTART_COUNT"), "1");
   EXPECT_EQ(e.at("SLURM_SUBMIT_DIR"), "/home/ada/work");
   EXPECT_EQ(e.at("PATH"), "/opt/ufab/bin:/usr/bin");
+  EXPECT_EQ(e.at("SLURM_JOB_PARTITION"), "ufab");
+  EXPECT_EQ(e.at("SLURM_JOB_QOS"), "normal");
+  EXPECT_FALSE(e.contains("SLURM_JOB_ACCOUNT"));
+}
+
+TEST_F(RunEnvironment, SaysWhatWasAskedForThoughItHasNoEffect) {
+  spec_.options.in_force["partition"].value = "gpu,long";
+  spec_.options.in_force["qos"].value = "high";
+  spec_.options.in_force["account"].value = "physics";
+  const auto e = run_environment(node_, spec_, 7, attempt_, true);
+  EXPECT_EQ(e.at("SLURM_JOB_PARTITION"), "gpu") << "a job runs in one of those that it would run in";
+  EXPECT_EQ(e.at("SLURM_JOB_QOS"), "high");
+  EXPECT_EQ(e.at("SLURM_JOB_ACCOUNT"), "physics");
 }
 
 TEST_F(RunEnvironment, TellsATaskItsPlaceInTheArray) {
