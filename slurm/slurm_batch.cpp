@@ -64,6 +64,7 @@ class SlurmBatch final : public jobs::BatchSystem {
   // Finds the runs of an earlier node, and begins.
   Status open() {
     UFAB_TRY(make_folders(config_.folder, 0700));
+    jobs::remove_forgotten(config_.folder);
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(config_.folder, error)) {
       const std::string name = entry.path().filename().string();
@@ -142,6 +143,7 @@ class SlurmBatch final : public jobs::BatchSystem {
     std::vector<std::pair<fs::file_time_type, std::string>> found;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(config_.folder, error)) {
+      if (!jobs::check_run_name(entry.path().filename().string()).ok()) continue;
       const auto time = fs::last_write_time(entry.path() / "request.json", error);
       if (!error) found.emplace_back(time, entry.path().filename().string());
     }
@@ -150,6 +152,14 @@ class SlurmBatch final : public jobs::BatchSystem {
     names.reserve(found.size());
     for (auto& [time, name] : found) names.push_back(std::move(name));
     return names;
+  }
+
+  Status forget(const std::string& name) override {
+    const auto known = status(name);
+    if (!known.ok()) return known.error().code == ErrorCode::not_found ? Status{} : known.error();
+    if (known->state != RunState::ended)
+      return Error{ErrorCode::conflict, "run '" + name + "' has not ended"};
+    return jobs::forget_run_folder(folder_of(name));
   }
 
   void set_slots(std::uint32_t) override {}

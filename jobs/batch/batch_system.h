@@ -113,6 +113,9 @@ class BatchSystem {
   // Asks for the end of a run: TERM, grace, KILL. Idempotent; a run that has ended stays as it is.
   [[nodiscard]] virtual Status cancel(const std::string& name) = 0;
   [[nodiscard]] virtual Result<std::vector<std::string>> list() = 0;
+  // Removes what is kept of a run that has ended: from then on it is as if it had never been, and could be
+  // started again under its name. conflict while it has not; an unknown name is ok.
+  [[nodiscard]] virtual Status forget(const std::string& name) = 0;
   // Processors that runs may occupy at a time; a batch system that knows its own ignores it.
   virtual void set_slots(std::uint32_t slots) = 0;
   // Whether scripts find SLURM_JOB_ID and its like set by the batch system itself; else the node sets them.

@@ -65,6 +65,17 @@ class LocalBatch final : public BatchSystem {
     return names(true);
   }
 
+  Status forget(const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    const auto status = status_of(name);
+    if (!status.ok()) return status.error().code == ErrorCode::not_found ? Status{} : status.error();
+    if (status->state != RunState::ended)
+      return Error{ErrorCode::conflict, "run '" + name + "' has not ended"};
+    UFAB_TRY(forget_run_folder(folder_of(name)));
+    ended_.erase(name);
+    return {};
+  }
+
   void set_slots(std::uint32_t slots) override {
     const std::lock_guard lock(mutex_);
     config_.slots = slots;
@@ -88,6 +99,7 @@ class LocalBatch final : public BatchSystem {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(config_.folder, error)) {
       if (!with_ended && ended_.contains(entry.path().filename().string())) continue;
+      if (!check_run_name(entry.path().filename().string()).ok()) continue;
       const fs::path request = entry.path() / "request.json";
       const auto time = fs::last_write_time(request, error);
       if (!error) found.emplace_back(time, entry.path().filename().string());
@@ -179,6 +191,7 @@ class LocalBatch final : public BatchSystem {
 
 Result<std::unique_ptr<BatchSystem>> make_local_batch(const LocalBatchConfig& config) {
   UFAB_TRY(make_folders(config.folder, 0700));
+  remove_forgotten(config.folder);
   return std::unique_ptr<BatchSystem>(std::make_unique<LocalBatch>(config));
 }
 

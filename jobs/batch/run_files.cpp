@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <sstream>
 #include <stdexcept>
 
@@ -138,6 +139,30 @@ Status save_request(const std::string& run_folder, const RunRequest& request) {
                             {"warn_shell_only", request.warn_shell_only},
                             {"isolation", isolation_to_json(request)}};
   return write_file_atomic(run_folder + "/request.json", as_bytes(json::serialize(object) + "\n"), 0600);
+}
+
+namespace {
+constexpr const char* forgotten_suffix = ".gone";  // no run's name has a dot
+}
+
+Status forget_run_folder(const std::string& run_folder) {
+  std::error_code error;
+  const std::string gone = run_folder + forgotten_suffix;
+  std::filesystem::remove_all(gone, error);
+  std::filesystem::rename(run_folder, gone, error);
+  if (!error) std::filesystem::remove_all(gone, error);
+  if (error) return Error{ErrorCode::io, run_folder + ": " + error.message()};
+  return {};
+}
+
+void remove_forgotten(const std::string& batch_folder) {
+  std::vector<std::filesystem::path> gone;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(batch_folder, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == forgotten_suffix) gone.push_back(it->path());
+  }
+  for (const auto& path : gone) std::filesystem::remove_all(path, error);
 }
 
 Result<RunRequest> load_request(const std::string& run_folder) {

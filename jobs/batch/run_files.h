@@ -9,6 +9,10 @@
 namespace ufab::jobs {
 
 [[nodiscard]] Status save_request(const std::string& run_folder, const RunRequest& request);
+// Renames the folder, so that no crash leaves half a run, and removes it.
+[[nodiscard]] Status forget_run_folder(const std::string& run_folder);
+// Removes what a crash in there has left below the batch system's folder.
+void remove_forgotten(const std::string& batch_folder);
 [[nodiscard]] Result<RunRequest> load_request(const std::string& run_folder);
 
 // status.json also names the shepherd, so that its death can be told: process id and start time (field 22 of

@@ -91,6 +91,7 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::string per_tflop;
   std::string per_hour;
   std::uint64_t capacity_check = 0;
+  std::uint64_t keep_days = 0;
   std::string trainer;
   std::string batch;
   std::vector<std::string> slurm;
@@ -98,7 +99,7 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
       "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE] "
       "[--batch local|slurm] [--slurm KEY=VALUE…] [--run-as [ORG=]USER…] [--run-folder DIR] "
       "[--isolation bubblewrap|none] [--isolation-network shared|none] [--isolation-read DIR…] "
-      "[--capacity-check S]",
+      "[--capacity-check S] [--keep-days N]",
       "Writes the provider section of this home's config.toml. Scripts run under the local batch system on "
       "this "
       "machine, or under Slurm, which is then asked what it has. What is not given stays as it is in the "
@@ -119,6 +120,9 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
       "--capacity-check", capacity_check,
       "seconds between two looks of the node whether the machines still have what is offered: what is "
       "gone is offered no more until it is back; 0: never (at first: 60)");
+  line.number("--keep-days", keep_days,
+              "days for which other organisations' jobs are kept on this disk after they have ended; 0: for "
+              "ever (at first: 14)");
   IsolationOptions isolation;
   isolation.declare(line);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -145,6 +149,11 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   if (line.given("--capacity-check")) {
     if (capacity_check > 86400) return Error{ErrorCode::usage, "--capacity-check: from 0 to 86400"};
     provider.capacity_check_s = static_cast<std::uint32_t>(capacity_check);
+  }
+  if (line.given("--keep-days")) {
+    if (keep_days > keep_days_max)
+      return Error{ErrorCode::usage, "--keep-days: from 0 to " + std::to_string(keep_days_max)};
+    provider.keep_days = static_cast<std::uint32_t>(keep_days);
   }
   if (line.given("--trainer")) {
     std::error_code error;

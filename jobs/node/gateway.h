@@ -15,6 +15,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -73,6 +74,12 @@ class Gateway {
   [[nodiscard]] std::optional<Fates::Task> task_of(JobId job) const { return queue_.task_of(job); }
   [[nodiscard]] JobQueue::Measures queue_measures() const { return queue_.measures(); }
   [[nodiscard]] Quota spending() const { return queue_.spending(); }
+
+  // Calls `what` while no submission is being taken in.
+  void undisturbed(const std::function<void()>& what) {
+    const std::lock_guard lock(submit_mutex_);
+    what();
+  }
 
   // One pass; called by one thread.
   void tick();

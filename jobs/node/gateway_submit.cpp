@@ -216,7 +216,7 @@ Result<Submission> Gateway::submission_of(const Prepared& prepared, ByteView scr
     return Error{ErrorCode::conflict, train + ": changed while it was submitted"};
   }
   const std::string blob = node_.home.blob(plan.data_file_digest);
-  if (!file_exists(blob)) {
+  if (!use_blob(blob)) {
     UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
     std::error_code error;
     fs::copy_file(plan.corpus_path, blob + ".part", fs::copy_options::overwrite_existing, error);

@@ -37,6 +37,7 @@ struct JoinTicket {
 inline constexpr std::uint32_t provider_slots_max = 65536;
 inline constexpr std::uint64_t provider_memory_mib_max = std::uint64_t{1} << 32;
 
+inline constexpr std::uint32_t keep_days_max = 36'500;
 struct ProviderConfig {
   std::uint32_t slots = 1;  // processors offered
   std::uint64_t memory_mib = 0;
@@ -50,6 +51,8 @@ struct ProviderConfig {
   IsolationConfig isolation;
   // Seconds between two looks whether the machines still have what is offered; 0: never.
   std::uint32_t capacity_check_s = 60;
+  // How long other organisations' jobs are kept after they have ended (housekeeping.h); 0: for ever.
+  std::uint32_t keep_days = 14;
 };
 
 // Limits on this organisation's own running jobs; 0: none.

@@ -1,7 +1,9 @@
 #include "jobs/node/job_files.h"
 
-#include <filesystem>
+#include <fcntl.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <vector>
 
 #include "fabric/base/file.h"
@@ -101,6 +103,10 @@ Status fetch_job_file(const NodeContext& node, const OrgEntry& from, JobId job, 
     }
   }
   return rename_durable(part, destination);
+}
+
+bool use_blob(const std::string& path) {
+  return ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0;
 }
 
 Status link_or_copy(const std::string& from, const std::string& to) {

@@ -90,6 +90,8 @@ inline constexpr std::size_t piece_bytes = 4u << 20;
                                     const std::string& name, const std::string& destination,
                                     const Digest* digest, std::uint64_t max_bytes);
 
+// Whether the blob is there; if so it counts as used just now (housekeeping.h).
+[[nodiscard]] bool use_blob(const std::string& path);
 // A second name for a file, or a copy of it where file systems differ.
 [[nodiscard]] Status link_or_copy(const std::string& from, const std::string& to);
 

@@ -17,6 +17,7 @@
 #include "jobs/batch/plugin.h"
 #include "jobs/node/benchmarker.h"
 #include "jobs/node/capacity_watch.h"
+#include "jobs/node/housekeeping.h"
 #include "jobs/node/lease_desk.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
@@ -58,8 +59,9 @@ void log_line(const std::string& line) {
 }
 
 // Ends the pause between two passes of the agents early: they act on what the ledger says, so a new block is
-// news. While blocks come faster than passes, one pass sees to several of them: after each the agents rest for
-// `rest` times as long as it took, so that they use a small part of one processor beside those who submit.
+// news. While blocks come faster than passes, one pass sees to several of them: after each the agents rest
+// for `rest` times as long as it took, so that they use a small part of one processor beside those who
+// submit.
 class Wakeup {
  public:
   void notify() {
@@ -157,6 +159,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
   Verifier verifier(node);
   Benchmarker benchmarker(node);
   CapacityWatch capacity(node, ask_machines());
+  Housekeeping housekeeping(node, [&gateway](const auto& what) { gateway.undisturbed(what); });
   const MethodContext methods{&node, &gateway, [] { stop_requested = true; },
                               [&benchmarker] { benchmarker.ask(); }};
 
@@ -182,6 +185,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     verifier.tick();
     benchmarker.tick();
     capacity.tick();
+    housekeeping.tick();
     wakeup.wait(std::chrono::steady_clock::now() - began);
   }
   log_line("node of " + config.organisation + " goes down");

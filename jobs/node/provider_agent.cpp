@@ -1,4 +1,5 @@
 #include "jobs/node/provider_agent.h"
+#include "jobs/node/housekeeping.h"
 
 #include <sys/stat.h>
 
@@ -169,6 +170,7 @@ Status ProviderAgent::fetch_inputs(const JobView& view, const JobFolder& folder)
   const JobOrder& order = view.job.order;
   const OrgEntry& owner = view.organisations.at(view.job.owner);
   UFAB_TRY(make_folders(folder.path(), 0700));
+  if (view.job.owner != node_.chain->self()) UFAB_TRY(mark_foreign(folder, owner.name));
   if (!file_exists(folder.spec())) {
     UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "spec", folder.spec(), nullptr, 4u << 20));
   }
@@ -185,7 +187,7 @@ Status ProviderAgent::fetch_inputs(const JobView& view, const JobFolder& folder)
   }
   if (!file_exists(folder.corpus())) {
     const std::string blob = node_.home.blob(order.data_file_digest);
-    if (!file_exists(blob)) {
+    if (!use_blob(blob)) {
       UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
       UFAB_TRY(fetch_job_file(node_, owner, view.job.id, "corpus", blob, &order.data_file_digest,
                               max_corpus_bytes));

@@ -1,4 +1,5 @@
 #include "jobs/node/verifier.h"
+#include "jobs/node/housekeeping.h"
 
 #include <algorithm>
 
@@ -108,13 +109,14 @@ Status Verifier::prepare(const JobView& view, const WindowEntry& window, const s
   const JobOrder& order = job.order;
   const AttemptEntry& attempt = *job.attempt(window.attempt);
   const OrgEntry& owner = view.organisations.at(job.owner);
+  UFAB_TRY(mark_foreign(JobFolder(node_.home, job.id), owner.name));
   UFAB_TRY(make_folders(folder, 0700));
   if (!file_exists(folder + "/definition.toml")) {
     UFAB_TRY(
         fetch_job_file(node_, owner, job.id, "definition", folder + "/definition.toml", nullptr, 1u << 20));
   }
   const std::string blob = node_.home.blob(order.data_file_digest);
-  if (!file_exists(blob)) {
+  if (!use_blob(blob)) {
     UFAB_TRY(make_folders(node_.home.file("blobs"), 0700));
     UFAB_TRY(
         fetch_job_file(node_, owner, job.id, "corpus", blob, &order.data_file_digest, max_checkpoint_bytes));

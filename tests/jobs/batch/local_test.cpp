@@ -198,6 +198,19 @@ TEST_F(LocalBatchTest, StartingANameTwiceRunsItOnce) {
   EXPECT_EQ(output_of("once"), "ran\n");
 }
 
+TEST_F(LocalBatchTest, AForgottenRunIsAsIfItHadNeverBeen) {
+  const RunRequest run = request("gone", "echo ran; sleep 0.5\n");
+  EXPECT_TRUE(batch_->forget("gone").ok()) << "nobody knows it";
+  ASSERT_TRUE(batch_->start(run).ok());
+  EXPECT_EQ(batch_->forget("gone").error().code, ErrorCode::conflict);
+  wait_for("gone");
+  ASSERT_TRUE(batch_->forget("gone").ok());
+  EXPECT_EQ(batch_->status("gone").error().code, ErrorCode::not_found);
+  EXPECT_TRUE(batch_->list().value().empty());
+  ASSERT_TRUE(batch_->start(run).ok());
+  EXPECT_EQ(wait_for("gone").result, RunResult::completed);
+}
+
 TEST_F(LocalBatchTest, RunsWaitForFreeSlotsInOrder) {
   RunRequest wide = request("wide", "sleep 0.3; date +%s%N\n");
   wide.slots = 2;
