@@ -180,6 +180,8 @@ Result<HomeConfig> Home::load_config() const {
           number(fields, "price_micro_per_cpu_hour", provider.price_micro_per_cpu_hour, 0, any_price);
       provider.capacity_check_s =
           static_cast<std::uint32_t>(number(fields, "capacity_check_s", provider.capacity_check_s, 0, 86400));
+      provider.link_check_s =
+          static_cast<std::uint32_t>(number(fields, "link_check_s", provider.link_check_s, 0, 86400));
       provider.trainer = section["trainer"].value_or(std::string());
       provider.batch = section["batch"].value_or(provider.batch);
       if (const toml::table* settings = section[provider.batch].as_table(); settings != nullptr) {
@@ -228,6 +230,8 @@ Status Home::save_config(const HomeConfig& config) const {
         {"price_micro_per_cpu_hour", static_cast<std::int64_t>(provider.price_micro_per_cpu_hour)}};
     if (provider.capacity_check_s != ProviderConfig{}.capacity_check_s)
       section.insert("capacity_check_s", provider.capacity_check_s);
+    if (provider.link_check_s != ProviderConfig{}.link_check_s)
+      section.insert("link_check_s", provider.link_check_s);
     if (!provider.trainer.empty()) section.insert("trainer", provider.trainer);
     if (provider.batch != "local") {
       section.insert("batch", provider.batch);

@@ -50,6 +50,8 @@ struct ProviderConfig {
   IsolationConfig isolation;
   // Seconds between two looks whether the machines still have what is offered; 0: never.
   std::uint32_t capacity_check_s = 60;
+  // Seconds between two measurements of the link to another provider; 0: none is measured.
+  std::uint32_t link_check_s = 3600;
 };
 
 // Limits on this organisation's own running jobs; 0: none.

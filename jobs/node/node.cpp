@@ -17,6 +17,7 @@
 #include "jobs/node/benchmarker.h"
 #include "jobs/node/capacity_watch.h"
 #include "jobs/node/lease_desk.h"
+#include "jobs/node/link_watch.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -152,7 +153,10 @@ Status run_node(const Home& home, const NodeOptions& options) {
   Verifier verifier(node);
   Benchmarker benchmarker(node);
   CapacityWatch capacity(node, ask_machines());
-  const MethodContext methods{&node, &gateway, [] { stop_requested = true; },
+  LinkWatch links(node, [&credentials](const Endpoint& endpoint, const PublicKey& key, bool small) {
+    return probe_link(endpoint, key, credentials, small);
+  });
+  const MethodContext methods{&node, &gateway, &links, [] { stop_requested = true; },
                               [&benchmarker] { benchmarker.ask(); }};
 
   auto listener = Listener::bind({config.listen_host, config.listen_port});
@@ -176,6 +180,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     verifier.tick();
     benchmarker.tick();
     capacity.tick();
+    links.tick();
     wakeup.wait();
   }
   log_line("node of " + config.organisation + " goes down");
