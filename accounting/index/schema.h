@@ -3,7 +3,7 @@
 
 namespace ufab {
 
-inline constexpr int index_version = 3;
+inline constexpr int index_version = 4;
 
 inline constexpr const char* index_schema = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -95,12 +95,19 @@ CREATE TABLE standing(height INTEGER, position INTEGER, organisation INTEGER NOT
   PRIMARY KEY(height, position)) WITHOUT ROWID;
 )sql";
 
+// What version 4 has beyond version 3: reports of links. The last report of an organisation stands, as a
+// whole.
+inline constexpr const char* index_schema_4 = R"sql(
+CREATE TABLE link_report(height INTEGER, position INTEGER, organisation INTEGER NOT NULL, peer INTEGER,
+  rtt_us INTEGER NOT NULL, kbyte_per_s INTEGER NOT NULL, PRIMARY KEY(height, position, peer)) WITHOUT ROWID;
+)sql";
+
 // In the order of a dump; every table is dumped in the order of its primary key.
 inline constexpr const char* index_tables[] = {
-    "meta",    "block",   "record",       "organisation",     "account",          "movement",
-    "job",     "attempt", "lease",        "receipt",          "countersignature", "usage",
-    "vote",    "verdict", "slash",        "settlement",       "payment",          "reward",
-    "epoch",   "refusal", "usage_import", "usage_correction", "benchmark",        "fault",
-    "standing"};
+    "meta",     "block",      "record",       "organisation",     "account",          "movement",
+    "job",      "attempt",    "lease",        "receipt",          "countersignature", "usage",
+    "vote",     "verdict",    "slash",        "settlement",       "payment",          "reward",
+    "epoch",    "refusal",    "usage_import", "usage_correction", "benchmark",        "fault",
+    "standing", "link_report"};
 
 }  // namespace ufab

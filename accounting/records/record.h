@@ -14,15 +14,16 @@
 
 #include "accounting/records/derived.h"
 #include "accounting/records/enrolment.h"
+#include "accounting/records/links.h"
 
 namespace ufab {
 
 using RecordBody =
     std::variant<Genesis, Organisation, KeyChange, ProviderEnrol, ProviderUpdate, ProviderActionRecord, Stake,
                  Unstake, Transfer, JobOrder, JobAttempt, Lease, ReceiptBatch, Countersignature, UsageReceipt,
-                 Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, LeaseReturn, Refusal,
-                 Validation, Verdict, Slash, Burn, Settlement, Reward, Score, Epoch, Release, Fault,
-                 StandingChange, BenchmarkCredit, BenchmarkDuty>;
+                 Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, LeaseReturn,
+                 LinkReport, Refusal, Validation, Verdict, Slash, Burn, Settlement, Reward, Score, Epoch,
+                 Release, Fault, StandingChange, BenchmarkCredit, BenchmarkDuty>;
 
 [[nodiscard]] RecordType type_of(const RecordBody& body);
 

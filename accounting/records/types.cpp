@@ -32,6 +32,7 @@ const char* record_type_name(RecordType type) {
     case RecordType::benchmark: return "benchmark";
     case RecordType::benchmark_check: return "benchmark_check";
     case RecordType::lease_return: return "lease_return";
+    case RecordType::link_report: return "link_report";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";

@@ -48,6 +48,7 @@ enum class RecordType : std::uint8_t {
   benchmark = 20,
   benchmark_check = 21,
   lease_return = 30,
+  link_report = 40,
   // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
   refusal = 64,
   validation = 65,

@@ -8,6 +8,7 @@
 
 #include "accounting/records/derived.h"
 #include "accounting/records/enrolment.h"
+#include "accounting/records/links.h"
 #include "accounting/state/standing.h"
 
 namespace ufab {
@@ -69,6 +70,13 @@ struct PeriodUse {
   std::uint64_t slot_s = 0;  // slot-seconds, rounded up for each lease
 };
 
+// What an organisation says of its links, as a whole: its last report.
+struct LinksEntry {
+  std::uint64_t epoch = 0;     // in which it was filed; the next one comes in a later epoch
+  std::uint64_t filed_us = 0;  // time of its block
+  std::vector<ReportedLink> peers;
+};
+
 struct OrgEntry {
   OrgId id = 0;
   std::string name;
@@ -88,9 +96,10 @@ struct OrgEntry {
   std::uint32_t refusals = 0;       // in the present epoch
   Standing standing;                // of its provider, whether enrolled or not: leaving does not clear it
   std::optional<BenchmarkEntry> benchmark;  // the last one
-  std::vector<PeriodUse> used;              // oldest first
-  MicroUnc escrowed = 0;                    // in escrow for its jobs that have not settled
-  MicroUnc spent = 0;                       // by its jobs that have settled, fees included; ever
+  std::optional<LinksEntry> links;
+  std::vector<PeriodUse> used;  // oldest first
+  MicroUnc escrowed = 0;        // in escrow for its jobs that have not settled
+  MicroUnc spent = 0;           // by its jobs that have settled, fees included; ever
 };
 
 enum class JobPhase : std::uint8_t {

@@ -181,6 +181,13 @@ void encode_benchmark(Writer& writer, const BenchmarkEntry& benchmark) {
   writer.flag(benchmark.on_proof);
 }
 
+void encode_links(Writer& writer, const LinksEntry& links) {
+  writer.u64(links.epoch);
+  writer.u64(links.filed_us);
+  writer.u32(static_cast<std::uint32_t>(links.peers.size()));
+  for (const ReportedLink& link : links.peers) encode_into(writer, link);
+}
+
 void encode_organisation(Writer& writer, const OrgEntry& org) {
   writer.u32(org.id);
   writer.text(org.name);
@@ -205,6 +212,8 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
   encode_standing(writer, org.standing);
   writer.flag(org.benchmark.has_value());
   if (org.benchmark) encode_benchmark(writer, *org.benchmark);
+  writer.flag(org.links.has_value());
+  if (org.links) encode_links(writer, *org.links);
   writer.u32(static_cast<std::uint32_t>(org.used.size()));
   for (const PeriodUse& use : org.used) {
     writer.u64(use.period);

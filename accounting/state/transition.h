@@ -9,6 +9,7 @@
 //   rules_usage.cpp         usage imports and corrections
 //   rules_validation.cpp    sampling, verifiers, votes, verdicts, slashing
 //   rules_enrolment.cpp     benchmarks, faults, the ladder
+//   rules_links.cpp         measured links between providers
 //   rules_epoch.cpp         deadlines, epochs: score, power, seats, rewards
 #pragma once
 
@@ -52,6 +53,7 @@ class Transition {
   Status on(const UsageImport& body, OrgId org);
   Status on(const ProviderBenchmark& body, OrgId org);
   Status on(const BenchmarkCheck& body, OrgId org);
+  Status on(const LinkReport& body, OrgId org);
   template <class Derived>
   Status on(const Derived&, OrgId) {
     return Error{ErrorCode::denied, "derived records are made by the rules, not submitted"};

@@ -271,6 +271,7 @@ Result<JobOffer> make_offer(const BrokerRequest& request, std::vector<ProviderCa
     first += shares[i];
     offer.members.push_back(std::move(member));
   }
+  offer.slowest_link = slowest_link(request, members, links);
   const Wide waits_us = Wide{exchange_us(request, members, links)} * request.steps;
   UFAB_ASSIGN(offer.expected_s,
               rounded_up(Wide{offer.expected_s} * 1'000'000 + waits_us, 1'000'000, "the time"));

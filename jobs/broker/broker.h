@@ -14,11 +14,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "fabric/base/digest.h"
 #include "fabric/base/result.h"
+#include "jobs/broker/links.h"
 
 namespace ufab::jobs {
 
@@ -75,9 +77,8 @@ struct JobOffer {
   std::uint64_t cost_micro = 0;
   std::uint64_t expected_s = 0;  // by measured speed and links; the time limit for ordinary scripts
   std::int64_t valid_until_s = offer_never_ends;
+  std::optional<GangLink> slowest_link;  // of a gang with a known exchange: the one that a step waits for
 };
-
-class Links;  // cost.h
 
 [[nodiscard]] Result<JobOffer> make_offer(const BrokerRequest& request,
                                           std::vector<ProviderCapacity> providers);

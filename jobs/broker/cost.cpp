@@ -38,21 +38,6 @@ bool holds(const ProviderCapacity& provider, const Digest& data) {
 
 }  // namespace
 
-void Links::set(const std::string& a, const std::string& b, LinkMeasure measure) {
-  const auto key = a < b ? std::pair(a, b) : std::pair(b, a);
-  LinkMeasure& known = measures_.try_emplace(key, link_plain).first->second;
-  if (measure.measured_s < known.measured_s) return;
-  if (measure.bytes_per_s == 0) measure.bytes_per_s = known.bytes_per_s;
-  known = measure;
-}
-
-LinkMeasure Links::between(const std::string& a, const std::string& b, std::int64_t now_s) const {
-  if (a == b) return {};
-  const auto found = measures_.find(a < b ? std::pair(a, b) : std::pair(b, a));
-  if (found == measures_.end() || now_s - found->second.measured_s > link_valid_s) return link_plain;
-  return found->second;
-}
-
 std::uint64_t work_price_micro(const BrokerRequest& request, const ProviderCapacity& provider) {
   if (request.micro_batches == 0) {
     const Wide slot_seconds = Wide{request.time_limit_s} * request.slots;
@@ -85,17 +70,27 @@ std::uint64_t staging_us(const BrokerRequest& request, const ProviderCapacity& p
   return saturated(sum);
 }
 
-std::uint64_t exchange_us(const BrokerRequest& request, const std::vector<const ProviderCapacity*>& gang,
-                          const Links& links) {
-  if (request.exchange_bytes == 0) return 0;
-  std::uint64_t slowest = 0;
+std::optional<GangLink> slowest_link(const BrokerRequest& request,
+                                     const std::vector<const ProviderCapacity*>& gang, const Links& links) {
+  if (request.exchange_bytes == 0) return std::nullopt;
+  std::optional<GangLink> slowest;
+  std::uint64_t slowest_us = 0;
   for (std::size_t i = 0; i < gang.size(); ++i) {
     for (std::size_t j = i + 1; j < gang.size(); ++j) {
       const LinkMeasure link = links.between(gang[i]->organisation, gang[j]->organisation, request.now_s);
-      slowest = std::max(slowest, transfer_us(request.exchange_bytes, link));
+      const std::uint64_t us = transfer_us(request.exchange_bytes, link);
+      if (slowest && us <= slowest_us) continue;
+      slowest = GangLink{gang[i]->organisation, gang[j]->organisation, link};
+      slowest_us = us;
     }
   }
   return slowest;
+}
+
+std::uint64_t exchange_us(const BrokerRequest& request, const std::vector<const ProviderCapacity*>& gang,
+                          const Links& links) {
+  const auto slowest = slowest_link(request, gang, links);
+  return slowest ? transfer_us(request.exchange_bytes, slowest->link) : 0;
 }
 
 std::uint64_t exchange_cost_micro(const BrokerRequest& request,

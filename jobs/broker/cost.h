@@ -13,39 +13,16 @@
 //                 (exchange bytes / bandwidth + round trip), over the slowest link of the gang
 //
 // This is computing-force networking's promise, as UtilityNet makes it: where to compute is decided by the
-// network's measured state as well as by the processors'. A link that nobody has measured lately is taken for
-// a plain one (`link_plain`); what is measured to be better or worse counts as such.
+// network's measured state as well as by the processors'. What a link counts as is jobs/broker/links.h's.
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "jobs/broker/broker.h"
+#include "jobs/broker/links.h"
 
 namespace ufab::jobs {
-
-struct LinkMeasure {
-  std::uint64_t bytes_per_s = 0;  // at least 1
-  std::uint64_t round_trip_us = 0;
-  std::int64_t measured_s = 0;  // since 1970
-};
-inline constexpr LinkMeasure link_plain{12'500'000, 20'000, 0};  // 100 Mbit/s, 20 ms
-inline constexpr std::int64_t link_valid_s = 86400;
-
-// Measured links between organisations, in either direction alike. Not thread-safe.
-class Links {
- public:
-  // Keeps the newer measure; bytes_per_s of 0 keeps the bandwidth that was known (a round trip alone).
-  void set(const std::string& a, const std::string& b, LinkMeasure measure);
-  // Plain when there is none younger than link_valid_s. An organisation's link to itself costs nothing.
-  [[nodiscard]] LinkMeasure between(const std::string& a, const std::string& b, std::int64_t now_s) const;
-
- private:
-  std::map<std::pair<std::string, std::string>, LinkMeasure> measures_;
-};
 
 // Saturating at 2^64 − 1, rounded up, as all amounts here are.
 [[nodiscard]] std::uint64_t work_price_micro(const BrokerRequest& request, const ProviderCapacity& provider);
@@ -53,7 +30,12 @@ class Links {
 // Microseconds.
 [[nodiscard]] std::uint64_t staging_us(const BrokerRequest& request, const ProviderCapacity& provider,
                                        const std::vector<ProviderCapacity>& all, const Links& links);
-// Of one step of a gang; 0 for a gang of one, and when nobody said how much is exchanged.
+// The link over which a gang's exchange takes longest; none for a gang of one, and when nobody said how much
+// is exchanged.
+[[nodiscard]] std::optional<GangLink> slowest_link(const BrokerRequest& request,
+                                                   const std::vector<const ProviderCapacity*>& gang,
+                                                   const Links& links);
+// Of one step of a gang; 0 where it has no slowest link.
 [[nodiscard]] std::uint64_t exchange_us(const BrokerRequest& request,
                                         const std::vector<const ProviderCapacity*>& gang, const Links& links);
 // Of the whole work: what the processors of all members cost while they wait for the exchange.

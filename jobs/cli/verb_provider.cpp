@@ -92,6 +92,7 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   std::string per_hour;
   std::uint64_t capacity_check = 0;
   std::uint64_t keep_days = 0;
+  std::uint64_t link_check = 0;
   std::string trainer;
   std::string batch;
   std::vector<std::string> slurm;
@@ -99,7 +100,7 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
       "provider init [--slots N] [--memory MIB] [--price-tflop UNC] [--price-cpu-hour UNC] [--trainer FILE] "
       "[--batch local|slurm] [--slurm KEY=VALUE…] [--run-as [ORG=]USER…] [--run-folder DIR] "
       "[--isolation bubblewrap|none] [--isolation-network shared|none] [--isolation-read DIR…] "
-      "[--capacity-check S] [--keep-days N]",
+      "[--capacity-check S] [--link-check S] [--keep-days N]",
       "Writes the provider section of this home's config.toml. Scripts run under the local batch system on "
       "this "
       "machine, or under Slurm, which is then asked what it has. What is not given stays as it is in the "
@@ -123,6 +124,9 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
   line.number("--keep-days", keep_days,
               "days for which other organisations' jobs are kept on this disk after they have ended; 0: for "
               "ever (at first: 14)");
+  line.number("--link-check", link_check,
+              "seconds between two measurements of the link to another provider, which are reported on the "
+              "ledger for the choice of gangs; 0: none is measured (at first: 3600)");
   IsolationOptions isolation;
   isolation.declare(line);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -154,6 +158,10 @@ VerbResult provider_init(const Invocation& invocation, Words words) {
     if (keep_days > keep_days_max)
       return Error{ErrorCode::usage, "--keep-days: from 0 to " + std::to_string(keep_days_max)};
     provider.keep_days = static_cast<std::uint32_t>(keep_days);
+  }
+  if (line.given("--link-check")) {
+    if (link_check > 86400) return Error{ErrorCode::usage, "--link-check: from 0 to 86400"};
+    provider.link_check_s = static_cast<std::uint32_t>(link_check);
   }
   if (line.given("--trainer")) {
     std::error_code error;
@@ -214,6 +222,25 @@ void check_enrolled(const json::object& organisation, const Check& check) {
   check(obstacle.empty(), obstacle.empty() ? "leases may come" : "no leases: the provider " + obstacle,
         benchmark ? "leave the node up and idle: it runs one by itself; node.log says what keeps it from that"
                   : "see the findings above; `ufab provider resume` ends a drain");
+}
+
+// Peers that this node could not measure its link to: no fault of this provider alone, so a note.
+void check_links(const json::object& links, std::vector<Finding>& findings) {
+  for (const json::value& entry : links.at("measured").as_array()) {
+    const json::object& link = entry.as_object();
+    const auto failures = link.at("failures").to_number<std::uint64_t>();
+    if (failures == 0) continue;
+    const std::string peer(link.at("organisation").as_string());
+    const std::string endpoint(link.at("endpoint").as_string());
+    const std::string trouble(link.at("trouble").as_string());
+    findings.push_back(
+        {true,
+         "link to " + peer + " cannot be measured, failures in a row: " + std::to_string(failures) + " (" +
+             trouble + ")",
+         "let this machine connect to " + endpoint + "; if others cannot either, the node of " + peer +
+             " is down or its port is closed, which its operator has to mend",
+         true});
+  }
 }
 
 VerbResult provider_check(const Invocation& invocation, Words words) {
@@ -287,7 +314,11 @@ VerbResult provider_check(const Invocation& invocation, Words words) {
       check(stake >= least,
             "stake " + format_amount(stake) + ", at least " + format_amount(least) + " is needed",
             "run `ufab account stake AMOUNT`");
-      if (enrolled != nullptr) check_enrolled(*enrolled, check);
+      if (enrolled != nullptr) {
+        check_enrolled(*enrolled, check);
+        const auto links = ask_node(invocation, "provider.links", {{"organisation", config.organisation}});
+        if (links.ok()) check_links(links->result, findings);
+      }
     }
   }
   bool all_good = true;

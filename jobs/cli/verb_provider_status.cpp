@@ -79,6 +79,46 @@ void print_one(const json::object& organisation, std::uint64_t epoch, bool asked
   print_standing(organisation.at("standing").as_object(), epoch);
 }
 
+std::string age_word(std::uint64_t seconds) {
+  if (seconds < 120) return decimal(seconds) + " s";
+  if (seconds < 7200) return decimal(seconds / 60) + " min";
+  return decimal(seconds / 3600) + " h";
+}
+
+// "0.3 ms, 310.2 MB/s"
+std::string link_word(std::uint64_t rtt_us, std::uint64_t kbyte_per_s) {
+  char word[80];
+  std::snprintf(word, sizeof word, "%.1f ms, %.1f MB/s", static_cast<double>(rtt_us) / 1000,
+                static_cast<double>(kbyte_per_s) / 1000);
+  return word;
+}
+
+void print_links(const json::object& links) {
+  const json::array& all = links.at("links").as_array();
+  if (all.empty()) std::puts("links      none reported");
+  for (const json::value& entry : all) {
+    const json::object& link = entry.as_object();
+    const std::string says = link_word(number(link, "rtt_us"), number(link, "kbyte_per_s"));
+    std::string line = says + ", " + age_word(number(links, "age_s")) + " ago";
+    if (!link.contains("counts_rtt_us")) {
+      line += "; too old to count";
+    } else if (const auto counts =
+                   link_word(number(link, "counts_rtt_us"), number(link, "counts_kbyte_per_s"));
+               counts != says) {
+      line += "; counts as " + counts + " by what the other side says";
+    }
+    std::printf("link       to %s: %s\n", text(link, "organisation").c_str(), line.c_str());
+  }
+  const json::value* measured = links.if_contains("measured");
+  if (measured == nullptr) return;
+  for (const json::value& entry : measured->as_array()) {
+    const json::object& link = entry.as_object();
+    if (number(link, "failures") == 0) continue;
+    std::printf("  fails    to %s, in a row %s: %s\n", text(link, "organisation").c_str(),
+                decimal(number(link, "failures")).c_str(), text(link, "trouble").c_str());
+  }
+}
+
 }  // namespace
 
 VerbResult provider_status(const Invocation& invocation, Words words) {
@@ -87,7 +127,7 @@ VerbResult provider_status(const Invocation& invocation, Words words) {
   CommandLine line(
       "provider status [ORGANISATION] [--json]",
       "Every provider on the chain: what it offers, the speed that counts, its standing, and until "
-      "which epoch its benchmark counts. Of one organisation: also its faults.");
+      "which epoch its benchmark counts. Of one organisation: also its faults and its measured links.");
   line.optional("organisation", name, "this one, in full");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -102,12 +142,19 @@ VerbResult provider_status(const Invocation& invocation, Words words) {
   }
   if (!name.empty() && providers.empty())
     return Error{ErrorCode::not_found, "no provider '" + name + "' on this chain"};
+  json::object links;
+  if (!name.empty()) {
+    UFAB_ASSIGN(Answer reported, ask_node(invocation, "provider.links", {{"organisation", name}}));
+    links = std::move(reported.result);
+    for (auto& [key, value] : links) providers[0].as_object()[key == "age_s" ? "links_age_s" : key] = value;
+  }
   if (as_json) {
     print_json({{"schema", "ufab.providers/1"}, {"epoch", epoch}, {"providers", providers}});
     return 0;
   }
   if (!name.empty()) {
     print_one(providers[0].as_object(), epoch, asked);
+    print_links(links);
     return 0;
   }
   std::printf("%-16s %-9s %5s %9s %10s %14s %14s %6s %-9s %s\n", "PROVIDER", "STATUS", "SLOTS", "MEM_MIB",

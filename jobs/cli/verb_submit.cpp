@@ -54,6 +54,13 @@ void print_offer(const json::object& answer) {
                 count == 0 ? "whole job" : (std::to_string(count) + " micro-batches a step").c_str(),
                 amount(member, "cost_micro").c_str());
   }
+  if (const json::value* slowest = offer.if_contains("slowest_link")) {
+    const auto of = [&](const char* key) { return slowest->at(key).to_number<double>() / 1000; };
+    std::printf("  slowest link %s to %s: %.1f ms, %.1f MB/s%s\n",
+                slowest->at("between").at(0).as_string().c_str(),
+                slowest->at("between").at(1).as_string().c_str(), of("rtt_us"), of("kbyte_per_s"),
+                slowest->at("measured").as_bool() ? "" : ", assumed: nobody has measured it lately");
+  }
   std::printf("  cost %s, in escrow %s, expected to take %s of computing\n",
               amount(offer, "cost_micro").c_str(), amount(offer, "escrow_micro").c_str(),
               format_duration(offer.at("expected_s").to_number<std::uint64_t>()).c_str());

@@ -25,11 +25,18 @@ json::object offer_to_json(const JobOffer& offer, std::uint64_t budget) {
                                    {"micro_batches", member.micro_batches},
                                    {"cost_micro", member.cost_micro}});
   }
-  return {{"schema", "ufab.offer/1"},
-          {"members", members},
-          {"cost_micro", offer.cost_micro},
-          {"escrow_micro", budget},
-          {"expected_s", offer.expected_s}};
+  json::object object{{"schema", "ufab.offer/1"},
+                      {"members", members},
+                      {"cost_micro", offer.cost_micro},
+                      {"escrow_micro", budget},
+                      {"expected_s", offer.expected_s}};
+  if (const auto& slowest = offer.slowest_link) {
+    object["slowest_link"] = json::object{{"between", {slowest->one, slowest->other}},
+                                          {"rtt_us", slowest->link.round_trip_us},
+                                          {"kbyte_per_s", slowest->link.bytes_per_s / 1000},
+                                          {"measured", slowest->link.measured_s != 0}};
+  }
+  return object;
 }
 
 }  // namespace
@@ -98,7 +105,9 @@ Result<Gateway::Prepared> Gateway::prepare(const json::object& params, JobSpec s
     request.micro_batches = plan.micro_batches;
     request.flop_per_micro_batch = plan.flop_per_micro_batch;
   }
-  UFAB_ASSIGN(const JobOffer offer, make_offer(request, capacities()));
+  request.now_s = wall_clock_s();
+  const bool exchanges = request.exchange_bytes != 0 && request.providers_max > 1;
+  UFAB_ASSIGN(const JobOffer offer, make_offer(request, capacities(), exchanges ? queue_.links() : Links()));
 
   const std::uint64_t fee_ppm = node_.chain->read([](const State& state) { return state.params().fee_ppm; });
   std::uint64_t budget = spec.options.budget_micro;

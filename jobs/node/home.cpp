@@ -182,6 +182,8 @@ Result<HomeConfig> Home::load_config() const {
           static_cast<std::uint32_t>(number(fields, "capacity_check_s", provider.capacity_check_s, 0, 86400));
       provider.keep_days =
           static_cast<std::uint32_t>(number(fields, "keep_days", provider.keep_days, 0, keep_days_max));
+      provider.link_check_s =
+          static_cast<std::uint32_t>(number(fields, "link_check_s", provider.link_check_s, 0, 86400));
       provider.trainer = section["trainer"].value_or(std::string());
       provider.batch = section["batch"].value_or(provider.batch);
       if (const toml::table* settings = section[provider.batch].as_table(); settings != nullptr) {
@@ -231,6 +233,8 @@ Status Home::save_config(const HomeConfig& config) const {
     if (provider.capacity_check_s != ProviderConfig{}.capacity_check_s)
       section.insert("capacity_check_s", provider.capacity_check_s);
     if (provider.keep_days != ProviderConfig{}.keep_days) section.insert("keep_days", provider.keep_days);
+    if (provider.link_check_s != ProviderConfig{}.link_check_s)
+      section.insert("link_check_s", provider.link_check_s);
     if (!provider.trainer.empty()) section.insert("trainer", provider.trainer);
     if (provider.batch != "local") {
       section.insert("batch", provider.batch);

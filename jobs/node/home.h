@@ -53,6 +53,8 @@ struct ProviderConfig {
   std::uint32_t capacity_check_s = 60;
   // How long other organisations' jobs are kept after they have ended (housekeeping.h); 0: for ever.
   std::uint32_t keep_days = 14;
+  // Seconds between two measurements of the link to another provider; 0: none is measured.
+  std::uint32_t link_check_s = 3600;
 };
 
 // Limits on this organisation's own running jobs; 0: none.

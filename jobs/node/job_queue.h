@@ -40,6 +40,7 @@
 #include "jobs/broker/cost.h"
 #include "jobs/node/context.h"
 #include "jobs/node/job_spec.h"
+#include "jobs/node/known_links.h"
 #include "jobs/node/submission_journal.h"
 #include "jobs/queue/eligibility.h"
 #include "jobs/queue/predictor.h"
@@ -100,11 +101,12 @@ class JobQueue {
   // Its array and index, of a task that the queue remembers.
   [[nodiscard]] std::optional<Fates::Task> task_of(JobId job) const;
   void finished(JobId job);  // its results are home
-  // What was measured of the link between two organisations. Of the ticking thread.
-  void measured(const std::string& a, const std::string& b, LinkMeasure measure) {
-    links_.set(a, b, measure);
+  // What this organisation measured of a link of its own.
+  void measured(const std::string& a, const std::string& b, const LinkMeasure& measure) {
+    links_.measured(a, b, measure);
   }
-  [[nodiscard]] const Links& links() const { return links_; }
+  // That, and what providers report of the links between them.
+  [[nodiscard]] Links links() const { return links_.look(*node_.chain); }
 
   struct Measures {
     std::size_t waiting = 0;
@@ -207,7 +209,6 @@ class JobQueue {
   std::map<std::string, std::size_t> request_index_;
   std::vector<std::size_t> placement_requests_;    // of each placement of the present pass
   std::map<std::size_t, std::string> objections_;  // of the present pass, by request
-  Links links_;
   Clock::time_point pass_began_;
   Clock::duration pass_took_{};
   Seconds next_retry_s_ = time_never;
@@ -225,6 +226,7 @@ class JobQueue {
   std::set<JobId> touched_;
   bool changed_ = true;  // since the last pass
   Measures measures_;
+  mutable KnownLinks links_;  // locks for itself, and takes reports in as they are asked for
 };
 
 // Seconds since 1970.

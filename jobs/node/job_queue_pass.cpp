@@ -249,6 +249,7 @@ Snapshot JobQueue::snapshot_of(Seconds now_s, Clock::time_point now, std::vector
 
 void JobQueue::complete(Snapshot& snapshot, const std::vector<ProviderCapacity>& capacities,
                         const std::map<OrgId, std::uint32_t>& index_of, Seconds now_s) {
+  const Links known = links();
   for (const ProviderCapacity& capacity : capacities)
     snapshot.providers.push_back({capacity.slots, capacity.memory_mib, capacity.accepts_work});
   std::erase_if(snapshot.running, [&](RunningJob& running) {
@@ -260,7 +261,7 @@ void JobQueue::complete(Snapshot& snapshot, const std::vector<ProviderCapacity>&
     BrokerRequest request = requests_[index];
     request.now_s = now_s;
     Placement placement;
-    for (const RankedProvider& ranked : rank_providers(request, capacities, links_)) {
+    for (const RankedProvider& ranked : rank_providers(request, capacities, known)) {
       placement.candidates.push_back({static_cast<std::uint32_t>(ranked.index), ranked.joint_cost_micro,
                                       capacities[ranked.index].price_valid_until_s});
     }
@@ -275,7 +276,7 @@ const std::string& JobQueue::objections(std::size_t request, const std::vector<P
   if (added) {
     BrokerRequest asked = requests_[request];
     asked.now_s = now_s;
-    const auto offer = make_offer(asked, capacities, links_);
+    const auto offer = make_offer(asked, capacities, links());
     if (!offer) at->second = offer.error().message;
   }
   return at->second;

@@ -6,6 +6,7 @@
 
 #include "accounting/records/codec.h"
 #include "jobs/node/job_json.h"
+#include "jobs/node/known_links.h"
 #include "jobs/node/provider_agent.h"
 
 namespace ufab::jobs {
@@ -280,6 +281,25 @@ Result<Answer> provider_bench(const MethodContext& context, const Caller&, const
   return Answer{};
 }
 
+Result<Answer> link_echo(const MethodContext& context, const Caller& caller, const Request& request) {
+  return context.links->echo(caller, request);
+}
+
+// {organisation}: reported_links() of it, and of this node's own organisation also LinkWatch::measured().
+Result<Answer> provider_links(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::string name, json_text(request.params, "organisation", name_size_max));
+  UFAB_ASSIGN(json::object shown, context.node->chain->read([&](const State& state) -> Result<json::object> {
+    const OrgEntry* org = state.organisation_by_name(name);
+    if (org == nullptr || !org->provider)
+      return Error{ErrorCode::not_found, "no provider '" + name + "' on this chain"};
+    return reported_links(state, *org);
+  }));
+  if (name == context.node->config.organisation) {
+    for (auto& [key, value] : context.links->measured()) shown[key] = value;
+  }
+  return Answer{std::move(shown), {}};
+}
+
 // A text that may be absent; one that is too long is refused, not dropped.
 Result<std::string> note(const json::object& params, const char* key) {
   if (!params.contains(key)) return std::string();
@@ -362,6 +382,7 @@ constexpr std::array entries{
     Entry{"chain.blocks", Access::anyone, chain_blocks},
     Entry{"chain.submit", Access::anyone, chain_submit},
     Entry{"chain.next_sequence", Access::anyone, chain_next_sequence},
+    Entry{"link.echo", Access::anyone, link_echo},
     Entry{"job.file", Access::party, job_file, true},
     Entry{"job.progress", Access::party, job_progress, true},
     Entry{"node.status", Access::owner, node_status},
@@ -377,6 +398,7 @@ constexpr std::array entries{
     Entry{"job.requeue", Access::owner, requeue_job, true},
     Entry{"account", Access::owner, account},
     Entry{"provider.bench", Access::owner, provider_bench},
+    Entry{"provider.links", Access::owner, provider_links},
     Entry{"record", Access::owner, file_record},
 };
 

@@ -1,9 +1,11 @@
 // What may be asked of a node, and by whom.
 //
 //   anyone with an acceptable key   chain.blocks, chain.submit, chain.next_sequence
+//   active, staked providers        link.echo
 //   parties of the job              job.file, job.progress
 //   the owner, on the local socket  node.status, node.stop, submit, jobs, job, job.cancel, job.hold,
-//                                   job.release, job.requeue, job.output, account, record, provider.bench
+//                                   job.release, job.requeue, job.output, account, record, provider.bench,
+//                                   provider.links
 //
 // Parties are owner, members, verifiers, and the chain's validator.
 #pragma once
@@ -12,6 +14,7 @@
 
 #include "jobs/node/context.h"
 #include "jobs/node/gateway.h"
+#include "jobs/node/link_watch.h"
 #include "jobs/rpc/server.h"
 
 namespace ufab::jobs {
@@ -19,6 +22,7 @@ namespace ufab::jobs {
 struct MethodContext {
   NodeContext* node = nullptr;
   Gateway* gateway = nullptr;
+  LinkWatch* links = nullptr;
   std::function<void()> stop;
   std::function<void()> bench;  // run a benchmark for the ledger as soon as the provider is idle
 };

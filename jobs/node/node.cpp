@@ -19,6 +19,7 @@
 #include "jobs/node/capacity_watch.h"
 #include "jobs/node/housekeeping.h"
 #include "jobs/node/lease_desk.h"
+#include "jobs/node/link_watch.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
 #include "jobs/node/verifier.h"
@@ -160,7 +161,10 @@ Status run_node(const Home& home, const NodeOptions& options) {
   Benchmarker benchmarker(node);
   CapacityWatch capacity(node, ask_machines());
   Housekeeping housekeeping(node, [&gateway](const auto& what) { gateway.undisturbed(what); });
-  const MethodContext methods{&node, &gateway, [] { stop_requested = true; },
+  LinkWatch links(node, [&credentials](const Endpoint& endpoint, const PublicKey& key, bool small) {
+    return probe_link(endpoint, key, credentials, small);
+  });
+  const MethodContext methods{&node, &gateway, &links, [] { stop_requested = true; },
                               [&benchmarker] { benchmarker.ask(); }};
 
   auto listener = Listener::bind({config.listen_host, config.listen_port});
@@ -186,6 +190,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     benchmarker.tick();
     capacity.tick();
     housekeeping.tick();
+    links.tick();
     wakeup.wait(std::chrono::steady_clock::now() - began);
   }
   log_line("node of " + config.organisation + " goes down");

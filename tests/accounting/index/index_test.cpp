@@ -68,7 +68,7 @@ TEST(Index, ABatchOfAnySizeBecomesARowEachAndALaterReceiptReplaces) {
 }
 
 TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
-  for (const int version : {1, 2}) {
+  for (const int version : {1, 2, 3}) {
     const Folder folder;
     const std::string path = folder.path("index.sqlite");
     {
@@ -79,7 +79,8 @@ TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
     }
     sqlite3* db = nullptr;
     ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
-    std::string sql = "DROP TABLE benchmark; DROP TABLE fault; DROP TABLE standing; ";
+    std::string sql = "DROP TABLE link_report; ";
+    if (version < 3) sql += "DROP TABLE benchmark; DROP TABLE fault; DROP TABLE standing; ";
     if (version == 1) sql += "DROP TABLE usage_import; DROP TABLE usage_correction; ";
     sql += fmt::format("UPDATE meta SET value='{} {}';", version, sha256("chain").hex());
     ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
@@ -90,10 +91,11 @@ TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
     EXPECT_EQ((*index)->height(), 0U);
     const auto dump = (*index)->dump();
     ASSERT_TRUE(dump.ok());
-    for (const char* table : {"[usage_correction]", "[benchmark]", "[fault]", "[standing]"}) {
+    for (const char* table :
+         {"[usage_correction]", "[benchmark]", "[fault]", "[standing]", "[link_report]"}) {
       EXPECT_NE(dump->find(table), std::string::npos) << table;
     }
-    EXPECT_NE(dump->find("3 " + sha256("chain").hex()), std::string::npos);
+    EXPECT_NE(dump->find("4 " + sha256("chain").hex()), std::string::npos);
   }
 }
 
@@ -116,6 +118,19 @@ TEST(Index, EnrolmentHasItsRows) {
   EXPECT_NE(dump->find("[benchmark]\n2|7|2|40|9000000|96|5|3|1|0|0|0\n"), std::string::npos) << *dump;
   EXPECT_NE(dump->find("[fault]\n0|4|2|lease_missed|4|3|10|30\n"), std::string::npos);
   EXPECT_NE(dump->find("[standing]\n0|5|2|suspended|1|20|12\n"), std::string::npos);
+}
+
+TEST(Index, AReportOfLinksIsARowForEachPeer) {
+  const Folder folder;
+  auto index = Index::open(folder.path("index.sqlite"), sha256("chain"));
+  ASSERT_TRUE(index.ok());
+  Record record;
+  record.body = LinkReport{{{3, 250, 110'000}, {5, 41'000, 800}}};
+  ASSERT_TRUE(
+      (*index)->add(BlockHeader{}, sha256("block"), {{&record, record_id(record), 2, nullptr}}, {}).ok());
+  const auto dump = (*index)->dump();
+  ASSERT_TRUE(dump.ok());
+  EXPECT_NE(dump->find("[link_report]\n0|0|2|3|250|110000\n0|0|2|5|41000|800\n"), std::string::npos) << *dump;
 }
 
 TEST(Index, AnImportAndItsCorrectionAreARowEach) {

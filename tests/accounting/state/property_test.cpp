@@ -40,7 +40,7 @@ RecordBody any_body(World& world, OrgId org) {
   const JobId job = *rc::gen::inRange<JobId>(0, world.state().job_last() + 2);
   const JobEntry* entry = world.state().job(job);
   const std::uint64_t window = *rc::gen::inRange<std::uint64_t>(0, 4);
-  switch (*rc::gen::inRange(0, 20)) {
+  switch (*rc::gen::inRange(0, 21)) {
     case 0: return Transfer{any_org(), any_amount(), "memo"};
     case 1: return Stake{any_amount()};
     case 2: return Unstake{any_amount()};
@@ -108,6 +108,14 @@ RecordBody any_body(World& world, OrgId org) {
         }
       }
       return ProviderEnrol{{"cluster", 2, 1, 1 << 30, 50'000, 1000, 100'000}};
+    case 20: {
+      LinkReport report;
+      for (OrgId peer = *rc::gen::inRange<OrgId>(0, 3); peer < 7; peer += *rc::gen::inRange<OrgId>(0, 4)) {
+        if (report.peers.size() == 4) break;
+        report.peers.push_back({peer, *rc::gen::arbitrary<std::uint32_t>(), *rc::gen::inRange(0U, 4U)});
+      }
+      return report;
+    }
     case 12:
       if (entry != nullptr && entry->windows.contains(window)) {
         Countersignature body{job, entry->windows.at(window).attempt, {}};

@@ -43,7 +43,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   config.listen_port = 4711;
   config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
   config.provider =
-      ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, {}, 7, 3};
+      ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, {}, 7, 3, 11};
   config.provider->isolation = {
       "fabric", {{"alice-lab", "alice"}, {"bob", "7"}}, "/var/lib/runs", true, false, {"/a b"}};
   config.queue = {5, 16, 9'000'000, 90'000'000};
@@ -59,6 +59,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   EXPECT_EQ(again.provider->trainer, "/opt/ufab-train");
   EXPECT_EQ(again.provider->capacity_check_s, 7U);
   EXPECT_EQ(again.provider->keep_days, 3U);
+  EXPECT_EQ(again.provider->link_check_s, 11U);
   EXPECT_EQ(again.provider->isolation, config.provider->isolation);
   EXPECT_EQ(again.queue.jobs_max, 5U);
   EXPECT_EQ(again.queue.slots_max, 16U);

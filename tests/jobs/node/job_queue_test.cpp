@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -139,6 +140,79 @@ class JobQueueTest : public testing::Test {
   std::map<std::string, std::shared_ptr<const Submission>> submitted_;
   int orders_ = 0;
 };
+
+// beta and gamma take part too; gamma is cheaper, over a link that beta or the ledger calls slow.
+TEST_F(JobQueueTest, AGangIsChosenByTheLinksThatProvidersReport) {
+  std::vector<KeyPair> keys;
+  for (const auto& [name, price] : {std::pair<const char*, MicroUnc>{"beta", 1000}, {"gamma", 800}}) {
+    KeyPair key = KeyPair::generate();
+    const auto filed = [&](RecordBody body) {
+      const auto done = chain_->ledger().sign_and_submit(key, std::move(body));
+      ASSERT_TRUE(done.ok()) << done.error().message;
+    };
+    filed(Organisation{name, ""});
+    const auto id = static_cast<OrgId>(keys.size() + 2);
+    ASSERT_TRUE(chain_->submit(Transfer{id, 500 * micro_per_unc, ""}).ok());
+    filed(Stake{200 * micro_per_unc});
+    filed(ProviderEnrol{{name, 4, 1, 1u << 30, 10'000, price, 1}});
+    keys.push_back(std::move(key));
+  }
+  ASSERT_TRUE(chain_->submit(ProviderUpdate{{"alpha", 4, 1, 1u << 30, 10'000, 1000, 1}}).ok());
+  const auto report = [&](std::vector<ReportedLink> of_alpha, std::vector<ReportedLink> of_beta) {
+    const auto epoch = [&] { return chain_->read([](const State& state) { return state.epoch(); }); };
+    for (const std::uint64_t before = epoch(); epoch() == before;)
+      ASSERT_TRUE(chain_->submit(Transfer{2, 1, ""}).ok());
+    ASSERT_TRUE(chain_->submit(LinkReport{std::move(of_alpha)}).ok());
+    ASSERT_TRUE(chain_->ledger().sign_and_submit(keys[0], LinkReport{std::move(of_beta)}).ok());
+  };
+  const auto gang_of_next = [&] {
+    JobSpec spec;
+    spec.name = "gang";
+    spec.training = true;
+    spec.idempotency_key = "key-" + std::to_string(++orders_);
+    spec.script = sha256("script");
+    spec.submit_folder = "/";
+    spec.options.providers = {2, 2};
+    spec.exchange_bytes = 400'000'000;
+    JobOrder order;
+    order.kind = JobKind::training;
+    order.name = spec.name;
+    order.idempotency_key = spec.idempotency_key;
+    order.script_digest = spec.script;
+    order.definition_digest = sha256("definition");
+    order.semantics_version = 1;
+    order.steps = order.window_steps = 100;
+    order.micro_batches = 10;
+    order.flop_per_micro_batch = 100'000'000'000;
+    order.budget = 10 * micro_per_unc;
+    order.price_max_per_tflop = 2000;
+    order.slots = 1;
+    order.providers_min = order.providers_max = 2;
+    EXPECT_TRUE(chain_->submit(order).ok());
+    const JobId job = chain_->read([](const State& state) { return state.job_last(); });
+    const JobFolder folder(context_->home, job);
+    EXPECT_TRUE(make_folders(folder.path(), 0700).ok());
+    EXPECT_TRUE(write_file_atomic(folder.spec(), as_bytes(job_spec_text(spec))).ok());
+    const auto decisions = pass();
+    std::vector<std::string> gang =
+        decisions.starts.empty() ? std::vector<std::string>() : decisions.starts.back().providers;
+    std::sort(gang.begin(), gang.end());
+    return gang;
+  };
+  using Gang = std::vector<std::string>;
+  // 400 MB: 0.4 s or 400 s a step; computing one takes 50 s on two.
+  const ReportedLink fast{0, 100, 1'000'000};
+  const ReportedLink slow{0, 100, 1'000};
+  const auto to = [](OrgId peer, ReportedLink link) {
+    link.organisation = peer;
+    return link;
+  };
+  EXPECT_EQ(queue_->links().between("alpha", "gamma", wall_clock_s()).bytes_per_s, link_plain.bytes_per_s);
+  report({to(2, fast), to(3, slow)}, {to(1, fast), to(3, slow)});
+  EXPECT_EQ(gang_of_next(), (Gang{"alpha", "beta"}));
+  report({to(2, slow), to(3, fast)}, {to(1, fast), to(3, slow)});
+  EXPECT_EQ(gang_of_next(), (Gang{"alpha", "gamma"})) << "one end of alpha and beta calls that link slow";
+}
 
 TEST_F(JobQueueTest, StartsWhatFitsAndTellsTheRestWhy) {
   const JobId a = order(4);
