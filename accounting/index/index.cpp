@@ -6,73 +6,11 @@
 #include <unordered_map>
 
 #include "accounting/index/schema.h"
+#include "accounting/index/statement.h"
 
 namespace ufab {
 
 namespace {
-
-// A prepared statement; bind values in order, then run() or step().
-class Statement {
- public:
-  Statement(sqlite3* db, const char* sql) {
-    if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr) != SQLITE_OK) {
-      statement_ = nullptr;
-    }
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-
-  template <class... Values>
-  int run(const Values&... values) {
-    const int result = start(values...);
-    reset();
-    return result;
-  }
-  // First step; call reset() when done with the rows.
-  template <class... Values>
-  int start(const Values&... values) {
-    if (statement_ == nullptr) return SQLITE_ERROR;
-    int column = 1;
-    (bind(column++, values), ...);
-    return sqlite3_step(statement_);
-  }
-  // For as many values as do not fit in one call: then start() or run() without values.
-  void bind_from_start() { column_ = 1; }
-  template <class... Values>
-  void bind_next(const Values&... values) {
-    if (statement_ != nullptr) (bind(column_++, values), ...);
-  }
-  int next() { return sqlite3_step(statement_); }
-  void reset() {
-    if (statement_ != nullptr) sqlite3_reset(statement_);
-  }
-  [[nodiscard]] sqlite3_stmt* raw() const { return statement_; }
-
- private:
-  void bind(int column, std::uint64_t value) {
-    const std::uint64_t bounded = std::min<std::uint64_t>(value, INT64_MAX);
-    sqlite3_bind_int64(statement_, column, static_cast<sqlite3_int64>(bounded));
-  }
-  void bind(int column, std::int64_t value) { sqlite3_bind_int64(statement_, column, value); }
-  void bind(int column, std::uint32_t value) { sqlite3_bind_int64(statement_, column, value); }
-  void bind(int column, bool value) { sqlite3_bind_int64(statement_, column, value ? 1 : 0); }
-  void bind(int column, const Digest& value) {
-    sqlite3_bind_blob(statement_, column, value.bytes.data(), 32, SQLITE_STATIC);
-  }
-  void bind(int column, const PublicKey& value) {
-    sqlite3_bind_blob(statement_, column, value.bytes.data(), 32, SQLITE_STATIC);
-  }
-  void bind(int column, const std::string& value) {
-    sqlite3_bind_text(statement_, column, value.c_str(), static_cast<int>(value.size()), SQLITE_STATIC);
-  }
-  void bind(int column, const char* value) {
-    sqlite3_bind_text(statement_, column, value, -1, SQLITE_STATIC);
-  }
-
-  sqlite3_stmt* statement_ = nullptr;
-  int column_ = 1;
-};
 
 constexpr std::size_t receipts_at_once = 50;
 
@@ -148,11 +86,13 @@ struct Index::Impl {
       query.reset();
       return found;
     };
-    const bool first = is_version(1);
-    if (!first && !is_version(2)) return {};
+    int old = 1;
+    while (old < index_version && !is_version(old)) ++old;
+    if (old == index_version) return {};
     UFAB_TRY(execute("BEGIN"));
-    if (first) UFAB_TRY(execute(index_schema_2));
-    UFAB_TRY(execute(index_schema_3));
+    if (old < 2) UFAB_TRY(execute(index_schema_2));
+    if (old < 3) UFAB_TRY(execute(index_schema_3));
+    UFAB_TRY(execute(index_schema_4));
     put("UPDATE meta SET value=? WHERE key='version_and_chain'", version);
     if (failed) return error();
     return execute("COMMIT");
@@ -180,9 +120,22 @@ struct Index::Impl {
   void add(const KeyChange& b, OrgId signer, const Record&, Place) {
     put("UPDATE organisation SET key=? WHERE id=?", b.new_key, signer);
   }
-  void add(const JobOrder& b, OrgId signer, const Record&, Place p) {
-    put("INSERT INTO job(id,owner,kind,name,budget,steps,height,position) VALUES(?,?,?,?,?,?,?,?)",
-        ++job_last, signer, job_kind_name(b.kind), b.name, b.budget, b.steps, p.height, p.position);
+  void add(const AgentEnrol& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO agent(key,organisation,allowance,height,position,allowance_height) VALUES(?,?,?,?,?,?)",
+        b.key, signer, b.allowance, p.height, p.position, p.height);
+  }
+  void add(const AgentAllowance& b, OrgId signer, const Record&, Place p) {
+    put("UPDATE agent SET allowance=?,allowance_height=? WHERE organisation=? AND revoked_height IS NULL",
+        b.allowance, p.height, signer);
+  }
+  void add(const AgentRevoke& b, OrgId signer, const Record&, Place p) {
+    put("UPDATE agent SET revoked_height=?,revoked_reason=? WHERE organisation=? AND revoked_height IS NULL",
+        p.height, b.reason, signer);
+  }
+  void add(const JobOrder& b, OrgId signer, const Record& r, Place p) {
+    put("INSERT INTO job(id,owner,kind,name,budget,steps,height,position,agent) "
+        "VALUES(?,?,?,?,?,?,?,?,(SELECT key FROM agent WHERE key=?))",
+        ++job_last, signer, job_kind_name(b.kind), b.name, b.budget, b.steps, p.height, p.position, r.signer);
   }
   void add(const JobAttempt& b, OrgId, const Record&, Place p) {
     put("INSERT INTO attempt VALUES(?,?,?,?,?,?)", b.job, b.attempt, b.window_first, b.reason, p.height,
@@ -329,6 +282,7 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, const Digest
     UFAB_TRY(impl->execute(index_schema));
     UFAB_TRY(impl->execute(index_schema_2));
     UFAB_TRY(impl->execute(index_schema_3));
+    UFAB_TRY(impl->execute(index_schema_4));
     impl->put("INSERT INTO meta VALUES('version_and_chain',?)", version);
     if (impl->failed) return impl->error();
     UFAB_TRY(impl->execute("COMMIT"));

@@ -3,7 +3,7 @@
 
 namespace ufab {
 
-inline constexpr int index_version = 3;
+inline constexpr int index_version = 4;
 
 inline constexpr const char* index_schema = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -95,12 +95,21 @@ CREATE TABLE standing(height INTEGER, position INTEGER, organisation INTEGER NOT
   PRIMARY KEY(height, position)) WITHOUT ROWID;
 )sql";
 
+// What version 4 has beyond version 3: agents. allowance: as the owner set it last; job.agent: the agent's
+// key that ordered it, NULL for the owner's.
+inline constexpr const char* index_schema_4 = R"sql(
+CREATE TABLE agent(key BLOB PRIMARY KEY, organisation INTEGER NOT NULL, allowance INTEGER NOT NULL,
+  height INTEGER NOT NULL, position INTEGER NOT NULL, allowance_height INTEGER NOT NULL,
+  revoked_height INTEGER, revoked_reason TEXT) WITHOUT ROWID;
+ALTER TABLE job ADD COLUMN agent BLOB;
+)sql";
+
 // In the order of a dump; every table is dumped in the order of its primary key.
 inline constexpr const char* index_tables[] = {
-    "meta",    "block",   "record",       "organisation",     "account",          "movement",
-    "job",     "attempt", "lease",        "receipt",          "countersignature", "usage",
-    "vote",    "verdict", "slash",        "settlement",       "payment",          "reward",
-    "epoch",   "refusal", "usage_import", "usage_correction", "benchmark",        "fault",
-    "standing"};
+    "meta",     "block",   "record",       "organisation",     "account",          "movement",
+    "job",      "attempt", "lease",        "receipt",          "countersignature", "usage",
+    "vote",     "verdict", "slash",        "settlement",       "payment",          "reward",
+    "epoch",    "refusal", "usage_import", "usage_correction", "benchmark",        "fault",
+    "standing", "agent"};
 
 }  // namespace ufab

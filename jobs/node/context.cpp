@@ -69,7 +69,9 @@ Result<Answer> call_organisation(const NodeContext& node, const OrgEntry& organi
                                  const Request& request, std::chrono::milliseconds timeout) {
   auto endpoint = Endpoint::parse(organisation.endpoint);
   if (!endpoint) return endpoint.error().within("organisation " + organisation.name);
-  auto answer = node.peers->call(*endpoint, organisation.key, request, timeout);
+  std::vector<PublicKey> keys{organisation.key};
+  if (organisation.agent) keys.push_back(organisation.agent->key);
+  auto answer = node.peers->call(*endpoint, keys, request, timeout);
   if (!answer) return answer.error().within("node of " + organisation.name);
   return answer;
 }
