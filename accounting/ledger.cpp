@@ -269,8 +269,11 @@ struct Ledger::Impl {
       }
     }
     Result<SubmitOutcome>& outcome = *item->fate.outcome;
-    // Turned away for its sequence number: perhaps it is a repetition of a record that went through.
-    if (!outcome.ok() && !item->fate.on_chain && outcome.error().code == ErrorCode::conflict) {
+    // Turned away for its sequence number, or for a key that counts no more: perhaps it is a repetition of a
+    // record that went through.
+    const bool old = !outcome.ok() && (outcome.error().code == ErrorCode::conflict ||
+                                       outcome.error().code == ErrorCode::denied);
+    if (old && !item->fate.on_chain) {
       if (auto earlier = known(item->id)) return std::move(*earlier);
     }
     return std::move(outcome);

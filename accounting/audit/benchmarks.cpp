@@ -23,7 +23,7 @@ Result<std::vector<BenchmarkAudit>> audit_benchmarks(const std::string& folder,
       const Record& record = applied.records[i];
       if (refusal_of(applied, i) != nullptr) continue;
       if (const auto* body = std::get_if<ProviderBenchmark>(&record.body)) {
-        const OrgEntry& org = *state.organisation_by_key(record.signer);
+        const OrgEntry& org = *state.organisation(state.organisation_of_any_key(record.signer));
         BenchmarkAudit& item = all.emplace_back();
         item.organisation = org.id;
         item.name = org.name;
@@ -43,8 +43,9 @@ Result<std::vector<BenchmarkAudit>> audit_benchmarks(const std::string& folder,
         if (BenchmarkAudit* item = find(duty->organisation, duty->challenge_height)) item->lane = duty->lane;
       } else if (const auto* check = std::get_if<BenchmarkCheck>(&record.body)) {
         if (BenchmarkAudit* item = find(check->organisation, check->challenge_height)) {
-          item->check = BenchmarkAudit::Check{state.organisation_by_key(record.signer)->name, height,
-                                              static_cast<std::uint32_t>(i), check->lane};
+          item->check =
+              BenchmarkAudit::Check{state.organisation(state.organisation_of_any_key(record.signer))->name,
+                                    height, static_cast<std::uint32_t>(i), check->lane};
         }
       }
     }

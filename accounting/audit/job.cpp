@@ -143,11 +143,14 @@ class JobCollector {
       rewards_.push_back(std::move(item));
       return;
     }
+    const OrgId signer = chain_.state().organisation_of_any_key(record.signer);
+    const KeyRole role = chain_.state().role_of_any_key(record.signer);
+    if (signer != 0) item["role"] = key_role_name(role);
     records_.push_back(std::move(item));
     records_of_job_.insert(record_id(record));
-    const OrgId signer = chain_.state().organisation_of_any_key(record.signer);
     const std::string place = fmt::format("{}/{}", header.height, position);
-    const std::string who = signer == 0 ? "(rules)" : name(signer);
+    const std::string who =
+        signer == 0 ? "(rules)" : name(signer) + (role == KeyRole::agent ? "'s agent" : "");
     add_line(fmt::format("{:>8}  {:<16} {:<12} {}", place, record_type_name(record.type()), who,
                          summary(record.body)),
              lines_);

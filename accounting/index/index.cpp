@@ -84,12 +84,12 @@ struct Index::Impl {
       query.reset();
       return found;
     };
-    const bool first = is_version(1);
-    const bool second = !first && is_version(2);
-    if (!first && !second && !is_version(3)) return {};
+    int old = 1;
+    while (old < index_version && !is_version(old)) ++old;
+    if (old == index_version) return {};
     UFAB_TRY(execute("BEGIN"));
-    if (first) UFAB_TRY(execute(index_schema_2));
-    if (first || second) UFAB_TRY(execute(index_schema_3));
+    if (old < 2) UFAB_TRY(execute(index_schema_2));
+    if (old < 3) UFAB_TRY(execute(index_schema_3));
     UFAB_TRY(execute(index_schema_4));
     put("UPDATE meta SET value=? WHERE key='version_and_chain'", version);
     if (failed) return error();
@@ -118,9 +118,22 @@ struct Index::Impl {
   void add(const KeyChange& b, OrgId signer, const Record&, Place) {
     put("UPDATE organisation SET key=? WHERE id=?", b.new_key, signer);
   }
-  void add(const JobOrder& b, OrgId signer, const Record&, Place p) {
-    put("INSERT INTO job(id,owner,kind,name,budget,steps,height,position) VALUES(?,?,?,?,?,?,?,?)",
-        ++job_last, signer, job_kind_name(b.kind), b.name, b.budget, b.steps, p.height, p.position);
+  void add(const AgentEnrol& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO agent(key,organisation,allowance,height,position,allowance_height) VALUES(?,?,?,?,?,?)",
+        b.key, signer, b.allowance, p.height, p.position, p.height);
+  }
+  void add(const AgentAllowance& b, OrgId signer, const Record&, Place p) {
+    put("UPDATE agent SET allowance=?,allowance_height=? WHERE organisation=? AND revoked_height IS NULL",
+        b.allowance, p.height, signer);
+  }
+  void add(const AgentRevoke& b, OrgId signer, const Record&, Place p) {
+    put("UPDATE agent SET revoked_height=?,revoked_reason=? WHERE organisation=? AND revoked_height IS NULL",
+        p.height, b.reason, signer);
+  }
+  void add(const JobOrder& b, OrgId signer, const Record& r, Place p) {
+    put("INSERT INTO job(id,owner,kind,name,budget,steps,height,position,agent) "
+        "VALUES(?,?,?,?,?,?,?,?,(SELECT key FROM agent WHERE key=?))",
+        ++job_last, signer, job_kind_name(b.kind), b.name, b.budget, b.steps, p.height, p.position, r.signer);
   }
   void add(const JobAttempt& b, OrgId, const Record&, Place p) {
     put("INSERT INTO attempt VALUES(?,?,?,?,?,?)", b.job, b.attempt, b.window_first, b.reason, p.height,

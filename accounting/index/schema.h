@@ -95,19 +95,24 @@ CREATE TABLE standing(height INTEGER, position INTEGER, organisation INTEGER NOT
   PRIMARY KEY(height, position)) WITHOUT ROWID;
 )sql";
 
-// What version 4 has beyond version 3: reports of links. The last report of an organisation stands, as a
-// whole.
+// What version 4 has beyond version 3: reports of links, of which an organisation's last one stands as a
+// whole, and agents. allowance: as the owner set it last; job.agent: the agent's key that ordered it, NULL
+// for the owner's.
 inline constexpr const char* index_schema_4 = R"sql(
 CREATE TABLE link_report(height INTEGER, position INTEGER, organisation INTEGER NOT NULL, peer INTEGER,
   rtt_us INTEGER NOT NULL, kbyte_per_s INTEGER NOT NULL, PRIMARY KEY(height, position, peer)) WITHOUT ROWID;
+CREATE TABLE agent(key BLOB PRIMARY KEY, organisation INTEGER NOT NULL, allowance INTEGER NOT NULL,
+  height INTEGER NOT NULL, position INTEGER NOT NULL, allowance_height INTEGER NOT NULL,
+  revoked_height INTEGER, revoked_reason TEXT) WITHOUT ROWID;
+ALTER TABLE job ADD COLUMN agent BLOB;
 )sql";
 
 // In the order of a dump; every table is dumped in the order of its primary key.
 inline constexpr const char* index_tables[] = {
-    "meta",     "block",      "record",       "organisation",     "account",          "movement",
-    "job",      "attempt",    "lease",        "receipt",          "countersignature", "usage",
-    "vote",     "verdict",    "slash",        "settlement",       "payment",          "reward",
-    "epoch",    "refusal",    "usage_import", "usage_correction", "benchmark",        "fault",
-    "standing", "link_report"};
+    "meta",     "block",       "record",       "organisation",     "account",          "movement",
+    "job",      "attempt",     "lease",        "receipt",          "countersignature", "usage",
+    "vote",     "verdict",     "slash",        "settlement",       "payment",          "reward",
+    "epoch",    "refusal",     "usage_import", "usage_correction", "benchmark",        "fault",
+    "standing", "link_report", "agent"};
 
 }  // namespace ufab

@@ -1,4 +1,4 @@
-// A prepared statement of SQLite's, for the index. Not thread-safe.
+// SQLite statements with typed values, for the index alone. Not thread-safe.
 #pragma once
 
 #include <sqlite3.h>

@@ -125,6 +125,12 @@ Digest key_change_digest(const Digest& chain_id, const PublicKey& from, const Pu
   return hash.finish();
 }
 
+Digest agent_enrol_digest(const Digest& chain_id, const PublicKey& owner, const PublicKey& agent) {
+  Sha256 hash;
+  hash.update("ufab agent enrol 1\n").update(chain_id.view()).update(owner.view()).update(agent.view());
+  return hash.finish();
+}
+
 Digest benchmark_challenge(const Digest& block_hash, OrgId organisation) {
   Sha256 hash;
   hash.update("ufab benchmark 1\n").update(block_hash.view()).update_u64(organisation);

@@ -4,14 +4,15 @@
 // u64 sequence, u64 time_us, body (bodies.h, derived.h), and for signed types the Ed25519 signature
 // (64 bytes) over signing_digest(). The record's id is SHA-256 of all of it.
 //
-// Sequence: a signer's records are numbered 1, 2, … without a gap, across key changes; that is the replay
-// protection. Derived records have one numbering of their own. The organisation record (and genesis) is
-// its signer's number 1.
+// Sequence: an organisation's records are numbered 1, 2, … without a gap, across key changes; that is the
+// replay protection. Its agent's records have a numbering of their own, which begins with each agent's key;
+// derived records have one too. The organisation record (and genesis) is its signer's number 1.
 // Bounds: record_size_max bytes. decode() refuses what encode() would not produce.
 #pragma once
 
 #include <variant>
 
+#include "accounting/records/agents.h"
 #include "accounting/records/derived.h"
 #include "accounting/records/enrolment.h"
 #include "accounting/records/links.h"
@@ -22,8 +23,9 @@ using RecordBody =
     std::variant<Genesis, Organisation, KeyChange, ProviderEnrol, ProviderUpdate, ProviderActionRecord, Stake,
                  Unstake, Transfer, JobOrder, JobAttempt, Lease, ReceiptBatch, Countersignature, UsageReceipt,
                  Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, LeaseReturn,
-                 LinkReport, Refusal, Validation, Verdict, Slash, Burn, Settlement, Reward, Score, Epoch,
-                 Release, Fault, StandingChange, BenchmarkCredit, BenchmarkDuty>;
+                 LinkReport, AgentEnrol, AgentAllowance, AgentRevoke, Refusal, Validation, Verdict, Slash,
+                 Burn, Settlement, Reward, Score, Epoch, Release, Fault, StandingChange, BenchmarkCredit,
+                 BenchmarkDuty>;
 
 [[nodiscard]] RecordType type_of(const RecordBody& body);
 
@@ -52,6 +54,9 @@ struct Record {
 [[nodiscard]] bool verify_record(const Digest& chain_id, const Record& record, ByteView encoding);
 // What a new key signs to prove its possession (KeyChange::proof).
 [[nodiscard]] Digest key_change_digest(const Digest& chain_id, const PublicKey& from, const PublicKey& to);
+// What an agent's key signs to prove its possession (AgentEnrol::proof).
+[[nodiscard]] Digest agent_enrol_digest(const Digest& chain_id, const PublicKey& owner,
+                                        const PublicKey& agent);
 
 // For people: one JSON object with id, type, signer, sequence, time_us and the body's fields. Digests are
 // "sha256:HEX", keys hex, 64-bit numbers JSON numbers.

@@ -33,6 +33,9 @@ const char* record_type_name(RecordType type) {
     case RecordType::benchmark_check: return "benchmark_check";
     case RecordType::lease_return: return "lease_return";
     case RecordType::link_report: return "link_report";
+    case RecordType::agent_enrol: return "agent_enrol";
+    case RecordType::agent_allowance: return "agent_allowance";
+    case RecordType::agent_revoke: return "agent_revoke";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";
@@ -75,6 +78,10 @@ const char* standing_status_name(StandingStatus status) {
     case StandingStatus::expelled: return "expelled";
   }
   return "?";
+}
+
+const char* key_role_name(KeyRole role) {
+  return role == KeyRole::owner ? "owner" : "agent";
 }
 
 const char* job_kind_name(JobKind kind) {

@@ -49,6 +49,9 @@ enum class RecordType : std::uint8_t {
   benchmark_check = 21,
   lease_return = 30,
   link_report = 40,
+  agent_enrol = 41,
+  agent_allowance = 42,
+  agent_revoke = 43,
   // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
   refusal = 64,
   validation = 65,
@@ -69,6 +72,44 @@ enum class RecordType : std::uint8_t {
 [[nodiscard]] bool record_type_known(std::uint8_t type);
 [[nodiscard]] inline bool record_type_derived(RecordType type) {
   return static_cast<std::uint8_t>(type) >= 64;
+}
+
+// Which of an organisation's keys signs: its own, or its agent's (accounting/records/agents.h).
+enum class KeyRole : std::uint8_t { owner = 0, agent = 1 };
+[[nodiscard]] const char* key_role_name(KeyRole role);
+
+// The table of what needs the organisation's own key: moving money out, and everything about keys. An agent
+// may sign the rest. The owner may sign everything.
+[[nodiscard]] constexpr bool record_needs_owner(RecordType type) {
+  switch (type) {
+    case RecordType::genesis:
+    case RecordType::organisation:
+    case RecordType::key_change:
+    case RecordType::stake:
+    case RecordType::unstake:
+    case RecordType::transfer:
+    case RecordType::agent_enrol:
+    case RecordType::agent_allowance:
+    case RecordType::agent_revoke: return true;
+    case RecordType::provider_enrol:
+    case RecordType::provider_update:
+    case RecordType::provider_action:
+    case RecordType::job_order:
+    case RecordType::job_attempt:
+    case RecordType::lease:
+    case RecordType::lease_return:
+    case RecordType::receipt_batch:
+    case RecordType::countersignature:
+    case RecordType::usage_receipt:
+    case RecordType::vote:
+    case RecordType::cancel:
+    case RecordType::correction:
+    case RecordType::usage_import:
+    case RecordType::benchmark:
+    case RecordType::benchmark_check:
+    case RecordType::link_report: return false;
+    default: return true;  // derived records: nobody signs them
+  }
 }
 
 enum class JobKind : std::uint8_t { training = 0, batch = 1 };

@@ -77,12 +77,24 @@ struct LinksEntry {
   std::vector<ReportedLink> peers;
 };
 
+// The organisation's agent. allowance + escrowed + spent is what it was granted: every allowance that was set
+// adds the difference to what was left then.
+struct AgentEntry {
+  PublicKey key;
+  std::uint64_t sequence = 0;  // of its last record
+  std::uint32_t refusals = 0;  // in the present epoch; apart from the owner's, whom it cannot lock out
+  MicroUnc allowance = 0;      // that its orders may still take
+  MicroUnc escrowed = 0;       // in escrow for its orders that have not settled; allowance + escrowed fits
+  MicroUnc spent = 0;          // by its orders that have settled, fees included
+};
+
 struct OrgEntry {
   OrgId id = 0;
   std::string name;
   std::string endpoint;
-  PublicKey key;
-  std::uint64_t sequence = 0;  // of its last record
+  PublicKey key;               // the owner's
+  std::uint64_t sequence = 0;  // of its last record with that key
+  std::optional<AgentEntry> agent;
   std::optional<ProviderEntry> provider;
   std::uint64_t score = 0;
   std::vector<EpochAmount> unbonding;  // micro-UNC by the epoch that releases it
@@ -100,6 +112,16 @@ struct OrgEntry {
   std::vector<PeriodUse> used;  // oldest first
   MicroUnc escrowed = 0;        // in escrow for its jobs that have not settled
   MicroUnc spent = 0;           // by its jobs that have settled, fees included; ever
+
+  // Its present key and its agent's, if it has one.
+  [[nodiscard]] std::vector<PublicKey> keys() const {
+    std::vector<PublicKey> both{key};
+    if (agent) both.push_back(agent->key);
+    return both;
+  }
+  [[nodiscard]] bool has_key(const PublicKey& candidate) const {
+    return candidate == key || (agent && agent->key == candidate);
+  }
 };
 
 enum class JobPhase : std::uint8_t {
@@ -159,6 +181,7 @@ struct JobEntry {
   JobId id = 0;
   OrgId owner = 0;
   JobOrder order;
+  PublicKey agent;  // that ordered it; zero: the owner's key did
   JobPhase phase = JobPhase::ordered;
   std::vector<AttemptEntry> attempts;            // the last one is the present one
   std::map<std::uint64_t, WindowEntry> windows;  // the line: by window, each by the attempt that stands

@@ -144,12 +144,13 @@ void Transition::begin_epoch() {
     }
     const bool counted = org.verified_mflop != 0 || org.blocks_produced != 0 || org.duties_done != 0 ||
                          org.duties_missed != 0 || org.receipts_good != 0 || org.receipts_bad != 0 ||
-                         org.refusals != 0 || !org.power.empty();
+                         org.refusals != 0 || (org.agent && org.agent->refusals != 0) || !org.power.empty();
     if (counted) {
       hpos::grow_power(org.power, ended, org.verified_mflop, p);
       org.verified_mflop = org.blocks_produced = org.duties_done = org.duties_missed = 0;
       org.receipts_good = org.receipts_bad = 0;
       org.refusals = 0;
+      if (org.agent) org.agent->refusals = 0;
       touch(Slot::organisation, id);
     }
     if (s_.stake(id) >= p.stake_min) pledges.push_back({id, s_.stake(id)});

@@ -101,6 +101,7 @@ Status Transition::on(const JobOrder& body, OrgId org) {
     }
     if (body.providers_max != 1) return wrong("a batch job runs on one provider");
   }
+  if (role_ == KeyRole::agent) UFAB_TRY(check_allowance(*s_.organisation(org), body.budget));
   if (s_.balance(org) < body.budget) {
     return Error{ErrorCode::conflict,
                  fmt::format("job order: the budget of {} is above the balance of {}",
@@ -113,7 +114,9 @@ Status Transition::on(const JobOrder& body, OrgId org) {
   job.order_height = s_.context_.height;
   job.order_us = s_.context_.time_us;
   move({AccountKind::balance, org}, {AccountKind::escrow, job.id}, body.budget);
-  org_mutable(org).escrowed += body.budget;  // a part of what was minted: it cannot overflow
+  OrgEntry& owner = org_mutable(org);
+  owner.escrowed += body.budget;  // a part of what was minted: it cannot overflow
+  if (role_ == KeyRole::agent) take_allowance(*owner.agent, job);
   if (!body.idempotency_key.empty()) s_.idempotency_[{org, body.idempotency_key}] = job.id;
   touch(Slot::job, job.id);
   s_.jobs_.emplace(job.id, std::move(job));
@@ -413,6 +416,7 @@ void Transition::settle(JobEntry& job, JobResult result) {
   UFAB_ASSERT(owner.escrowed >= budget);
   owner.escrowed -= budget;
   owner.spent = checked_add(owner.spent, budget - body.refund).value_or(UINT64_MAX);
+  settle_allowance(owner, job, budget, body.refund);
   end_occupation(job);
   close_leases(job);
   // The windows stay in the log and the index; memory keeps the outcome.

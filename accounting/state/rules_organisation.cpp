@@ -31,7 +31,7 @@ void Transition::add_organisation(const PublicKey& key, const std::string& name,
   org.score = s_.params_.score_initial;
   s_.organisations_.emplace(id, std::move(org));
   s_.names_.emplace(name, id);
-  s_.keys_.emplace(key, id);
+  s_.keys_.emplace(key, std::pair{id, KeyRole::owner});
   touch(Slot::organisation, id);
 }
 
@@ -49,14 +49,14 @@ Status Transition::on(const KeyChange& body, OrgId org) {
   if (!body.new_key.is_acceptable())
     return Error{ErrorCode::invalid, "new key: not an acceptable Ed25519 key"};
   if (s_.keys_.contains(body.new_key)) {
-    return Error{ErrorCode::conflict, "new key: it is or was an organisation's key"};
+    return Error{ErrorCode::conflict, "new key: it is or was a key of an organisation or an agent"};
   }
   const Digest digest = key_change_digest(s_.chain_id_, record_->signer, body.new_key);
   if (!verify(body.new_key, digest.view(), body.proof)) {
     return Error{ErrorCode::invalid, "new key: the proof of its possession is wrong"};
   }
   org_mutable(org).key = body.new_key;
-  s_.keys_.emplace(body.new_key, org);
+  s_.keys_.emplace(body.new_key, std::pair{org, KeyRole::owner});
   return {};
 }
 

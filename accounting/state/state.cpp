@@ -99,16 +99,23 @@ const OrgEntry* State::organisation_by_name(std::string_view name) const {
   return found == names_.end() ? nullptr : organisation(found->second);
 }
 
-const OrgEntry* State::organisation_by_key(const PublicKey& key) const {
+std::optional<KeyHolder> State::key_holder(const PublicKey& key) const {
   const auto found = keys_.find(key);
-  if (found == keys_.end()) return nullptr;
-  const OrgEntry* entry = organisation(found->second);
-  return entry != nullptr && entry->key == key ? entry : nullptr;
+  if (found == keys_.end()) return std::nullopt;
+  const auto& [id, role] = found->second;
+  const OrgEntry* entry = organisation(id);
+  if (!entry->has_key(key)) return std::nullopt;
+  return KeyHolder{entry, role};
 }
 
 OrgId State::organisation_of_any_key(const PublicKey& key) const {
   const auto found = keys_.find(key);
-  return found == keys_.end() ? 0 : found->second;
+  return found == keys_.end() ? 0 : found->second.first;
+}
+
+KeyRole State::role_of_any_key(const PublicKey& key) const {
+  const auto found = keys_.find(key);
+  return found == keys_.end() ? KeyRole::owner : found->second.second;
 }
 
 const JobEntry* State::job(JobId id) const {
@@ -123,8 +130,10 @@ std::optional<JobId> State::job_by_idempotency_key(OrgId owner, const std::strin
 }
 
 std::uint64_t State::next_sequence(const PublicKey& key) const {
-  const OrgEntry* entry = organisation_by_key(key);
-  return entry == nullptr ? 1 : entry->sequence + 1;
+  const auto holder = key_holder(key);
+  if (!holder) return 1;
+  const OrgEntry& org = *holder->organisation;
+  return (holder->role == KeyRole::owner ? org.sequence : org.agent->sequence) + 1;
 }
 
 namespace {
@@ -194,6 +203,15 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
   writer.text(org.endpoint);
   writer.raw(org.key.view());
   writer.u64(org.sequence);
+  writer.flag(org.agent.has_value());
+  if (org.agent) {
+    writer.raw(org.agent->key.view());
+    writer.u64(org.agent->sequence);
+    writer.u32(org.agent->refusals);
+    for (const MicroUnc amount : {org.agent->allowance, org.agent->escrowed, org.agent->spent}) {
+      writer.u64(amount);
+    }
+  }
   writer.flag(org.provider.has_value());
   if (org.provider) {
     encode_into(writer, org.provider->offer);
@@ -227,6 +245,7 @@ void encode_job(Writer& writer, const JobEntry& job) {
   writer.u64(job.id);
   writer.u32(job.owner);
   encode_into(writer, job.order);
+  writer.raw(job.agent.view());
   writer.u8(static_cast<std::uint8_t>(job.phase));
   writer.u32(static_cast<std::uint32_t>(job.attempts.size()));
   for (const AttemptEntry& attempt : job.attempts) {

@@ -39,6 +39,12 @@ struct BlockMark {
   std::uint64_t time_us = 0;
 };
 
+// An organisation's present key and what it may sign.
+struct KeyHolder {
+  const OrgEntry* organisation = nullptr;
+  KeyRole role = KeyRole::owner;
+};
+
 class State {
  public:
   // The first record of block 0.
@@ -69,9 +75,12 @@ class State {
   [[nodiscard]] const std::map<OrgId, OrgEntry>& organisations() const { return organisations_; }
   [[nodiscard]] const OrgEntry* organisation(OrgId id) const;
   [[nodiscard]] const OrgEntry* organisation_by_name(std::string_view name) const;
-  [[nodiscard]] const OrgEntry* organisation_by_key(const PublicKey& key) const;
-  // The organisation that has or ever had this key; 0 if none.
+  // Whose present key this is, the owner's or the agent's; empty for retired and unknown keys.
+  [[nodiscard]] std::optional<KeyHolder> key_holder(const PublicKey& key) const;
+  // The organisation that has or ever had this key, for itself or its agent; 0 if none.
   [[nodiscard]] OrgId organisation_of_any_key(const PublicKey& key) const;
+  // What the key is or was there; owner for a key that nobody has had.
+  [[nodiscard]] KeyRole role_of_any_key(const PublicKey& key) const;
   // Jobs that have not settled, and those settled within params.job_retention_blocks. The index
   // (accounting/index/index.h) knows the older ones.
   [[nodiscard]] const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
@@ -126,7 +135,8 @@ class State {
   Accounts accounts_;
   std::map<OrgId, OrgEntry> organisations_;
   std::map<std::string, OrgId, std::less<>> names_;
-  std::map<PublicKey, OrgId> keys_;  // present and retired: a retired key is never taken again
+  std::map<PublicKey, std::pair<OrgId, KeyRole>>
+      keys_;  // present and retired, of agents too: none is ever taken again
   std::map<JobId, JobEntry> jobs_;
   std::map<std::pair<OrgId, std::string>, JobId> idempotency_;
   JobId job_last_ = 0;

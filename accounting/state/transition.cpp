@@ -51,37 +51,50 @@ Status Transition::admissible(const State& state, const Record& record) {
     if (record.sequence != 1) return bad_sequence(record.sequence, 1);
     return {};
   }
-  const OrgEntry* org = state.organisation_by_key(record.signer);
-  if (org == nullptr) {
+  const auto holder = state.key_holder(record.signer);
+  if (!holder) {
+    const OrgEntry* before = state.organisation(state.organisation_of_any_key(record.signer));
+    const std::string key = record.signer.hex().substr(0, 12);
+    if (before != nullptr) {
+      return Error{ErrorCode::denied,
+                   fmt::format("signer {}… is a key of {} that was replaced or revoked", key, before->name)};
+    }
     return Error{ErrorCode::denied,
-                 fmt::format("signer {}… is no organisation's present key: register it first",
-                             record.signer.hex().substr(0, 12))};
+                 fmt::format("signer {}… is no organisation's present key: register it first", key)};
   }
-  if (record.sequence != org->sequence + 1) return bad_sequence(record.sequence, org->sequence + 1);
-  if (org->refusals >= state.params().refusals_per_epoch) {
+  const OrgEntry& org = *holder->organisation;
+  const std::uint64_t expected = state.next_sequence(record.signer);
+  if (record.sequence != expected) return bad_sequence(record.sequence, expected);
+  const std::uint32_t refusals = holder->role == KeyRole::owner ? org.refusals : org.agent->refusals;
+  if (refusals >= state.params().refusals_per_epoch) {
     return Error{ErrorCode::limit,
-                 fmt::format("{} had {} records refused in this epoch; wait for the next one", org->name,
-                             org->refusals)};
+                 fmt::format("{}{} had {} records refused in this epoch; wait for the next one",
+                             holder->role == KeyRole::owner ? "" : "the agent of ", org.name, refusals)};
   }
   return {};
 }
 
 Result<Applied> Transition::apply(const Record& record) {
   record_ = &record;
-  const OrgEntry* signer = s_.organisation_by_key(record.signer);
-  const OrgId org = signer == nullptr ? 0 : signer->id;
+  const auto signer = s_.key_holder(record.signer);
+  const OrgId org = signer ? signer->organisation->id : 0;
+  if (signer) role_ = signer->role;
+  if (role_ == KeyRole::agent) UFAB_TRY(check_agent_may(*signer->organisation, record.type()));
   UFAB_TRY(std::visit([&](const auto& body) { return on(body, org); }, record.body));
-  if (org != 0) org_mutable(org).sequence = record.sequence;
+  if (org != 0) use_sequence(org);
   s_.accounts_.check_invariant();
   return std::move(out_);
 }
 
 Applied Transition::refuse(const Record& record, const RecordId& id, const Error& why) {
-  const OrgEntry* signer = s_.organisation_by_key(record.signer);
-  UFAB_ASSERT(signer != nullptr && record.sequence == signer->sequence + 1);
-  OrgEntry& org = org_mutable(signer->id);
-  org.sequence = record.sequence;
-  ++org.refusals;
+  UFAB_ASSERT(record.sequence == s_.next_sequence(record.signer));
+  const auto signer = s_.key_holder(record.signer);
+  UFAB_ASSERT(signer.has_value());
+  record_ = &record;
+  role_ = signer->role;
+  use_sequence(signer->organisation->id);
+  OrgEntry& org = org_mutable(signer->organisation->id);
+  ++(role_ == KeyRole::owner ? org.refusals : org.agent->refusals);
   std::string reason = why.message;
   if (reason.size() > text_size_max) {
     reason.resize(text_size_max);
@@ -97,6 +110,11 @@ OrgEntry& Transition::org_mutable(OrgId id) {
   UFAB_ASSERT(found != s_.organisations_.end());
   touch(Slot::organisation, id);
   return found->second;
+}
+
+void Transition::use_sequence(OrgId id) {
+  OrgEntry& org = org_mutable(id);
+  (role_ == KeyRole::owner ? org.sequence : org.agent->sequence) = record_->sequence;
 }
 
 void Transition::move(AccountId debit, AccountId credit, MicroUnc amount) {

@@ -3,6 +3,7 @@
 // returns an Error), then the change is made and cannot fail. So an error leaves no trace.
 //
 //   rules_organisation.cpp  organisations, keys, providers, stake, transfers
+//   rules_agent.cpp         the agent's key and its allowance
 //   rules_job.cpp           orders, attempts, leases, cancels, batch usage, settlement
 //   rules_occupation.cpp    leases given back, and the time for which leases were held
 //   rules_receipt.cpp       receipts and countersignatures
@@ -40,6 +41,9 @@ class Transition {
   Status on(const Stake& body, OrgId org);
   Status on(const Unstake& body, OrgId org);
   Status on(const Transfer& body, OrgId org);
+  Status on(const AgentEnrol& body, OrgId org);
+  Status on(const AgentAllowance& body, OrgId org);
+  Status on(const AgentRevoke& body, OrgId org);
   Status on(const JobOrder& body, OrgId org);
   Status on(const JobAttempt& body, OrgId org);
   Status on(const Lease& body, OrgId org);
@@ -64,6 +68,12 @@ class Transition {
                                                      const std::string& name, const std::string& endpoint);
   void add_organisation(const PublicKey& key, const std::string& name, const std::string& endpoint);
   [[nodiscard]] static Status check_offer(const ProviderOffer& offer);
+
+  // The agent.
+  [[nodiscard]] Status check_agent_may(const OrgEntry& org, RecordType type) const;
+  [[nodiscard]] Status check_allowance(const OrgEntry& org, MicroUnc budget) const;
+  void take_allowance(AgentEntry& agent, JobEntry& job);
+  void settle_allowance(OrgEntry& owner, const JobEntry& job, MicroUnc budget, MicroUnc refund);
 
   // Jobs.
   [[nodiscard]] Result<JobEntry*> owned_job(JobId id, OrgId owner);
@@ -124,6 +134,8 @@ class Transition {
     if (s_.dirty_.empty() || s_.dirty_.back() != key) s_.dirty_.push_back(key);
   }
   OrgEntry& org_mutable(OrgId id);
+  // The sequence number of the record at hand is used up.
+  void use_sequence(OrgId org);
   void move(AccountId debit, AccountId credit, MicroUnc amount);
   void derive(RecordBody body);
   [[nodiscard]] std::string name_of(OrgId id) const;
@@ -131,6 +143,7 @@ class Transition {
   State& s_;
   Applied out_;
   const Record* record_ = nullptr;
+  KeyRole role_ = KeyRole::owner;  // of the record's signer
 };
 
 // floor(flop × price / 10^12), the price being micro-UNC per TFLOP; empty when it does not fit.

@@ -165,6 +165,12 @@ AllowPeer allow_only(const PublicKey& key) {
   return [key](const PublicKey& peer) { return peer == key; };
 }
 
+AllowPeer allow_any_of(std::vector<PublicKey> keys) {
+  return [keys = std::move(keys)](const PublicKey& peer) {
+    return std::find(keys.begin(), keys.end(), peer) != keys.end();
+  };
+}
+
 namespace {
 
 class TlsLink final : public Link {

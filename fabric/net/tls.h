@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "fabric/net/link.h"
 
@@ -35,6 +36,7 @@ class Credentials {
 // Called during the handshake with the peer's key; false refuses it.
 using AllowPeer = std::function<bool(const PublicKey&)>;
 [[nodiscard]] AllowPeer allow_only(const PublicKey& key);
+[[nodiscard]] AllowPeer allow_any_of(std::vector<PublicKey> keys);
 
 // ErrorCode::unavailable: nobody listens there; timeout; denied: the peer has another key or refuses ours.
 [[nodiscard]] Result<LinkPtr> connect_tls(const Endpoint& endpoint, const Credentials& credentials,

@@ -29,6 +29,7 @@ constexpr Verb verbs[] = {
     {"requeue", verb_requeue, "run a job's open windows again, as a new attempt"},
     {"sacct", verb_sacct, "Slurm's accounting columns over ledger records"},
     {"account", nullptr, "balance, transfer, stake, unstake, history"},
+    {"agent", nullptr, "the node's own key beside the organisation's: enroll, allowance, revoke, status"},
     {"audit", nullptr, "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
     {"sim", nullptr, "queue: a trace replayed under the scheduling policy, beside FCFS and EASY"},
     {"data", nullptr, "pack text into a corpus"},

@@ -9,9 +9,9 @@ constexpr Verb verbs[] = {
     {"init", verb_init, ""},         {"up", verb_up, ""},
     {"down", verb_down, ""},         {"status", verb_status, ""},
     {"provider", verb_provider, ""}, {"account", verb_account, ""},
-    {"audit", verb_audit, ""},       {"sim", verb_sim, ""},
-    {"data", verb_data, ""},         {"train", verb_train, ""},
-    {"model", verb_model, ""},
+    {"agent", verb_agent, ""},       {"audit", verb_audit, ""},
+    {"sim", verb_sim, ""},           {"data", verb_data, ""},
+    {"train", verb_train, ""},       {"model", verb_model, ""},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "accounting/amount.h"
 #include "jobs/cli/command_line.h"
+#include "jobs/cli/owner_key.h"
 #include "jobs/cli/verbs.h"
 
 namespace ufab::jobs {
@@ -61,41 +62,57 @@ VerbResult balance(const Invocation& invocation, Words words) {
   return 0;
 }
 
-VerbResult file_money_record(const Invocation& invocation, json::object params, const std::string& done) {
-  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "record", std::move(params)));
-  std::printf("%s, block %llu\n", done.c_str(),
-              static_cast<unsigned long long>(answer.result.at("height").to_number<std::uint64_t>()));
-  return 0;
+// The number of an organisation, for a record that is signed here.
+Result<OrgId> number_of(const Invocation& invocation, const std::string& organisation) {
+  UFAB_ASSIGN(const Answer answer, ask_node(invocation, "account", {}));
+  for (const json::value& entry : answer.result.at("accounts").as_array()) {
+    const json::object& account = entry.as_object();
+    if (account.at("organisation").as_string() == organisation)
+      return account.at("number").to_number<OrgId>();
+  }
+  return Error{ErrorCode::not_found, "no organisation '" + organisation + "' on this chain"};
 }
 
 VerbResult transfer(const Invocation& invocation, Words words) {
   std::string to;
   std::string amount;
   std::string memo;
-  CommandLine line("account transfer ORGANISATION AMOUNT [--memo TEXT]",
+  std::string key;
+  CommandLine line("account transfer ORGANISATION AMOUNT [--memo TEXT] [--key FILE]",
                    "Moves UNC to another organisation.");
   line.required("to", to, "who receives it");
   line.required("amount", amount, "UNC, for example 12.5");
   line.text("--memo", memo, "kept on the ledger");
+  line.text("--key", key, owner_key_help);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const std::uint64_t micro, amount_argument(amount));
-  return file_money_record(invocation,
-                           {{"kind", "transfer"}, {"to", to}, {"amount_micro", micro}, {"memo", memo}},
-                           format_amount(micro) + " to " + to);
+  const auto body = [&](const OwnerKey&) -> Result<RecordBody> {
+    UFAB_ASSIGN(const OrgId number, number_of(invocation, to));
+    return RecordBody(Transfer{number, micro, memo});
+  };
+  return file_as_owner(invocation, key, body,
+                       {{"kind", "transfer"}, {"to", to}, {"amount_micro", micro}, {"memo", memo}},
+                       format_amount(micro) + " to " + to);
 }
 
 VerbResult stake(const Invocation& invocation, const std::string& kind, Words words) {
   std::string amount;
-  CommandLine line("account " + kind + " AMOUNT",
+  std::string key;
+  CommandLine line("account " + kind + " AMOUNT [--key FILE]",
                    kind == "stake" ? "Pledges UNC: needed to offer a provider, to verify and to earn rewards."
                                    : "Takes a pledge back; it is released after the unbonding epochs.");
   line.required("amount", amount, "UNC, for example 200");
+  line.text("--key", key, owner_key_help);
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   UFAB_ASSIGN(const std::uint64_t micro, amount_argument(amount));
-  return file_money_record(invocation, {{"kind", kind}, {"amount_micro", micro}},
-                           format_amount(micro) + " " + kind + "d");
+  const auto body = [&](const OwnerKey&) -> Result<RecordBody> {
+    if (kind == "stake") return RecordBody(Stake{micro});
+    return RecordBody(Unstake{micro});
+  };
+  return file_as_owner(invocation, key, body, {{"kind", kind}, {"amount_micro", micro}},
+                       format_amount(micro) + " " + kind + "d");
 }
 
 }  // namespace

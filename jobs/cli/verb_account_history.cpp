@@ -26,8 +26,9 @@ struct CloseStatement {
 VerbResult account_history(const Invocation& invocation, Words words) {
   bool as_json = false;
   std::uint64_t limit = 50;
-  CommandLine line("account history [--limit N] [--json]",
-                   "The newest movements of this organisation's money, offline.");
+  CommandLine line(
+      "account history [--limit N] [--json]",
+      "The newest movements of this organisation's money, offline; orders of its agent are marked.");
   line.number("--limit", limit, "how many (default 50)");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
@@ -42,7 +43,9 @@ VerbResult account_history(const Invocation& invocation, Words words) {
   if (opened != SQLITE_OK) return Error{ErrorCode::io, path + ": " + sqlite3_errmsg(raw)};
   sqlite3_busy_timeout(raw, 5000);
   const char* sql =
-      "SELECT m.height, m.debit, m.credit, m.amount FROM movement m, organisation o "
+      "SELECT m.height, m.debit, m.credit, m.amount, m.credit LIKE 'escrow:%' AND EXISTS "
+      "(SELECT 1 FROM job j WHERE j.id = CAST(substr(m.credit, 8) AS INTEGER) AND j.agent IS NOT NULL) "
+      "FROM movement m, organisation o "
       "WHERE o.name = ?1 AND (m.debit IN ('balance:' || o.id, 'stake:' || o.id, 'unbonding:' || o.id) "
       "OR m.credit IN ('balance:' || o.id, 'stake:' || o.id, 'unbonding:' || o.id)) "
       "ORDER BY m.height DESC, m.position DESC, m.number DESC LIMIT ?2";
@@ -62,12 +65,16 @@ VerbResult account_history(const Invocation& invocation, Words words) {
       return std::string(reinterpret_cast<const char*>(sqlite3_column_text(raw_statement, column)));
     };
     const auto amount = static_cast<std::uint64_t>(sqlite3_column_int64(raw_statement, 3));
+    const bool by_agent = sqlite3_column_int(raw_statement, 4) != 0;
     if (as_json) {
-      rows.push_back(boost::json::object{
-          {"height", height}, {"debit", text(1)}, {"credit", text(2)}, {"amount_micro", amount}});
+      rows.push_back(boost::json::object{{"height", height},
+                                         {"debit", text(1)},
+                                         {"credit", text(2)},
+                                         {"amount_micro", amount},
+                                         {"by_agent", by_agent}});
     } else {
-      std::printf("%8llu %-16s %-16s %20s\n", static_cast<unsigned long long>(height), text(1).c_str(),
-                  text(2).c_str(), format_amount(amount).c_str());
+      std::printf("%8llu %-16s %-16s %20s%s\n", static_cast<unsigned long long>(height), text(1).c_str(),
+                  text(2).c_str(), format_amount(amount).c_str(), by_agent ? "  by the agent" : "");
     }
   }
   if (step != SQLITE_DONE) return Error{ErrorCode::io, path + ": " + sqlite3_errmsg(raw)};

@@ -39,6 +39,7 @@ VerbResult verb_requeue(const Invocation& invocation, Words words);
 VerbResult verb_sacct(const Invocation& invocation, Words words);
 VerbResult verb_account(const Invocation& invocation, Words words);
 VerbResult account_history(const Invocation& invocation, Words words);
+VerbResult verb_agent(const Invocation& invocation, Words words);
 VerbResult verb_audit(const Invocation& invocation, Words words);
 VerbResult provider_status(const Invocation& invocation, Words words);
 VerbResult audit_bench(const Invocation& invocation, Words words);

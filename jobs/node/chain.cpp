@@ -41,19 +41,34 @@ Result<FiledRecord> decode_submitted(const Answer& answer) {
 
 }  // namespace
 
-Chain::Chain(HomeConfig config, KeyPair key, Credentials credentials, std::unique_ptr<Ledger> ledger)
+Chain::Chain(HomeConfig config, HomeKeys keys, KeyPair key, Credentials credentials,
+             std::unique_ptr<Ledger> ledger)
     : config_(std::move(config)),
+      owner_(std::move(keys.owner)),
+      agent_(std::move(keys.agent)),
       key_(std::move(key)),
       ledger_(std::move(ledger)),
       calls_(credentials),
       following_(std::move(credentials)) {}
 
 Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config) {
-  UFAB_ASSIGN(KeyPair key, home.load_key());
-  UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
+  UFAB_ASSIGN(HomeKeys keys, home.load_keys());
+  if (!config.follow && !keys.owner) {
+    return Error{ErrorCode::denied, home.file("org.key") +
+                                        ": it is not here, and the validator's node signs blocks with it; "
+                                        "an agent's key does not do"};
+  }
   UFAB_ASSIGN(std::unique_ptr<Ledger> ledger,
-              Ledger::open(ledger_options(home), config.follow ? nullptr : &key));
-  return std::unique_ptr<Chain>(new Chain(config, std::move(key), std::move(credentials), std::move(ledger)));
+              Ledger::open(ledger_options(home), config.follow ? nullptr : &*keys.owner));
+  bool agent = keys.agent && !keys.owner;
+  if (keys.agent && keys.owner) {
+    ledger->with_state(
+        [&](const State& state) { agent = state.key_holder(keys.agent->public_key()).has_value(); });
+  }
+  KeyPair key = (agent ? keys.agent : keys.owner)->copy();
+  UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
+  return std::unique_ptr<Chain>(
+      new Chain(config, std::move(keys), std::move(key), std::move(credentials), std::move(ledger)));
 }
 
 Chain::~Chain() {
@@ -68,9 +83,61 @@ void Chain::start() {
 
 OrgId Chain::self() const {
   return read([&](const State& state) {
-    const OrgEntry* entry = state.organisation_by_key(key_.public_key());
-    return entry == nullptr ? OrgId{0} : entry->id;
+    const OrgId own = state.organisation_of_any_key(key_.public_key());
+    // A node may start with nothing but an agent's key that is not enrolled yet.
+    const bool unknown = own == 0 && !owner_;
+    const OrgEntry* named = unknown ? state.organisation_by_name(config_.organisation) : nullptr;
+    return named == nullptr ? own : named->id;
   });
+}
+
+std::optional<KeyPair> Chain::enrolled_agent() const {
+  const std::lock_guard lock(agent_mutex_);
+  if (!agent_) return std::nullopt;
+  const bool enrolled = read([&](const State& state) {
+    const auto holder = state.key_holder(agent_->public_key());
+    return holder && holder->role == KeyRole::agent;
+  });
+  if (!enrolled) return std::nullopt;
+  return agent_->copy();
+}
+
+std::optional<KeyRole> Chain::role() const {
+  if (enrolled_agent()) return KeyRole::agent;
+  if (owner_) return KeyRole::owner;
+  return std::nullopt;
+}
+
+void Chain::adopt_agent(KeyPair agent) {
+  const std::lock_guard lock(agent_mutex_);
+  agent_ = std::move(agent);
+}
+
+std::optional<MicroUnc> Chain::allowance() const {
+  const auto agent = enrolled_agent();
+  if (!agent) return std::nullopt;
+  return read([&](const State& state) -> std::optional<MicroUnc> {
+    const auto holder = state.key_holder(agent->public_key());
+    if (!holder || holder->role != KeyRole::agent) return std::nullopt;  // revoked just now
+    return holder->organisation->agent->allowance;
+  });
+}
+
+Result<KeyPair> Chain::signing_key(RecordType type) const {
+  const bool needs_owner = record_needs_owner(type);
+  if (!needs_owner) {
+    if (auto agent = enrolled_agent()) return std::move(*agent);
+  }
+  if (owner_) return owner_->copy();
+  const std::string what = record_type_name(type);
+  if (needs_owner) {
+    return Error{ErrorCode::denied, what +
+                                        ": it needs the organisation's key, and this home has no org.key; "
+                                        "name it with --key FILE"};
+  }
+  return Error{ErrorCode::denied, what +
+                                      ": the agent's key of this home is not enrolled or was revoked, and "
+                                      "org.key is not here; `ufab agent enroll --key FILE`"};
 }
 
 void Chain::pause(std::chrono::milliseconds duration) {
@@ -121,8 +188,9 @@ void Chain::follow() {
 
 Result<FiledRecord> Chain::submit(RecordBody body) {
   const std::lock_guard lock(submit_mutex_);
-  if (!is_validator()) return submit_remote(std::move(body));
-  UFAB_ASSIGN(const SubmitOutcome outcome, ledger_->sign_and_submit(key_, std::move(body)));
+  UFAB_ASSIGN(const KeyPair key, signing_key(type_of(body)));
+  if (!is_validator()) return submit_remote(key, std::move(body));
+  UFAB_ASSIGN(const SubmitOutcome outcome, ledger_->sign_and_submit(key, std::move(body)));
   return FiledRecord{outcome.id, outcome.height};
 }
 
@@ -139,21 +207,41 @@ Result<FiledRecord> Chain::send_record(ByteView encoded) {
   }
 }
 
-Result<FiledRecord> Chain::submit_remote(RecordBody body) {
+Status Chain::may_sign(RecordType type) const {
+  UFAB_TRY(signing_key(type));
+  return {};
+}
+
+Result<std::uint64_t> Chain::next_sequence(const PublicKey& key) {
+  if (is_validator()) return ledger_->next_sequence(key);
   UFAB_ASSIGN(const Answer next, call_validator(calls_, *config_.follow, "chain.next_sequence",
-                                                {{"key", key_.public_key().hex()}}, {}, call_wait));
-  UFAB_ASSIGN(const std::uint64_t sequence, json_number(next.result, "sequence"));
-  if (sequence <= acknowledged_sequence_) {
-    return Error{ErrorCode::corrupt, "the validator forgot a record that it had acknowledged (sequence " +
-                                         std::to_string(acknowledged_sequence_) + ")"};
+                                                {{"key", key.hex()}}, {}, call_wait));
+  return json_number(next.result, "sequence");
+}
+
+Result<FiledRecord> Chain::submit_signed(ByteView encoded) {
+  if (is_validator()) {
+    UFAB_ASSIGN(const SubmitOutcome outcome, ledger_->submit(encoded));
+    return FiledRecord{outcome.id, outcome.height};
   }
-  const Record record = sign_record(ledger_->chain_id(), key_, sequence, now_us(), std::move(body));
-  UFAB_ASSIGN(const FiledRecord submitted, send_record(encode_record(record)));
-  acknowledged_sequence_ = sequence;
+  UFAB_ASSIGN(const FiledRecord submitted, send_record(encoded));
   // Reading one's own writes: what the caller looks at next has this record in it.
   for (int i = 0; i < 100 && ledger_->head().height < submitted.height && !stopping_; ++i) {
     static_cast<void>(ledger_->wait_for_block(submitted.height - 1, 100));
   }
+  return submitted;
+}
+
+Result<FiledRecord> Chain::submit_remote(const KeyPair& key, RecordBody body) {
+  UFAB_ASSIGN(const std::uint64_t sequence, next_sequence(key.public_key()));
+  std::uint64_t& acknowledged = acknowledged_[key.public_key()];
+  if (sequence <= acknowledged) {
+    return Error{ErrorCode::corrupt, "the validator forgot a record that it had acknowledged (sequence " +
+                                         std::to_string(acknowledged) + ")"};
+  }
+  const Record record = sign_record(ledger_->chain_id(), key, sequence, now_us(), std::move(body));
+  UFAB_ASSIGN(const FiledRecord submitted, submit_signed(encode_record(record)));
+  acknowledged = sequence;
   return submitted;
 }
 

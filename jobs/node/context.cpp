@@ -69,7 +69,7 @@ Result<Answer> call_organisation(const NodeContext& node, const OrgEntry& organi
                                  const Request& request, std::chrono::milliseconds timeout) {
   auto endpoint = Endpoint::parse(organisation.endpoint);
   if (!endpoint) return endpoint.error().within("organisation " + organisation.name);
-  auto answer = node.peers->call(*endpoint, organisation.key, request, timeout);
+  auto answer = node.peers->call(*endpoint, organisation.keys(), request, timeout);
   if (!answer) return answer.error().within("node of " + organisation.name);
   return answer;
 }

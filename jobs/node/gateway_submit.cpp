@@ -132,6 +132,13 @@ Result<Gateway::Prepared> Gateway::prepare(const json::object& params, JobSpec s
     return Error{ErrorCode::conflict, "the budget of " + format_amount(budget) + of_all +
                                           " is more than the balance of " + format_amount(balance)};
   }
+  // The ledger would refuse it too, and the refusal would stand there.
+  if (const auto left = node_.chain->allowance(); left && *left < *total) {
+    return Error{ErrorCode::conflict, "agent of " + node_.config.organisation + ": allowance left " +
+                                          format_amount(*left) + ", the order needs " +
+                                          format_amount(*total) +
+                                          "; `ufab agent allowance` with the organisation's key sets it"};
+  }
   prepared.budget = budget;
   prepared.spec = std::move(spec);
   return prepared;

@@ -264,4 +264,21 @@ Result<KeyPair> Home::load_key() const {
   return KeyPair::load(file("org.key"));
 }
 
+Result<HomeKeys> Home::load_keys() const {
+  HomeKeys keys;
+  const auto load = [](const std::string& path, std::optional<KeyPair>& into) -> Status {
+    auto key = KeyPair::load(path);
+    if (key.ok()) {
+      into = std::move(*key);
+    } else if (key.error().code != ErrorCode::not_found) {
+      return key.error();
+    }
+    return {};
+  };
+  UFAB_TRY(load(file("org.key"), keys.owner));
+  UFAB_TRY(load(file("agent.key"), keys.agent));
+  if (keys.owner || keys.agent) return keys;
+  return Error{ErrorCode::not_found, path_ + ": neither org.key nor agent.key is here"};
+}
+
 }  // namespace ufab::jobs

@@ -1,7 +1,8 @@
 // A home: everything that belongs to one organisation's node, under one folder ($UFAB_HOME, --home).
 //
 //   config.toml   who we are, where we listen, whom we follow, what we offer (below)
-//   org.key       Ed25519 seed of the organisation, 0600
+//   org.key       Ed25519 seed of the organisation, 0600; may be kept elsewhere once there is an agent's
+//   agent.key     Ed25519 seed of its agent, 0600 (`ufab agent enroll`)
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs; slurm/ and the like: another's
@@ -77,6 +78,12 @@ struct HomeConfig {
 // Processors for this node's batch runs: the provider's, or all of them on a node that only verifies.
 [[nodiscard]] std::uint32_t run_slots(const HomeConfig& config);
 
+// The keys that a home has.
+struct HomeKeys {
+  std::optional<KeyPair> owner;  // the organisation's own
+  std::optional<KeyPair> agent;  // whether the chain knows it is another question
+};
+
 class Home {
  public:
   explicit Home(std::string path) : path_(std::move(path)) {}
@@ -98,7 +105,9 @@ class Home {
 
   [[nodiscard]] Result<HomeConfig> load_config() const;
   [[nodiscard]] Status save_config(const HomeConfig& config) const;
-  [[nodiscard]] Result<KeyPair> load_key() const;
+  [[nodiscard]] Result<KeyPair> load_key() const;  // the organisation's own
+  // ErrorCode::not_found when there is neither; a key that others may read or that is damaged is an error.
+  [[nodiscard]] Result<HomeKeys> load_keys() const;
 
  private:
   std::string path_;

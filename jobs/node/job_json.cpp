@@ -263,6 +263,14 @@ json::object organisation_to_json(const State& state, const OrgEntry& organisati
       {"used_slot_s", decayed_use(organisation, state.time_us())},
       {"score", organisation.score},
       {"endpoint", organisation.endpoint}};
+  if (organisation.agent) {
+    const AgentEntry& agent = *organisation.agent;
+    object["agent"] = json::object{{"key", agent.key.hex()},
+                                   {"allowance_micro", agent.allowance},
+                                   {"escrow_micro", agent.escrowed},
+                                   {"spent_micro", agent.spent},
+                                   {"records", agent.sequence}};
+  }
   if (organisation.provider) {
     const ProviderOffer& offer = organisation.provider->offer;
     object["provider"] = json::object{{"status", provider_status_name(organisation.provider->status)},

@@ -61,10 +61,10 @@ Result<LinkSample> measure_link(const Echo& echo, const MicroClock& now_us, bool
   return LinkSample{bounded(rtt), bounded(rate)};
 }
 
-Result<LinkSample> probe_link(const Endpoint& endpoint, const PublicKey& key, const Credentials& credentials,
-                              bool small) {
+Result<LinkSample> probe_link(const Endpoint& endpoint, const std::vector<PublicKey>& keys,
+                              const Credentials& credentials, bool small) {
   using Clock = std::chrono::steady_clock;
-  UFAB_ASSIGN(LinkPtr link, connect_tls(endpoint, credentials, allow_only(key), deadline_in(echo_wait)));
+  UFAB_ASSIGN(LinkPtr link, connect_tls(endpoint, credentials, allow_any_of(keys), deadline_in(echo_wait)));
   RpcClient client(std::move(link));
   const Bytes payload(echo_bytes_max, 0x5a);
   const Echo echo = [&](std::size_t bytes, std::chrono::microseconds timeout) -> Status {

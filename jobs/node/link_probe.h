@@ -29,8 +29,8 @@ using MicroClock = std::function<std::int64_t()>;
 // Error: why no echo came back.
 [[nodiscard]] Result<LinkSample> measure_link(const Echo& echo, const MicroClock& now_us, bool small);
 
-// Over a fresh TLS link. Takes about five seconds at most.
-[[nodiscard]] Result<LinkSample> probe_link(const Endpoint& endpoint, const PublicKey& key,
+// Over a fresh TLS link to who has one of these keys. Takes about five seconds at most.
+[[nodiscard]] Result<LinkSample> probe_link(const Endpoint& endpoint, const std::vector<PublicKey>& keys,
                                             const Credentials& credentials, bool small);
 
 // The other side's bound: what one organisation may have echoed. At most burst_bytes at once and

@@ -55,7 +55,7 @@ void LinkWatch::tick() {
     answer_ = std::async(std::launch::async,
                          [probe = probe_, target = target_of(*moves.measure)]() -> Result<LinkSample> {
                            UFAB_ASSIGN(const Endpoint endpoint, Endpoint::parse(target.endpoint));
-                           return probe(endpoint, target.key, target.small);
+                           return probe(endpoint, target.keys, target.small);
                          });
   }
   if (moves.report && Clock::now() >= file_after_) file(*std::move(moves.report));
@@ -96,7 +96,7 @@ LinkWatch::Target LinkWatch::target_of(OrgId peer) const {
   const OrgId self = node_.chain->self();
   return node_.chain->read([&](const State& state) {
     const OrgEntry& org = *state.organisation(peer);
-    return Target{org.endpoint, org.key, has_work(state, self) || has_work(state, peer)};
+    return Target{org.endpoint, org.keys(), has_work(state, self) || has_work(state, peer)};
   });
 }
 
@@ -117,8 +117,8 @@ Result<Answer> LinkWatch::echo(const Caller& caller, const Request& request) {
                                        std::to_string(request.body.size())};
   }
   const OrgId organisation = node_.chain->read([&](const State& state) {
-    const OrgEntry* org = state.organisation_by_key(*caller);
-    return org != nullptr && may_share_a_gang(state, *org) ? org->id : 0;
+    const auto holder = state.key_holder(*caller);
+    return holder && may_share_a_gang(state, *holder->organisation) ? holder->organisation->id : 0;
   });
   if (organisation == 0) return Error{ErrorCode::denied, "link.echo is for active, staked providers"};
   if (!gate_.admit(organisation, request.body.size(), now_ms()))

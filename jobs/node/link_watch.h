@@ -23,7 +23,8 @@ namespace ufab::jobs {
 class LinkWatch {
  public:
   // Takes seconds, and is called from a thread of its own.
-  using Probe = std::function<Result<LinkSample>(const Endpoint& endpoint, const PublicKey& key, bool small)>;
+  using Probe = std::function<Result<LinkSample>(const Endpoint& endpoint, const std::vector<PublicKey>& keys,
+                                                 bool small)>;
   LinkWatch(NodeContext& node, Probe probe) : node_(node), probe_(std::move(probe)) {}
   // Waits for the measurement under way.
   ~LinkWatch() = default;
@@ -43,7 +44,7 @@ class LinkWatch {
   using Clock = std::chrono::steady_clock;
   struct Target {
     std::string endpoint;
-    PublicKey key;
+    std::vector<PublicKey> keys;
     bool small = false;
   };
   void take_outcome();

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "accounting/records/codec.h"
+#include "jobs/node/agent_key.h"
 #include "jobs/node/job_json.h"
 #include "jobs/node/known_links.h"
 #include "jobs/node/provider_agent.h"
@@ -61,7 +62,7 @@ Result<JobView> job_for(const MethodContext& context, const Caller& caller, cons
   if (!view) return no_job(*context.node->chain, number);
   if (!caller) return *std::move(view);
   const bool party = std::any_of(view->organisations.begin(), view->organisations.end(),
-                                 [&](const auto& entry) { return entry.second.key == *caller; });
+                                 [&](const auto& entry) { return entry.second.has_key(*caller); });
   const bool validator = context.node->config.follow && context.node->config.follow->validator == *caller;
   if (!party && !validator) return Error{ErrorCode::denied, "not a party of job " + std::to_string(number)};
   return *std::move(view);
@@ -104,7 +105,9 @@ Result<Answer> node_status(const MethodContext& context, const Caller&, const Re
                       {"chain_id", node.chain->ledger().chain_id().str()},
                       {"height", head.height},
                       {"head", head.hash.str()},
-                      {"number", node.chain->self()}};
+                      {"number", node.chain->self()},
+                      {"has_owner_key", node.chain->has_owner_key()}};
+  if (const auto role = node.chain->role()) result["signs_with"] = key_role_name(*role);
   JoinTicket ticket{node.config.listen_host, node.config.listen_port, node.chain->key().public_key(),
                     node.chain->ledger().chain_id()};
   if (node.config.follow) ticket = *node.config.follow;
@@ -360,6 +363,8 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
                                        : ProviderAction::leave;
     UFAB_ASSIGN(action.reason, note(params, "reason"));
     body = action;
+  } else if (kind.starts_with("agent_")) {
+    UFAB_ASSIGN(body, agent_record(*context.node, kind, params));
   } else if (kind == "usage_import") {
     UFAB_ASSIGN(body, decode_fields<UsageImport>(request.body, "usage import"));
   } else if (kind == "correction") {
@@ -369,6 +374,24 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
   }
   UFAB_ASSIGN(const FiledRecord submitted, context.node->chain->submit(std::move(body)));
   return Answer{{{"id", submitted.id.str()}, {"height", submitted.height}}, {}};
+}
+
+// What a record needs that the owner signs elsewhere: {key} in; chain, sequence and whose key it is out.
+Result<Answer> next_of_owner(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const std::string text, json_text(request.params, "key", 64));
+  UFAB_ASSIGN(const PublicKey key, PublicKey::parse(text));
+  return owner_facts(*context.node, key);
+}
+
+Result<Answer> submit_signed(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const FiledRecord submitted, context.node->chain->submit_signed(request.body));
+  return Answer{{{"id", submitted.id.str()}, {"height", submitted.height}}, {}};
+}
+
+// The agent's key of this home, made if need be, with the proof that its owner's record needs.
+Result<Answer> agent_offer(const MethodContext& context, const Caller&, const Request&) {
+  UFAB_ASSIGN(const AgentEnrol offer, offer_agent(*context.node));
+  return Answer{{}, encode_fields(offer)};
 }
 
 enum class Access { anyone, party, owner };
@@ -400,6 +423,9 @@ constexpr std::array entries{
     Entry{"provider.bench", Access::owner, provider_bench},
     Entry{"provider.links", Access::owner, provider_links},
     Entry{"record", Access::owner, file_record},
+    Entry{"record.next", Access::owner, next_of_owner},
+    Entry{"record.submit", Access::owner, submit_signed},
+    Entry{"agent.offer", Access::owner, agent_offer},
 };
 
 }  // namespace

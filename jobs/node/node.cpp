@@ -161,9 +161,10 @@ Status run_node(const Home& home, const NodeOptions& options) {
   Benchmarker benchmarker(node);
   CapacityWatch capacity(node, ask_machines());
   Housekeeping housekeeping(node, [&gateway](const auto& what) { gateway.undisturbed(what); });
-  LinkWatch links(node, [&credentials](const Endpoint& endpoint, const PublicKey& key, bool small) {
-    return probe_link(endpoint, key, credentials, small);
-  });
+  LinkWatch links(node,
+                  [&credentials](const Endpoint& endpoint, const std::vector<PublicKey>& keys, bool small) {
+                    return probe_link(endpoint, keys, credentials, small);
+                  });
   const MethodContext methods{&node, &gateway, &links, [] { stop_requested = true; },
                               [&benchmarker] { benchmarker.ask(); }};
 

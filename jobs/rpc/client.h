@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "fabric/net/tls.h"
 #include "jobs/rpc/message.h"
@@ -35,7 +36,13 @@ class PeerPool {
   explicit PeerPool(Credentials credentials) : credentials_(std::move(credentials)) {}
 
   [[nodiscard]] Result<Answer> call(const Endpoint& endpoint, const PublicKey& key, const Request& request,
-                                    std::chrono::milliseconds timeout);
+                                    std::chrono::milliseconds timeout) {
+    return call(endpoint, std::vector{key}, request, timeout);
+  }
+  // The same where the peer may show any of these keys. A link that was made with a key that is not among
+  // them any more is not used.
+  [[nodiscard]] Result<Answer> call(const Endpoint& endpoint, const std::vector<PublicKey>& keys,
+                                    const Request& request, std::chrono::milliseconds timeout);
 
  private:
   struct Peer {
@@ -44,7 +51,7 @@ class PeerPool {
   };
   Credentials credentials_;
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<Peer>> peers_;  // by endpoint and key
+  std::map<std::string, std::shared_ptr<Peer>> peers_;  // by endpoint and keys
 };
 
 }  // namespace ufab::jobs

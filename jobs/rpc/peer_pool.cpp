@@ -2,12 +2,15 @@
 
 namespace ufab::jobs {
 
-Result<Answer> PeerPool::call(const Endpoint& endpoint, const PublicKey& key, const Request& request,
-                              std::chrono::milliseconds timeout) {
+Result<Answer> PeerPool::call(const Endpoint& endpoint, const std::vector<PublicKey>& keys,
+                              const Request& request, std::chrono::milliseconds timeout) {
+  std::string name = endpoint.str();
+  for (const PublicKey& key : keys) name += " " + key.hex();
+  const AllowPeer allow = allow_any_of(keys);
   std::shared_ptr<Peer> peer;
   {
     const std::lock_guard lock(mutex_);
-    auto& slot = peers_[endpoint.str() + " " + key.hex()];
+    auto& slot = peers_[name];
     if (!slot) slot = std::make_shared<Peer>();
     peer = slot;
   }
@@ -15,7 +18,7 @@ Result<Answer> PeerPool::call(const Endpoint& endpoint, const PublicKey& key, co
   const bool reused = peer->client != nullptr;
   for (int attempt = 0;; ++attempt) {
     if (!peer->client) {
-      UFAB_ASSIGN(LinkPtr link, connect_tls(endpoint, credentials_, allow_only(key), deadline_in(timeout)));
+      UFAB_ASSIGN(LinkPtr link, connect_tls(endpoint, credentials_, allow, deadline_in(timeout)));
       peer->client = std::make_unique<RpcClient>(std::move(link));
     }
     auto answer = peer->client->call(request, timeout);

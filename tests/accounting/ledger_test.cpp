@@ -85,6 +85,27 @@ TEST(Ledger, SubmittingARecordTwiceGivesTheFirstOutcome) {
   EXPECT_EQ(ledger->head().height, first->height);
 }
 
+TEST(Ledger, ARepeatedRecordOfARevokedAgentGivesItsFirstOutcomeAndANewOneNone) {
+  const Folder folder;
+  const auto ledger = found(folder.path("l"));
+  const KeyPair owner = key_of(2);
+  const KeyPair agent = key_of(3);
+  ASSERT_TRUE(ledger->sign_and_submit(owner, Organisation{"alpha", ""}).ok());
+  const Digest proof = agent_enrol_digest(ledger->chain_id(), owner.public_key(), agent.public_key());
+  ASSERT_TRUE(
+      ledger->sign_and_submit(owner, AgentEnrol{agent.public_key(), agent.sign(proof.view()), 0}).ok());
+  const Record record =
+      sign_record(ledger->chain_id(), agent, 1, 1, Correction{sha256("record"), "a remark", {}});
+  const auto first = ledger->submit(record);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  ASSERT_TRUE(ledger->sign_and_submit(owner, AgentRevoke{"lost"}).ok());
+  const auto second = ledger->submit(record);
+  ASSERT_TRUE(second.ok()) << second.error().message;
+  EXPECT_EQ(second->height, first->height);
+  EXPECT_EQ(ledger->sign_and_submit(agent, Correction{sha256("record"), "another", {}}).error().code,
+            ErrorCode::denied);
+}
+
 TEST(Ledger, ARefusedRecordStaysRefusedAndItsReasonIsOnTheLedger) {
   const Folder folder;
   const auto ledger = found(folder.path("l"));

@@ -79,7 +79,7 @@ TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
     }
     sqlite3* db = nullptr;
     ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
-    std::string sql = "DROP TABLE link_report; ";
+    std::string sql = "DROP TABLE link_report; DROP TABLE agent; ALTER TABLE job DROP COLUMN agent; ";
     if (version < 3) sql += "DROP TABLE benchmark; DROP TABLE fault; DROP TABLE standing; ";
     if (version == 1) sql += "DROP TABLE usage_import; DROP TABLE usage_correction; ";
     sql += fmt::format("UPDATE meta SET value='{} {}';", version, sha256("chain").hex());
@@ -92,7 +92,7 @@ TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
     const auto dump = (*index)->dump();
     ASSERT_TRUE(dump.ok());
     for (const char* table :
-         {"[usage_correction]", "[benchmark]", "[fault]", "[standing]", "[link_report]"}) {
+         {"[usage_correction]", "[benchmark]", "[fault]", "[standing]", "[link_report]", "[agent]"}) {
       EXPECT_NE(dump->find(table), std::string::npos) << table;
     }
     EXPECT_NE(dump->find("4 " + sha256("chain").hex()), std::string::npos);
@@ -131,6 +131,31 @@ TEST(Index, AReportOfLinksIsARowForEachPeer) {
   const auto dump = (*index)->dump();
   ASSERT_TRUE(dump.ok());
   EXPECT_NE(dump->find("[link_report]\n0|0|2|3|250|110000\n0|0|2|5|41000|800\n"), std::string::npos) << *dump;
+}
+
+TEST(Index, AnAgentIsARowAndItsOrdersNameIt) {
+  const Folder folder;
+  auto index = Index::open(folder.path("index.sqlite"), sha256("chain"));
+  ASSERT_TRUE(index.ok());
+  const PublicKey agent = KeyPair::from_seed({1}).public_key();
+  const PublicKey owner = KeyPair::from_seed({2}).public_key();
+  std::vector<Record> records(5);
+  records[0].body = AgentEnrol{agent, {}, 70};
+  records[1].body = JobOrder{};
+  records[1].signer = agent;
+  records[2].body = JobOrder{};
+  records[2].signer = owner;
+  records[3].body = AgentAllowance{50};
+  records[4].body = AgentRevoke{"stolen"};
+  std::vector<IndexedRecord> items;
+  for (const Record& record : records) items.push_back({&record, record_id(record), 2, nullptr});
+  ASSERT_TRUE((*index)->add(BlockHeader{}, sha256("block"), items, {}).ok());
+  const auto dump = (*index)->dump();
+  ASSERT_TRUE(dump.ok());
+  EXPECT_NE(dump->find("[agent]\n" + agent.hex() + "|2|50|0|0|0|0|stolen\n"), std::string::npos) << *dump;
+  EXPECT_NE(dump->find("[job]\n1|2|training||0|0|0|1|||||" + agent.hex() + "\n2|2|training||0|0|0|2|||||\n"),
+            std::string::npos)
+      << *dump;
 }
 
 TEST(Index, AnImportAndItsCorrectionAreARowEach) {

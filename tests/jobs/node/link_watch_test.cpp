@@ -81,10 +81,11 @@ class LinkWatchTest : public testing::Test {
 };
 
 TEST_F(LinkWatchTest, WhatItMeasuresComesToTheLedgerAndToTheBroker) {
-  LinkWatch watch(*context_, [](const Endpoint& endpoint, const PublicKey&, bool) -> Result<LinkSample> {
-    if (endpoint.port == 4002) return Error{ErrorCode::unavailable, "nobody listens there"};
-    return LinkSample{400, 80'000};
-  });
+  LinkWatch watch(*context_,
+                  [](const Endpoint& endpoint, const std::vector<PublicKey>&, bool) -> Result<LinkSample> {
+                    if (endpoint.port == 4002) return Error{ErrorCode::unavailable, "nobody listens there"};
+                    return LinkSample{400, 80'000};
+                  });
   ASSERT_TRUE(ticks_until(watch, [&] { return reported().has_value(); }));
   EXPECT_EQ(reported()->peers, (std::vector<ReportedLink>{{2, 400, 80'000}}));
   KnownLinks known;
@@ -118,7 +119,7 @@ TEST_F(LinkWatchTest, WhatItMeasuresComesToTheLedgerAndToTheBroker) {
 TEST_F(LinkWatchTest, AMeasurementIsSmallWhileAJobIsAskedOfEitherEnd) {
   std::atomic<int> small{0};
   std::atomic<int> whole{0};
-  LinkWatch watch(*context_, [&](const Endpoint& endpoint, const PublicKey&, bool is_small) {
+  LinkWatch watch(*context_, [&](const Endpoint& endpoint, const std::vector<PublicKey>&, bool is_small) {
     if (endpoint.port == 4001) ++(is_small ? small : whole);
     return Result<LinkSample>(LinkSample{400, 80'000});
   });
@@ -142,7 +143,7 @@ TEST_F(LinkWatchTest, AMeasurementIsSmallWhileAJobIsAskedOfEitherEnd) {
 
 TEST_F(LinkWatchTest, NothingIsMeasuredWhereTheOperatorSaysSoOrTheProviderDrains) {
   std::atomic<int> probes{0};
-  LinkWatch watch(*context_, [&](const Endpoint&, const PublicKey&, bool) {
+  LinkWatch watch(*context_, [&](const Endpoint&, const std::vector<PublicKey>&, bool) {
     ++probes;
     return Result<LinkSample>(LinkSample{400, 80'000});
   });
@@ -162,7 +163,7 @@ TEST_F(LinkWatchTest, NothingIsMeasuredWhereTheOperatorSaysSoOrTheProviderDrains
 }
 
 TEST_F(LinkWatchTest, AnswersOtherProvidersWithinBoundsAndNobodyElse) {
-  LinkWatch watch(*context_, [](const Endpoint&, const PublicKey&, bool) {
+  LinkWatch watch(*context_, [](const Endpoint&, const std::vector<PublicKey>&, bool) {
     return Result<LinkSample>(LinkSample{400, 80'000});
   });
   const auto answer = ask(watch, beta_, 1000);

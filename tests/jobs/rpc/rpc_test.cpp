@@ -101,6 +101,16 @@ TEST_F(RpcTest, AServerWithAnotherKeyIsNotSpokenTo) {
   EXPECT_EQ(answer.error().code, ErrorCode::denied);
 }
 
+TEST_F(RpcTest, APeerMayShowAnyOfTheKeysThatAreNamedAndNoneThatIsNamedNoMore) {
+  PeerPool pool(Credentials::create(client_key_).value());
+  const PublicKey server = server_key_.public_key();
+  const PublicKey other = KeyPair::generate().public_key();
+  EXPECT_TRUE(pool.call(endpoint_, {other, server}, {"who", {}, {}}, 5s).ok());
+  EXPECT_TRUE(pool.call(endpoint_, {server, other}, {"who", {}, {}}, 5s).ok());
+  // A link to it is open, and is not used for a call that does not name its key.
+  EXPECT_EQ(pool.call(endpoint_, {other}, {"who", {}, {}}, 5s).error().code, ErrorCode::denied);
+}
+
 TEST_F(RpcTest, StrangersThatHoldEveryConnectionDoNotLockTheOwnerOut) {
   std::vector<LinkPtr> held;
   const Credentials stranger = Credentials::create(client_key_).value();
