@@ -191,7 +191,8 @@ void Machine::vote() {
   for (std::size_t i = 0; i < slot.candidates.size(); ++i) {
     const auto& own = slot.own[index(VoteKind::notarise)];
     const ProposalPtr proposal = slot.candidates[i].proposal;
-    if (own && (!planted(Flaw::second_vote) || own->block == proposal->digest)) return;
+    const bool again = planted(Flaw::second_vote) && i == 1;
+    if (own && !(again && own->block == slot.candidates[0].proposal->digest)) continue;
     if (!extends(proposal->header) || !make_valid(s_.view, proposal->digest)) continue;
     const bool on_disk = slot.own[index(VoteKind::propose)].has_value();
     cast(VoteKind::notarise, s_.view, proposal->digest, on_disk ? nullptr : proposal, nullptr);

@@ -30,7 +30,7 @@ constexpr Verb verbs[] = {
     {"sacct", verb_sacct, "Slurm's accounting columns over ledger records"},
     {"account", nullptr, "balance, transfer, stake, unstake, history"},
     {"audit", nullptr, "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
-    {"sim", nullptr, "queue: a trace replayed under the scheduling policy, beside FCFS and EASY"},
+    {"sim", nullptr, "queue: a trace under the scheduling policy; consensus: validators that crash and lie"},
     {"data", nullptr, "pack text into a corpus"},
     {"train", nullptr, "inside a batch script: the trainer on this job's ranks"},
     {"model", nullptr,

@@ -191,7 +191,8 @@ void Member::perform(const PersistVote& action) {
     vote_file_.insert(vote_file_.end(), bytes.begin(), bytes.end());
   }
   syncing_ = true;
-  around_.wake(rng_.one_in(50) ? rng_.between(20'000, 200'000) : rng_.between(300, 5'000), Alarm::synced, 0);
+  around_.wake(rng_.one_in(20) ? rng_.between(50'000, 1'000'000) : rng_.between(300, 5'000), Alarm::synced,
+               0);
 }
 
 // A new file renamed over the old one: from here on the old one is gone, so what it held must be in the new
