@@ -282,21 +282,20 @@ void Machine::operator()(const ChainReceived& event) {
     out_.emplace_back(Penalise{event.from, Offence::bad_chain});
     return;
   }
-  s_.chain_requested = false;
   deliver(blocks, certificate);
-  // If there is more, that peer seems to have it.
-  if (!s_.ended) {
-    s_.pending_requested = false;
-    if (s_.pending) s_.pending_from = event.from;
-  }
+  // There may be more where that came from, in this epoch or, once it has begun, in the next.
+  s_.chain_from = event.from;
+  if (s_.ended) return;
+  s_.pending_requested = true;
+  out_.emplace_back(RequestChain{event.from, s_.epoch->number, s_.tip.view});
 }
 
 std::size_t memory_bound(const Limits& limits, std::size_t validators) {
   const std::size_t certificate = sizeof(Certificate) + validators * (sizeof(Seat) + sizeof(Signature));
   const std::size_t slot = sizeof(Slot) + 2 * certificate + 2 * (sizeof(Candidate) + sizeof(Proposal));
-  const std::size_t ballots = (limits.ahead + limits.kept + 1) * validators * sizeof(Ballot);
+  const std::size_t ballots = (limits.ahead + limits.kept + 1 + limits.open) * validators * sizeof(Ballot);
   return sizeof(State) + limits.window * slot + ballots + limits.held_size + 3 * certificate +
-         limits.answers * sizeof(Peer);
+         (limits.peers + validators) * sizeof(std::pair<Peer, State::Courtesy>);
 }
 
 std::size_t memory_used(const State& state) {
@@ -304,7 +303,8 @@ std::size_t memory_used(const State& state) {
     return c ? sizeof(Certificate) + c->signers.size() * (sizeof(Seat) + sizeof(Signature)) : 0;
   };
   std::size_t used = sizeof(State) + certificate(state.tip_proof) + certificate(state.previous_proof) +
-                     certificate(state.pending) + state.helped.size() * sizeof(Peer);
+                     certificate(state.pending) +
+                     state.courtesies.size() * sizeof(std::pair<Peer, State::Courtesy>);
   for (const auto& [view, slot] : state.slots) {
     used += sizeof(Slot) + certificate(slot.notarised) + certificate(slot.skipped) +
             slot.ballots.size() * sizeof(Ballot);

@@ -30,11 +30,16 @@ class Machine {
   void on_message(const Peer& from, const BlockRequest& request);
   [[nodiscard]] bool of_this_epoch(const Peer& from, const Message& message);
   void help(const Peer& from, View view);
+  void on_hint(const Peer& from);
+  [[nodiscard]] State::Courtesy* courtesy_for(const Peer& peer);
   void rebroadcast();
   void rebroadcast_slot(View view, const Slot& slot);
   void advance();
   void enter(View view);
   void trim(View from, View to);
+  [[nodiscard]] bool keeps_votes_of(View view);
+  [[nodiscard]] Slot* newest_open_beyond(std::size_t count);
+  void open_ballots(Slot& slot);
   void request_chain(const Peer& from);
   [[nodiscard]] std::optional<Peer> signer_of(const Certificate& certificate) const;
   [[nodiscard]] std::uint64_t view_ms() const;

@@ -40,7 +40,8 @@ Started start(const Config& config, const Restored& restored) {
   const Timing& timing = config.timing;
   UFAB_ASSERT(config.scheme != nullptr && restored.epoch != nullptr);
   UFAB_ASSERT(timing.view_ms > timing.fill_ms && timing.standstill_ms > 0 && timing.doublings_max < 32);
-  UFAB_ASSERT(limits.window > limits.ahead && limits.ahead > proposals_ahead && limits.rebroadcast > 0);
+  UFAB_ASSERT(limits.answers > 0 && limits.window > limits.ahead && limits.ahead > proposals_ahead &&
+              limits.rebroadcast > 0);
   UFAB_ASSERT(limits.payload_size <= payload_size_max && limits.held_size / 6 >= limits.payload_size);
   Started started;
   started.state.config = config;
@@ -130,7 +131,7 @@ void Machine::operator()(const MessageReceived& event) {
 bool Machine::of_this_epoch(const Peer& from, const Message& message) {
   const Place place = std::visit([](const auto& m) { return place_of(m); }, message);
   if (place.epoch > s_.epoch->number) {
-    if (!s_.ended) request_chain(from);
+    on_hint(from);
     return false;
   }
   if (place.epoch == s_.epoch->number && !s_.ended) return true;
@@ -142,7 +143,7 @@ void Machine::on_message(const Peer& from, const Vote& vote) {
   if (vote.kind == VoteKind::propose) return;  // comes with its proposal
   if (vote.kind == VoteKind::skip && vote.view < s_.view) help(from, vote.view);
   if (!in_window(vote.view) || vote.view > s_.view + s_.config.limits.ahead) return;
-  if (vote.view + s_.config.limits.kept < s_.view) return;
+  if (!keeps_votes_of(vote.view)) return;
   if (vote.seat >= s_.epoch->validators.size()) return;
   const Slot* slot = find_slot(vote.view);
   if (slot != nullptr && !slot->ballots.empty()) {
@@ -162,7 +163,7 @@ void Machine::on_message(const Peer& from, const CertificatePtr& certificate) {
   if (certificate->kind == VoteKind::finalise) {
     if (s_.pending && s_.pending->view >= view) return;
   } else if (!in_window(view)) {
-    return request_chain(from);
+    return on_hint(from);
   } else if (const Slot* slot = find_slot(view)) {
     if (certificate->kind == VoteKind::skip ? slot->skipped != nullptr : slot->notarised != nullptr) return;
   }
@@ -181,24 +182,43 @@ void Machine::on_message(const Peer& from, const CertificatePtr& certificate) {
 }
 
 void Machine::on_message(const Peer& from, const BlockRequest& request) {
-  if (s_.answers >= s_.config.limits.answers) return;
+  State::Courtesy* courtesy = courtesy_for(from);
+  if (courtesy == nullptr || courtesy->answers >= s_.config.limits.answers) return;
   const auto slot = s_.slots.find(request.view);
   if (slot == s_.slots.end()) return;
   if (const Candidate* candidate = find(slot->second, request.block)) {
-    ++s_.answers;
+    ++courtesy->answers;
     out_.emplace_back(Send{from, candidate->proposal});
   }
 }
 
+// Validators always have a place; of others only so many.
+State::Courtesy* Machine::courtesy_for(const Peer& peer) {
+  const auto known = s_.courtesies.find(peer);
+  if (known != s_.courtesies.end()) return &known->second;
+  const bool room = s_.courtesies.size() < s_.config.limits.peers;
+  if (!room && !s_.epoch->validators.find(peer)) return nullptr;
+  return &s_.courtesies[peer];
+}
+
+// A claim to be ahead that cannot be judged here. The first of a period is followed at once; if that one
+// lied, the next rebroadcast asks a validator by turns, whatever else is claimed.
+void Machine::on_hint(const Peer& from) {
+  if (s_.hinted || s_.ended) return;
+  s_.hinted = true;
+  out_.emplace_back(RequestChain{from, s_.epoch->number, s_.tip.view});
+}
+
 // What brings a peer on that votes to skip a view which is over here; once a standstill period.
 void Machine::help(const Peer& from, View view) {
-  if (s_.helped.contains(from) || s_.helped.size() >= s_.config.limits.answers) return;
+  State::Courtesy* courtesy = courtesy_for(from);
+  if (courtesy == nullptr || courtesy->helped) return;
   CertificatePtr certificate = s_.tip_proof ? s_.tip_proof : s_.previous_proof;
   const Slot* slot = find_slot(view);
   if (slot != nullptr && !slot->notarised && !slot->skipped) slot = find_slot(s_.certified);
   if (slot != nullptr) certificate = slot->notarised ? slot->notarised : slot->skipped;
   if (!certificate) return;
-  s_.helped.insert(from);
+  courtesy->helped = true;
   out_.emplace_back(Send{from, certificate});
 }
 
@@ -208,13 +228,14 @@ void Machine::operator()(const TimerFired& event) {
     return;
   }
   const std::pair<std::uint64_t, View> tip{s_.epoch->number, s_.tip.view};
-  s_.helped.clear();
-  s_.answers = 0;
+  s_.courtesies.clear();
   s_.chain_requested = s_.pending_requested = false;
+  s_.chain_from.reset();
   ++s_.retry;
   for (auto& [view, slot] : s_.slots) slot.requested = false;
   if (tip == s_.tip_at_tick) rebroadcast();
   s_.tip_at_tick = tip;
+  s_.hinted = false;
   out_.emplace_back(SetTimer{Timer::standstill, 0, s_.config.timing.standstill_ms});
   UFAB_ASSERT(memory_used(s_) <= memory_bound(s_.config.limits, s_.epoch->validators.size()));
 }
@@ -222,7 +243,7 @@ void Machine::operator()(const TimerFired& event) {
 void Machine::rebroadcast() {
   if (const CertificatePtr& proof = s_.tip_proof ? s_.tip_proof : s_.previous_proof)
     out_.emplace_back(Broadcast{proof});
-  if (s_.pending || s_.observer || !s_.seat || s_.ended) {
+  if (s_.pending || s_.observer || !s_.seat || s_.hinted) {
     const Seat seat = static_cast<Seat>(s_.retry % s_.epoch->validators.size());
     request_chain(validator(seat).key);
   }
@@ -280,6 +301,7 @@ void Machine::operator()(const EpochBegins& event) {
     return begin_epoch(std::make_shared<const Epoch>(std::move(stale)));
   }
   begin_epoch(event.epoch);
+  if (s_.chain_from) out_.emplace_back(RequestChain{*s_.chain_from, s_.epoch->number, 0});
   remember(std::exchange(s_.remembered, {}));
 }
 
@@ -337,8 +359,42 @@ void Machine::trim(View from, View to) {
   }
   const std::uint64_t kept = s_.config.limits.kept;
   const View begin = from > kept ? from - kept : 0;
-  for (auto slot = s_.slots.lower_bound(begin); slot != s_.slots.end() && slot->first + kept < to; ++slot)
-    slot->second.ballots = {};
+  for (auto slot = s_.slots.lower_bound(begin); slot != s_.slots.end() && slot->first + kept < to; ++slot) {
+    if (slot->second.skipped || slot->second.notarised) slot->second.ballots = {};
+  }
+  while (Slot* newest = newest_open_beyond(s_.config.limits.open)) newest->ballots = {};
+}
+
+// If votes are kept of more than that many old open views: the newest of them.
+Slot* Machine::newest_open_beyond(std::size_t count) {
+  Slot* newest = nullptr;
+  std::size_t open = 0;
+  for (auto& [view, slot] : s_.slots) {
+    if (view + s_.config.limits.kept >= s_.view) break;
+    if (slot.ballots.empty()) continue;
+    ++open;
+    newest = &slot;
+  }
+  return open > count ? newest : nullptr;
+}
+
+// Whether single votes of that view are kept. Of open views older ones come first, for blocks can only be
+// built over views that are certified without a gap; a newer one makes room.
+bool Machine::keeps_votes_of(View view) {
+  if (view + s_.config.limits.kept >= s_.view) return true;
+  Slot& slot = slot_of(view);
+  if (slot.skipped || slot.notarised) return false;
+  if (!slot.ballots.empty()) return true;
+  open_ballots(slot);
+  if (Slot* newest = newest_open_beyond(s_.config.limits.open)) newest->ballots = {};
+  return !slot.ballots.empty();
+}
+
+void Machine::open_ballots(Slot& slot) {
+  slot.ballots.resize(s_.epoch->validators.size());
+  for (const auto& own : slot.own) {
+    if (own) slot.ballots[own->seat].votes[index(own->kind)].emplace(own->block, own->signature);
+  }
 }
 
 std::uint64_t Machine::view_ms() const {

@@ -71,8 +71,8 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -87,10 +87,12 @@ struct Limits {
   std::uint64_t window = 4096;          // views
   std::uint64_t ahead = 16;             // views in front of the current one
   std::uint64_t kept = 16;              // views behind the current one
+  std::size_t open = 64;                // older views without a certificate, of which votes are kept
   std::size_t payload_size = 4U << 20;  // bytes of one block
   std::size_t held_size = 256U << 20;   // bytes of all payloads that are not final; at least 6 payload_size
   std::uint32_t rebroadcast = 32;       // views covered by one rebroadcast
-  std::size_t answers = 256;            // answers to requests in one standstill period
+  std::size_t answers = 16;             // blocks sent to one peer in a standstill period
+  std::size_t peers = 1024;             // that are no validators and are answered in a standstill period
 };
 inline constexpr std::uint64_t proposals_ahead = 2;  // views in front of the current one
 
@@ -286,9 +288,14 @@ struct State {
   std::vector<VoteRecord> remembered;  // of the log: epochs that have not begun again yet
   // In this standstill period:
   std::pair<std::uint64_t, View> tip_at_tick;  // epoch and view when it began
-  std::set<Peer> helped;
-  std::size_t answers = 0;
+  struct Courtesy {
+    bool helped = false;  // was sent a certificate that it lacked
+    std::size_t answers = 0;
+  };
+  std::map<Peer, Courtesy> courtesies;
+  bool hinted = false;  // somebody claims to be ahead, and was asked
   bool chain_requested = false;
+  std::optional<Peer> chain_from;  // it has sent a chain: there may be more
   // Across periods:
   View cursor = 0;          // rebroadcast goes on here
   std::uint64_t retry = 0;  // whom to ask next

@@ -44,13 +44,13 @@ void Machine::hear(const Vote& vote) {
       out_.emplace_back(RetireKey{vote});
     }
   }
-  if (vote.view + s_.config.limits.kept < s_.view) return;
-  if (slot.ballots.empty()) slot.ballots.resize(s_.epoch->validators.size());
+  if (!keeps_votes_of(vote.view)) return;
+  if (slot.ballots.empty()) open_ballots(slot);
   Ballot& ballot = slot.ballots[vote.seat];
   report(ballot, vote);
   auto& place = ballot.votes[index(vote.kind)];
-  if (place) return;
-  place.emplace(vote.block, vote.signature);
+  if (place && place->first != vote.block) return;
+  if (!place) place.emplace(vote.block, vote.signature);
   if (vote.kind != VoteKind::propose) to_tally_.push_back({vote.view, vote.kind, vote.block});
 }
 
@@ -111,6 +111,7 @@ void Machine::accept(const CertificatePtr& certificate) {
   if (!in_window(view)) return;
   Slot& slot = slot_of(view);
   s_.certified = std::max(s_.certified, view);
+  if (view + s_.config.limits.kept < s_.view) slot.ballots = {};
   if (certificate->kind == VoteKind::skip) {
     slot.skipped = certificate;
     return;

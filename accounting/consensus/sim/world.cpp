@@ -37,9 +37,16 @@ World::World(const WorldOptions& options) : seed_(options.seed) {
   timing.view_ms = timing.fill_ms * 2 + 1000;
   timing.doublings_max = 4;
   timing.standstill_ms = timing.view_ms * 2;
-  limits.window = 512;
+  // Tight in some runs, so that the bounds are met.
+  limits.window = rng.one_in(3) ? 128 : 512;
+  limits.ahead = rng.between(4, 16);
+  limits.kept = rng.between(2, 16);
+  limits.open = rng.between(4, 32);
   limits.payload_size = 64;
-  limits.held_size = 64 * 128;
+  limits.held_size = limits.payload_size * (rng.one_in(3) ? 6 : 128);
+  limits.rebroadcast = static_cast<std::uint32_t>(rng.between(4, 32));
+  limits.answers = rng.between(2, 16);
+  limits.peers = 4;
 }
 
 // Unequal weights and stakes; some members sit an epoch out. The faulty have less than a third of both (in
