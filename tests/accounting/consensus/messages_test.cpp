@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <cstdlib>
 #include <limits>
 
+#include "fabric/base/file.h"
 #include "tests/accounting/consensus/harness.h"
 
 namespace ufab::consensus {
@@ -178,6 +180,37 @@ TEST(Validators, LeadersAreDrawnInProportionToWeight) {
   for (View view = 1; view <= 4000; ++view) heavy += leader(view) == 1;
   EXPECT_NEAR(heavy, 3000, 120);
   EXPECT_EQ(leader(17), weighted_leaders(sha256("seed"), *set)(17));
+}
+
+// The bytes on the wire and on disk, as they were when the format was fixed.
+TEST(Messages, HaveTheGoldenBytes) {
+  const auto epoch = make_epoch({1, 1, 1, 1});
+  const auto block = make_block(*epoch, 1, epoch->anchor, "payload");
+  const auto part = [&](VoteKind kind, const Digest& digest) {
+    return Evidence::Part{kind, digest, make_vote(*epoch, 1, kind, 5, digest).signature};
+  };
+  const VoteRecord record{make_vote(*epoch, 0, VoteKind::finalise, 1, block->digest), nullptr,
+                          make_certificate(*epoch, {0, 1, 2}, VoteKind::notarise, 1, block->digest)};
+  const std::vector<std::pair<std::string, Bytes>> cases = {
+      {"vote", encode_message(make_vote(*epoch, 2, VoteKind::notarise, 7, block->digest))},
+      {"certificate", encode_message(make_certificate(*epoch, {0, 1, 3}, VoteKind::skip, 9))},
+      {"proposal", encode_message(block)},
+      {"request", encode_message(BlockRequest{3, 5, block->digest})},
+      {"evidence", encode_evidence({epoch->chain_id, epoch->number, 5, signer(1).public_key(),
+                                    part(VoteKind::skip, {}), part(VoteKind::finalise, block->digest)})},
+      {"vote_record", encode_vote_record(record)},
+      {"vote_log", VoteLogWriter().append(record)}};
+  for (const auto& [name, bytes] : cases) {
+    const std::string path = std::string(UFAB_GOLDEN) + "/consensus/" + name + ".hex";
+    // UFAB_GOLDEN_WRITE=1 writes the files anew: only for a new version of the format.
+    if (std::getenv("UFAB_GOLDEN_WRITE") != nullptr) {
+      const std::string text = to_hex(bytes) + "\n";
+      ASSERT_TRUE(write_file_atomic(path, as_bytes(text)).ok());
+    }
+    const auto golden = read_text_file(path, 1 << 20);
+    ASSERT_TRUE(golden.ok()) << golden.error().message;
+    EXPECT_EQ(to_hex(bytes) + "\n", *golden) << name;
+  }
 }
 
 class VoteLogFile : public ::testing::Test {
