@@ -31,7 +31,7 @@ constexpr Verb verbs[] = {
     {"account", nullptr, "balance, transfer, stake, unstake, history"},
     {"agent", nullptr, "the node's own key beside the organisation's: enroll, allowance, revoke, status"},
     {"audit", nullptr, "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
-    {"sim", nullptr, "queue: a trace replayed under the scheduling policy, beside FCFS and EASY"},
+    {"sim", nullptr, "queue: a trace under the scheduling policy; consensus: validators that crash and lie"},
     {"data", nullptr, "pack text into a corpus"},
     {"train", nullptr, "inside a batch script: the trainer on this job's ranks"},
     {"model", nullptr,

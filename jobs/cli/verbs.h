@@ -50,6 +50,9 @@ VerbResult audit_correct(const Invocation& invocation, Words words);
 VerbResult verb_data(const Invocation& invocation, Words words);
 VerbResult verb_train(const Invocation& invocation, Words words);
 VerbResult verb_sim(const Invocation& invocation, Words words);
+VerbResult sim_consensus(Words words);
+inline constexpr const char* sim_consensus_usage =
+    "sim consensus [--seeds A..B] [--hours H] [--mutant NAME] [--json]";
 VerbResult verb_model(const Invocation& invocation, Words words);
 
 // One call to the node of the invocation's home.

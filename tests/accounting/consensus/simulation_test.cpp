@@ -1,0 +1,45 @@
+// A short fixed set of seeds; ufab sim consensus runs as many as one likes.
+#include "accounting/consensus/sim/simulation.h"
+
+#include <gtest/gtest.h>
+
+namespace ufab::consensus {
+namespace {
+
+TEST(Simulation, FindsNoViolationInTheFixedSeeds) {
+  SimulationOptions options;
+  options.chaos_ms = 300'000;
+  std::uint64_t evidence = 0, crashes = 0, lost = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    const SimulationReport report = run_simulation(seed, options);
+    EXPECT_EQ(report.violation, "") << "seed " << seed;
+    evidence += report.evidence;
+    crashes += report.crashes;
+    lost += report.logs_lost;
+  }
+  EXPECT_GT(evidence, 0u);
+  EXPECT_GT(crashes, 0u);
+  EXPECT_GT(lost, 0u);
+}
+
+TEST(Simulation, RunsTheSameWithEd25519) {
+  SimulationOptions options;
+  options.chaos_ms = 60'000;
+  options.real_signatures = true;
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    const SimulationReport report = run_simulation(seed, options);
+    EXPECT_EQ(report.violation, "") << "seed " << seed;
+    EXPECT_GT(report.blocks, 0u);
+  }
+}
+
+TEST(Simulation, OneSeedFixesEverything) {
+  SimulationOptions options;
+  options.chaos_ms = 200'000;
+  const SimulationReport first = run_simulation(7, options), again = run_simulation(7, options);
+  EXPECT_EQ(first.fingerprint, again.fingerprint);
+  EXPECT_NE(first.fingerprint, run_simulation(8, options).fingerprint);
+}
+
+}  // namespace
+}  // namespace ufab::consensus
