@@ -6,6 +6,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "fabric/base/codec.h"
 
@@ -17,6 +18,9 @@ constexpr std::string_view segment_magic = "ufablog1";
 constexpr std::size_t segment_head_size = 8 + 8 + 32 + 4;
 constexpr std::size_t frame_head_size = 4 + 32 + 4;
 constexpr std::size_t segment_file_size_max = std::size_t{1} << 32;
+constexpr std::size_t sector_size = 512;
+constexpr std::uint64_t room_size = std::uint64_t{256} << 10;
+constexpr std::size_t room_frame_max = std::size_t{64} << 10;  // larger ones are not written twice
 
 std::string segment_name(std::uint64_t first) {
   return fmt::format("{:016x}.seg", first);
@@ -55,6 +59,7 @@ class FileReader {
  public:
   explicit FileReader(const std::string& path) : stream_(path, std::ios::binary) {}
   [[nodiscard]] bool is_open() const { return stream_.is_open(); }
+  bool seek(std::uint64_t offset) { return !!stream_.seekg(static_cast<std::streamoff>(offset)); }
   std::size_t read(std::uint8_t* to, std::size_t size) {
     stream_.read(reinterpret_cast<char*>(to), static_cast<std::streamsize>(size));
     return static_cast<std::size_t>(stream_.gcount());
@@ -74,6 +79,26 @@ class FileReader {
  private:
   std::ifstream stream_;
 };
+
+// Whether a frame at `offset` of the segment, which is wrong, was torn; see the header. `payload`: its size,
+// if the frame's header is right.
+bool is_torn_write(const std::string& path, std::uint64_t offset, std::optional<std::size_t> payload,
+                   std::size_t payload_size_max) {
+  FileReader file(path);
+  if (!file.seek(offset)) return false;
+  Bytes frame(frame_head_size + payload.value_or(payload_size_max));
+  const std::size_t got = file.read(frame.data(), frame.size());
+  if (!file.rest_is_zero()) return false;
+  frame.resize(got);
+  // Of a header that is wrong only its own sectors are looked at: it does not say where the frame ends.
+  const std::size_t examined = payload ? got : std::min(got, frame_head_size);
+  for (std::size_t begin = 0; begin < examined;) {
+    const std::size_t end = std::min<std::size_t>(begin + sector_size - (offset + begin) % sector_size, got);
+    if (FileReader::all_zero(ByteView(frame).subspan(begin, end - begin))) return true;
+    begin = end;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -99,6 +124,7 @@ struct SegmentLog::Walk {
   Digest chain;
   std::uint64_t tail_size = 0;  // of the last segment, without what is torn
   bool torn = false;
+  bool room = false;       // zeros follow the last whole frame
   bool torn_head = false;  // the last segment's own head is torn: the file holds nothing
   bool explain = false;    // hand damaged entries to replay too
   bool replay_failed = false;
@@ -152,16 +178,23 @@ Status SegmentLog::walk(const std::string& folder, std::size_t payload_size_max,
       const std::size_t got = file.read(frame.data(), frame.size());
       if (got == 0) break;
       const bool zeros = FileReader::all_zero({frame.data(), got});
+      const auto torn_write = [&](std::optional<std::size_t> size) {
+        return last && is_torn_write(path, offset, size, payload_size_max);
+      };
       if (got < frame.size() || zeros) {
         if (!last) return corrupt("the frame's header is cut short");
-        if (zeros && !file.rest_is_zero()) return corrupt("the frame's header is zero, but data follows");
-        result.torn = true;
+        result.room = zeros && file.rest_is_zero();
+        if (zeros && !result.room && !torn_write(std::nullopt))
+          return corrupt("the frame's header is zero, but data follows");
+        result.torn = !result.room;
         break;
       }
       Reader reader(frame);
       const std::uint32_t size = reader.u32();
       const Digest chain = Digest::from(reader.raw(32));
       if (reader.u32() != crc32c(ByteView(frame).first(frame_head_size - 4))) {
+        result.torn = torn_write(std::nullopt);
+        if (result.torn) break;
         return corrupt("the frame's header does not match its checksum");
       }
       if (size > payload_size_max)
@@ -173,6 +206,8 @@ Status SegmentLog::walk(const std::string& folder, std::size_t payload_size_max,
         break;
       }
       if (next_chain(result.chain, payload) != chain) {
+        result.torn = torn_write(size);
+        if (result.torn) break;
         if (result.explain) UFAB_TRY(replay(result.places.size(), payload));
         return corrupt("its bytes do not match the hash chain");
       }
@@ -218,7 +253,7 @@ Result<SegmentLog> SegmentLog::open(const std::string& folder, std::uint64_t seg
     UFAB_TRY(log.tail_.truncate(0));
     UFAB_TRY(log.tail_.append(encode_segment_head(log.places_.size(), log.chain_)));
     UFAB_TRY(log.tail_.sync());
-  } else if (found.torn) {
+  } else if (found.torn || found.room) {
     UFAB_TRY(log.tail_.truncate(found.tail_size));
   }
   return log;
@@ -250,7 +285,7 @@ Status SegmentLog::put(ByteView payload) {
   }
   const bool full = tail_.is_open() && tail_.size() > segment_head_size &&
                     tail_.size() + frame_head_size + payload.size() > segment_size_max_;
-  if (full) UFAB_TRY(tail_.sync());
+  if (full) UFAB_TRY(tail_.truncate(tail_.size()));  // without room, and synced
   if (segments_.empty() || full) UFAB_TRY(start_segment());
   const Digest chain = next_chain(chain_, payload);
   const FrameHead head = encode_frame_head(payload.size(), chain);
@@ -258,6 +293,9 @@ Status SegmentLog::put(ByteView payload) {
   std::copy(head.begin(), head.end(), frame.begin());
   std::copy(payload.begin(), payload.end(), frame.begin() + frame_head_size);
   const std::uint64_t offset = tail_.size();
+  if (frame.size() <= room_frame_max && offset + frame.size() > tail_.room_end())
+    UFAB_TRY(
+        tail_.make_room(std::min(offset + room_size, std::max(segment_size_max_, offset + frame.size()))));
   UFAB_TRY(tail_.append(frame));
   places_.push_back(
       {static_cast<std::uint32_t>(segments_.size() - 1), static_cast<std::uint32_t>(payload.size()), offset});

@@ -10,11 +10,19 @@
 // Integers are little-endian. The header has a checksum of its own, so that a changed length is recognised
 // as corruption and never taken for a torn tail.
 //
-// Recovery: at the end of the last segment a frame (or the segment's own head) may be cut short, because the
-// process or machine died while writing it; it was never acknowledged and open() cuts it off. A short
-// header, or a whole header whose payload ends early, is torn. A tail of zeros is torn too (file systems
-// extend before they write). Everything else (a checksum, a chain value or a name that is wrong, a missing
-// segment) is ErrorCode::corrupt and names the entry.
+// While a log is open its last segment has room (fabric/base/file.h): zeros behind the last frame, written
+// ahead, so that making a frame durable is one write of the disk and none of the file system's own. A log
+// that was closed has none; open() cuts off what a process that died has left.
+//
+// Recovery: at the end of the last segment a frame (or the segment's own head) may be torn, because the
+// process or machine died while writing it; it was never acknowledged and open() cuts it off. Torn is
+//   a header that ends early, or a whole header whose payload does;
+//   a frame that is wrong, if nothing but zeros follows it and the part of it that lies in one of the disk's
+//   sectors (512 bytes, from the file's start) is all zeros: a disk writes a sector or leaves it, so this one
+//   was never written. What rots turns into zeros a whole sector at a time so rarely that it is not told
+//   apart, as a lost write of whole sectors cannot be.
+// Everything else (a checksum, a chain value or a name that is wrong, a missing segment) is
+// ErrorCode::corrupt and names the entry.
 //
 // Durability: append() makes entries durable together with one fdatasync when it returns (group commit is its
 // caller's batching). Not thread-safe; one process at a time (the caller holds a lock).
@@ -41,7 +49,7 @@ class SegmentLog {
   // handed to `replay`, whose error may say more; it is an error in any case.
   struct Scan {
     std::uint64_t entries = 0;  // whole and right ones; on an error the number of the first that is not
-    bool torn = false;          // the log ends in a torn frame
+    bool torn = false;          // the log ends in a torn frame; room is none
   };
   [[nodiscard]] static Status scan(const std::string& folder, std::size_t payload_size_max,
                                    const Replay& replay, Scan& result);

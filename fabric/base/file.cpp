@@ -62,6 +62,30 @@ int write_all(int fd, ByteView bytes) {
   return 0;
 }
 
+// Of a torn write there is a part: any number of bytes where a file grows; in room that was written before,
+// whole sectors (512 bytes, from the file's start), as a disk leaves them.
+enum class Tear : std::uint8_t { bytes, sectors };
+int write_all_at(int fd, ByteView bytes, std::uint64_t offset, Tear tear) {
+  constexpr std::uint64_t sector = 512;
+  const bool torn = fault_due();
+  if (torn) {
+    std::uint64_t end = offset + bytes.size() / 2;
+    if (tear == Tear::sectors) end = std::max(offset, end / sector * sector);
+    bytes = bytes.first(end - offset);
+  }
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
+  if (torn) die();
+  return 0;
+}
+
 struct Descriptor {
   int fd;
   ~Descriptor() {
@@ -234,7 +258,7 @@ bool file_exists(const std::string& path) {
 Result<AppendFile> AppendFile::open(const std::string& path, mode_t mode) {
   AppendFile file;
   // A FIFO that stands there without a reader is an error, not a wait.
-  file.fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, mode);
+  file.fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, mode);
   if (file.fd_ < 0) return io_error(path, errno);
   struct stat info {};
   if (::fstat(file.fd_, &info) != 0) return io_error(path, errno);
@@ -245,23 +269,43 @@ Result<AppendFile> AppendFile::open(const std::string& path, mode_t mode) {
 }
 
 AppendFile::AppendFile(AppendFile&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), size_(other.size_), path_(std::move(other.path_)) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      size_(other.size_),
+      room_end_(other.room_end_),
+      path_(std::move(other.path_)) {}
 
 AppendFile& AppendFile::operator=(AppendFile&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(size_, other.size_);
+  std::swap(room_end_, other.room_end_);
   std::swap(path_, other.path_);
   return *this;
 }
 
 AppendFile::~AppendFile() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ < 0) return;
+  if (has_room() && ::ftruncate(fd_, static_cast<off_t>(size_)) != 0) {
+    // It stays, as after a crash.
+  }
+  ::close(fd_);
 }
 
 Status AppendFile::append(ByteView bytes) {
   UFAB_ASSERT(is_open());
-  if (const int error = write_all(fd_, bytes); error != 0) return io_error(path_, error);
+  const int error = write_all_at(fd_, bytes, size_, has_room() ? Tear::sectors : Tear::bytes);
+  if (error != 0) return io_error(path_, error);
   size_ += bytes.size();
+  return {};
+}
+
+Status AppendFile::make_room(std::uint64_t end) {
+  UFAB_ASSERT(is_open());
+  const std::uint64_t begin = std::max(room_end_, size_);
+  if (end <= begin) return {};
+  const Bytes zeros(end - begin);
+  if (const int error = write_all_at(fd_, zeros, begin, Tear::bytes); error != 0)
+    return io_error(path_, error);
+  room_end_ = end;
   return {};
 }
 
@@ -277,6 +321,7 @@ Status AppendFile::truncate(std::uint64_t size) {
   fault_point();
   if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) return io_error(path_, errno);
   size_ = size;
+  room_end_ = 0;
   return sync();
 }
 

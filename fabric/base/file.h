@@ -51,7 +51,11 @@ class NewFile {
   std::string path_, temporary_;  // temporary_ is empty when there is nothing to remove
 };
 
-// A file that only grows. Not thread-safe.
+// A file that only grows, by one writer. Not thread-safe.
+//
+// It may have room: zeros behind its end, written ahead, that later appends overwrite. Making an append
+// within it durable takes one write of the disk and none of the file system's own, which a file that grows
+// needs too. Room is given back when the file is closed; after a crash it is still there.
 class AppendFile {
  public:
   // Opens or creates; the position is the end of the file.
@@ -67,14 +71,19 @@ class AppendFile {
   [[nodiscard]] Status append(ByteView bytes);
   // fdatasync: everything appended before is durable when it returns.
   [[nodiscard]] Status sync();
-  // Cuts the file to `size` bytes and syncs.
+  // Cuts the file to `size` bytes, without room, and syncs.
   [[nodiscard]] Status truncate(std::uint64_t size);
+  // Room as far as byte `end` of the file, written at once: tens of kilobytes, not more.
+  [[nodiscard]] Status make_room(std::uint64_t end);
+  [[nodiscard]] bool has_room() const { return room_end_ > size_; }
+  [[nodiscard]] std::uint64_t room_end() const { return room_end_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
 
  private:
   int fd_ = -1;
   std::uint64_t size_ = 0;
+  std::uint64_t room_end_ = 0;  // 0, or what the file's size on disk is, at least size_
   std::string path_;
 };
 

@@ -74,14 +74,108 @@ TEST(SegmentLog, ATornTailIsCutAtEveryLengthAndTheLogGoesOn) {
   }
 }
 
-TEST(SegmentLog, ATailOfZerosIsTorn) {
+TEST(SegmentLog, AnOpenLogHasRoomThatIsCutOffWhenItIsOpenedAgain) {
   const Folder folder;
-  fill(folder.path("log"), 3, 1 << 20);
-  const std::string path = segments(folder.path("log"))[0];
-  std::filesystem::resize_file(path, std::filesystem::file_size(path) + 5000);
-  const auto log = SegmentLog::open(folder.path("log"), 1 << 20, 4096, nothing);
+  const std::string path = folder.path("log") + "/0000000000000000.seg";
+  std::uintmax_t exact = 52;
+  {
+    auto log = SegmentLog::open(folder.path("log"), 1 << 20, 4096, nothing);
+    ASSERT_TRUE(log.ok());
+    for (std::size_t n = 0; n < 3; ++n) {
+      ASSERT_TRUE(log->append(entry(n)).ok());
+      exact += 40 + entry(n).size();
+    }
+    EXPECT_GT(std::filesystem::file_size(path), exact + 100'000);
+    SegmentLog::Scan scan;
+    ASSERT_TRUE(SegmentLog::scan(folder.path("log"), 4096, nothing, scan).ok()) << "an auditor may look";
+    EXPECT_EQ(scan.entries, 3U);
+    EXPECT_FALSE(scan.torn);
+    std::filesystem::copy(folder.path("log"), folder.path("crashed"));
+  }
+  EXPECT_EQ(std::filesystem::file_size(path), exact) << "room is given back";
+  auto log = SegmentLog::open(folder.path("crashed"), 1 << 20, 4096, nothing);
   ASSERT_TRUE(log.ok()) << log.error().message;
   EXPECT_EQ(log->size(), 3U);
+  EXPECT_EQ(std::filesystem::file_size(folder.path("crashed") + "/0000000000000000.seg"), exact);
+  ASSERT_TRUE(log->append(entry(3)).ok());
+  EXPECT_EQ(*log->read(3), entry(3));
+}
+
+TEST(SegmentLog, OnlyTheLastSegmentHasRoom) {
+  const Folder folder;
+  auto log = SegmentLog::open(folder.path("log"), 2000, 4096, nothing);
+  ASSERT_TRUE(log.ok());
+  for (std::size_t n = 0; n < 30; ++n) ASSERT_TRUE(log->append(entry(n)).ok());
+  std::filesystem::copy(folder.path("log"), folder.path("crashed"));
+  const auto again = SegmentLog::open(folder.path("crashed"), 2000, 4096, nothing);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(again->size(), 30U);
+}
+
+// The file of a log with two entries and `room` zeros, and where its second frame lies.
+struct Image {
+  Image(const Folder& folder, std::size_t first, std::size_t second) : path(folder.path("log")) {
+    std::filesystem::remove_all(path);
+    auto log = SegmentLog::open(path, 1 << 20, 1 << 16, nothing);
+    path += "/0000000000000000.seg";
+    EXPECT_TRUE(log.ok());
+    EXPECT_TRUE(log->append(Bytes(first, 0xa5)).ok());
+    EXPECT_TRUE(log->append(Bytes(second, 0x5a)).ok());
+    whole = *read_file(path, 1 << 20);
+    begin = 52 + 40 + first;
+    end = begin + 40 + second;
+  }
+  void write(const Bytes& bytes) const {
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+  std::string path;
+  Bytes whole;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+TEST(SegmentLog, AFrameWhoseSectorsWereNotAllWrittenIsTorn) {
+  const Folder folder;
+  // Within one sector; its header across two; payload of several; beginning with a sector.
+  for (const auto& [first, second] : std::vector<std::pair<std::size_t, std::size_t>>{
+           {10, 50}, {400, 300}, {395, 1000}, {420, 5}, {512 - 92, 1800}, {700, 2500}}) {
+    const Image image(folder, first, second);
+    const std::size_t first_sector = image.begin / 512;
+    const std::size_t sectors = (image.end - 1) / 512 - first_sector + 1;
+    for (std::size_t written = 0; written < std::size_t{1} << sectors; ++written) {
+      Bytes bytes = image.whole;
+      for (std::size_t i = image.begin; i < image.end; ++i) {
+        if ((written >> (i / 512 - first_sector) & 1) == 0) bytes[i] = 0;
+      }
+      image.write(bytes);
+      const auto log = SegmentLog::open(folder.path("log"), 1 << 20, 1 << 16, nothing);
+      ASSERT_TRUE(log.ok()) << first << " " << second << " " << written << ": " << log.error().message;
+      EXPECT_EQ(log->size(), written + 1 == std::size_t{1} << sectors ? 2U : 1U);
+    }
+  }
+}
+
+TEST(SegmentLog, AChangedByteOfTheLastFrameIsCorruptionAlthoughRoomFollows) {
+  const Folder folder;
+  const Image image(folder, 395, 1000);
+  for (std::size_t i = image.begin; i < image.end; ++i) {
+    Bytes bytes = image.whole;
+    bytes[i] ^= 0x10;
+    image.write(bytes);
+    const auto log = SegmentLog::open(folder.path("log"), 1 << 20, 1 << 16, nothing);
+    ASSERT_FALSE(log.ok()) << i;
+    EXPECT_EQ(log.error().code, ErrorCode::corrupt) << i;
+  }
+}
+
+TEST(SegmentLog, AnUnwrittenSectorBeforeOtherEntriesIsCorruption) {
+  const Folder folder;
+  const Image image(folder, 2000, 100);
+  Bytes bytes = image.whole;
+  std::fill_n(bytes.begin() + 512, 512, std::uint8_t{0});
+  image.write(bytes);
+  EXPECT_EQ(SegmentLog::open(folder.path("log"), 1 << 20, 1 << 16, nothing).error().code, ErrorCode::corrupt);
 }
 
 TEST(SegmentLog, AChangedLengthIsCorruptionAndNotATornTail) {
