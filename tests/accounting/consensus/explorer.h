@@ -1,8 +1,8 @@
-// Every interleaving of a small cluster over the very step function: three honest validators and a dishonest
-// one, a few views. One honest node's state changes by what it is given alone, so a global state is three
-// local ones, and the network is the set of everything sent so far: any of it may come at any time, in any
-// order, often or never. The dishonest validator's messages, all that a small alphabet allows, are in that
-// set from the start.
+// Every interleaving of a small cluster over the very step function: three honest validators and a
+// dishonest one, a few views. One honest node's state changes by what it is given alone, so a global state
+// is three local ones, and the network is the set of everything sent so far: any of it may come at any
+// time, in any order, often or never. The dishonest validator's messages, all that a small alphabet allows,
+// are in that set from the start.
 //
 // Votes come in groups (kind, view, block): between the first vote of a group and the one that completes a
 // quorum nothing happens in a node, so a group is given at once, as far as it has been sent, and counts as a
