@@ -26,6 +26,7 @@ struct ExploreOptions {
   Seat dishonest = 3;
   std::vector<Seat> leaders;        // of views 1, 2, …: how many there are is how far it explores
   bool crashes = false;             // one crash and restart for each honest node, between any two actions
+  bool standstill = true;           // ticks without a finalised block, which vote to skip older views
   std::size_t states_max = 100000;  // global states; then it stops incomplete
 };
 
@@ -54,7 +55,7 @@ class Explorer {
   };
   struct Input {  // what one step gives to a node
     std::vector<std::size_t> messages;
-    bool time_out = false, chain = false, restart = false;
+    bool time_out = false, chain = false, restart = false, standstill = false;
   };
   struct Outcome {
     Local local;
