@@ -51,7 +51,7 @@ class Machine {
   void report(Ballot& ballot, const Vote& vote);
   void tally(View view, VoteKind kind, const Digest& block);
   void accept(const CertificatePtr& certificate);
-  void vote_to_skip();
+  void vote_to_skip(View view);
 
   // blocks.cpp
   void add_candidate(View view, ProposalPtr proposal, Validity validity);

@@ -2,10 +2,9 @@
 // decoder refuses what the encoder would not produce. Nothing here checks a signature except verify_*.
 //
 // Vote:        u64 epoch, u64 view, u8 kind, block digest (32; zero for skip), u16 seat, signature (64)
-// Certificate: u64 epoch, u64 view, u8 kind (not propose), block digest (32; zero for skip), u16 validators
-// in the
-//              epoch, bitmap of signers (one bit a seat, bit 0 of byte 0 is seat 0, unused bits zero, not
-//              empty), then one signature (64) for each set bit in order
+// Certificate: u64 epoch, u64 view, u8 kind (not propose), block digest (32; zero for skip),
+//              u16 validators in the epoch, bitmap of signers (one bit a seat, bit 0 of byte 0 is seat 0,
+//              unused bits zero, not empty), then one signature (64) for each set bit in order
 // Header:      chain id (32), u64 epoch, u64 view, u64 height, u64 parent's view, parent's digest (32),
 //              payload's SHA-256 (32), u8 seal (0 or 1)
 // Proposal:    header, u32-prefixed payload, the leader's signature (64) of its propose vote

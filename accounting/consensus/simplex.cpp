@@ -224,7 +224,7 @@ void Machine::help(const Peer& from, View view) {
 
 void Machine::operator()(const TimerFired& event) {
   if (event.timer == Timer::view) {
-    if (event.view == s_.view) vote_to_skip();
+    if (event.view == s_.view) vote_to_skip(s_.view);
     return;
   }
   const std::pair<std::uint64_t, View> tip{s_.epoch->number, s_.tip.view};
@@ -248,12 +248,15 @@ void Machine::rebroadcast() {
     request_chain(validator(seat).key);
   }
   if (s_.ended) return;
-  // The oldest views first, some of them each time, for a peer can use them in that order only.
-  auto slot = s_.slots.lower_bound(s_.cursor);
-  for (std::uint32_t i = 0; i < s_.config.limits.rebroadcast && slot != s_.slots.end(); ++i, ++slot) {
-    if (slot->first < s_.view) rebroadcast_slot(slot->first, slot->second);
+  // The oldest views first, some of them each time, for a peer can use them in that order only. One that it
+  // has jumped over, and nobody may have a certificate of any more, it votes to skip as if its time were
+  // over here.
+  View view = std::max(s_.cursor, s_.tip.view + 1);
+  for (std::uint32_t i = 0; i < s_.config.limits.rebroadcast && view < s_.view; ++i, ++view) {
+    rebroadcast_slot(view, slot_of(view));
+    vote_to_skip(view);
   }
-  s_.cursor = slot == s_.slots.end() || slot->first >= s_.view ? 0 : slot->first;
+  s_.cursor = view < s_.view ? view : 0;
   if (const Slot* current = find_slot(s_.view)) {
     rebroadcast_slot(s_.view, *current);
     for (const Candidate& candidate : current->candidates) {
@@ -345,8 +348,8 @@ void Machine::enter(View view) {
   changed_ = true;
 }
 
-// Of views that are over, keeps the blocks that were voted for or notarised; of those longer over, no single
-// votes.
+// Of views that are over, keeps the blocks that were voted for or notarised; of those longer over, no
+// single votes.
 void Machine::trim(View from, View to) {
   for (auto slot = s_.slots.lower_bound(from); slot != s_.slots.end() && slot->first < to; ++slot) {
     const auto& own = slot->second.own[index(VoteKind::notarise)];

@@ -1,18 +1,18 @@
-// Weighted Simplex: organisations that do not trust each other agree on one chain of blocks.
-// Published: Chan and Pass, "Simplex Consensus: A Simple and Fast Consensus Protocol", TCC 2023. What differs
-// here: quorums by weight and by stake, epochs with their own validators, votes on disk before they are sent,
+// Weighted Simplex: organisations that do not trust each other agree on one chain of blocks. Published:
+// Chan and Pass, "Simplex Consensus: A Simple and Fast Consensus Protocol", TCC 2023. What differs here:
+// quorums by weight and by stake, epochs with their own validators, votes on disk before they are sent,
 // repair on demand instead of flooding.
 //
 // A pure function of its inputs: step(state, event) changes the state and returns actions. No clock, no
 // socket, no file, no randomness. The driver performs the actions and reports back in events. Not
-// thread-safe: one caller.
+// thread-safe: one caller. Signatures are checked inside; a driver that checks them on other threads gives
+// a scheme that remembers.
 //
 // The protocol. Time is cut into views 1, 2, … of an epoch, each with one leader.
 // - A leader proposes one block. It extends a parent of an earlier view p.
 // - A validator in view v votes to NOTARISE the first acceptable proposal of v: signed by the leader; its
-// parent is
-//   notarised, or is the last finalised block; every view between p and v has a skip certificate; the
-//   application finds it valid. Once per view.
+//   parent is notarised, or is the last finalised block; every view between p and v has a skip certificate;
+//   the application finds it valid. Once per view.
 // - When the view's time is over it votes to SKIP, unless it has voted to finalise in that view.
 // - A quorum of either kind is a certificate, and whoever has one for v goes on to v + 1.
 // - Who sees a notarisation of v and has not voted to skip v votes to FINALISE that block.
@@ -20,54 +20,58 @@
 //
 // Safety. Let dishonest validators have at most a third of the weight, or at most a third of the stake. A
 // quorum is more than two thirds of both, so two quorums share more than a third of both, and so an honest
-// validator. (1) One view notarises at most one block: an honest validator votes to notarise once per view.
+// validator.
+// (1) One view notarises at most one block: an honest validator votes to notarise once per view.
 // (2) A view with a finalised block has no skip certificate: an honest validator would have voted both to
-// finalise
-//     and to skip in that view. Both orders are forbidden, hence the two votes conflict: they are evidence.
+//     finalise and to skip in that view. Both orders are forbidden, hence the two votes conflict: they are
+//     evidence.
 // (3) Say b is finalised in view v, and b' is notarised in a view v' > v. Then b' descends from b. By
-// induction over
-//     v': an honest validator voted for b', so its parent p' was notarised or final in a view p < v', and all
-//     views between have skip certificates. p < v would need one for v, against (2). p = v means that p' is
-//     b, by (1), for a finalised block is notarised: an honest validator votes to finalise only what it saw
-//     notarised. p > v: p' descends from b by induction.
+//     induction over v': an honest validator voted for b', so its parent p' was notarised or final in a
+//     view p < v', and all views between have skip certificates. p < v would need one for v, against (2). p
+//     = v means that p' is b, by (1), for a finalised block is notarised: an honest validator votes to
+//     finalise only what it saw notarised. p > v: p' descends from b by induction.
 // (4) So of two finalised blocks one descends from the other; along a chain heights grow by one, and two at
-// one
-//     height are the same. (Seals, below, share the height of the epoch's last block and carry nothing.)
+//     one height are the same. (Seals, below, share the height of the epoch's last block and carry
+//     nothing.)
 // Nothing here needs time: delay, loss, reordering and any number of crashes cannot break it, as long as an
 // honest validator remembers its votes.
 //
-// Durability. Actions are ordered. A PersistVote comes before the Broadcast of what it holds, and the driver
-// has it synced before it performs anything that comes after it, in this step or a later one. A driver that
-// dies in between has sent nothing that it would not remember. start() reads the records back and the rules
-// above hold across lives. A record carries what the vote rests on: the block with a notarise vote, so that a
-// notarised block is on the disks of a quorum; the notarisation with a finalise vote, because its author can
-// never help to skip that view and must be able to show the others why. Records of views up to the driver's
-// durable last finalised block may be dropped. A validator whose log is lost must not vote: State::observer.
-// It is also set, with the action RetireKey, when a vote of one's own comes in that is not in the log. An
-// observer follows, verifies, serves, and never signs.
+// Durability. Actions are ordered. A PersistVote comes before the Broadcast of what it holds, and the
+// driver has it synced before it performs anything that comes after it, in this step or a later one. A
+// driver that dies in between has sent nothing that it would not remember. start() reads the records back
+// and the rules above hold across lives. A record carries what the vote rests on: the block with a notarise
+// vote, so that a notarised block is on the disks of a quorum; the notarisation with a finalise vote,
+// because its author can never help to skip that view and must be able to show the others why. Records of
+// views up to the driver's durable last finalised block may be dropped. A validator whose log is lost must
+// not vote: State::observer. It is also set, with the action RetireKey, when a vote of one's own comes in
+// that is not in the log. An observer follows, verifies, serves, and never signs.
 //
-// Liveness, once messages arrive within some bound: more than two thirds of both kinds honest and running are
-// enough. A view ends for everyone, for if no honest validator voted to finalise in it all of them vote to
-// skip when its time is over, and if one did it has the notarisation durably and sends it to whoever it hears
-// voting to skip. Time-outs double with every skipped view, up to a bound, and are halved with every
-// notarised one, so in time an honest leader's view is long enough for all. While nothing is finalised for a
-// standstill period every node sends again, bounded per period, what others may lack: its votes, the
-// certificates since the last finalised block, the proposal of the view. Who lacks a block asks a signer of
-// its certificate, another one each period; who lacks finalised blocks asks for the chain. A leader does not
+// Liveness, once messages arrive within some bound: more than two thirds of both kinds honest and running
+// are enough. A view ends for everyone, for if no honest validator voted to finalise in it all of them vote
+// to skip when its time is over, and if one did it has the notarisation durably and sends it to whoever it
+// hears voting to skip. Time-outs double with every skipped view, up to a bound, and are halved with every
+// notarised one, so in time an honest leader's view is long enough for all. While nothing is finalised for
+// a standstill period every node sends again, bounded per period, what others may lack: its votes, the
+// certificates since the last finalised block, the proposal of the view. It then also votes to skip older
+// views that it has no certificate of and has not voted to finalise: whoever had one may have crashed and
+// lost it, and no block can be built over a view without. Who lacks a block asks a signer of its
+// certificate, another one each period; who lacks finalised blocks asks for the chain. A leader does not
 // wait for a full block: the driver answers BuildPayload when there is enough or fill_ms are over.
 //
-// Epochs. Validators are fixed for an epoch, which ends with the block at its last height. A block after that
-// one is a seal: no payload, same height, there only so that the last block can be finalised through it. When
-// the last block is final the core says EpochEnded and waits for EpochBegins with the next list: no view of
-// an epoch runs before the one before is final.
+// Epochs. Validators are fixed for an epoch, which ends with the block at its last height. A block after
+// that one is a seal: no payload, same height, there only so that the last block can be finalised through
+// it. When the last block is final the core says EpochEnded and waits for EpochBegins with the next list:
+// no view of an epoch runs before the one before is final.
 //
 // Bounds. Slots exist for at most Limits::window views after the last finalised one; beyond it nothing
 // advances until something is finalised. Single votes: one a kind, view and validator, of views within
-// ahead/kept of the current one, plus two signatures in an evidence report. Proposals: two a view, of views
-// up to proposals_ahead in front. All payloads together: Limits::held_size; when that is full, larger ones
-// are not taken, leaders propose empty blocks, and what becomes final is fetched as chain. memory_bound()
-// adds it up; it is asserted. A peer cannot make any of this grow: what is kept is signed by the validator
-// that it is kept for.
+// ahead/kept of the current one and of the oldest open views, those that have no certificate here, which
+// may have to be made of old votes; plus two signatures in an evidence report. Proposals: two a view, of
+// views up to proposals_ahead in front. All payloads together: Limits::held_size; when that is full, larger
+// ones are not taken, leaders propose empty blocks, and what becomes final is fetched as chain.
+// memory_bound() adds it up; it is asserted. (What start() was given of later epochs comes on top: as much
+// as the log held.) A peer cannot make any of this grow: what is kept is signed by the validator that it is
+// kept for.
 #pragma once
 
 #include <array>

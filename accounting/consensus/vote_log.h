@@ -1,13 +1,11 @@
 // The vote log: what a validator has signed, on disk before it is sent. A file that only grows.
 //
 // Record: u64 epoch, u64 view, u8 kind, block digest (32), u16 seat, signature (64): the vote; then u8 flag
-// and the
-//         proposal that it is for (propose, notarise), u8 flag and the certificate that justifies it
+//         and the proposal that it is for (propose, notarise), u8 flag and the certificate that justifies it
 //         (finalise). Layouts are those of accounting/consensus/messages.h.
-// File:   8 bytes "ufabvot1", then frames: u32 size of the record, first 8 bytes of SHA-256(previous check ‖
-// size),
-//         the record, first 8 bytes of SHA-256(the check before ‖ record). The first frame's previous check
-//         is zero.
+// File:   8 bytes "ufabvot1", then frames. Frame: u32 size of the record, first 8 bytes of
+//         c' = SHA-256(c ‖ size), the record, first 8 bytes of c" = SHA-256(c' ‖ record). c is 32 zero bytes
+//         for the first frame, and the c" of the frame before for any other.
 //
 // A frame that the file ends in the middle of was never synced, so nothing after it was sent: it is dropped.
 // Any other damage may hide a vote that was sent: the log is corrupt, and its key must not vote again.

@@ -68,7 +68,7 @@ void Machine::report(Ballot& ballot, const Vote& vote) {
     if (std::pair(evidence.second.kind, evidence.second.block) <
         std::pair(evidence.first.kind, evidence.first.block))
       std::swap(evidence.first, evidence.second);
-    out_.emplace_back(ReportEvidence{std::move(evidence)});
+    out_.emplace_back(ReportEvidence{evidence});
   }
 }
 
@@ -122,11 +122,12 @@ void Machine::accept(const CertificatePtr& certificate) {
   cast(VoteKind::finalise, view, certificate->block, nullptr, certificate);
 }
 
-void Machine::vote_to_skip() {
-  if (!can_vote() || !in_window(s_.view)) return;
-  const auto& own = slot_of(s_.view).own;
-  if (own[index(VoteKind::skip)] || own[index(VoteKind::finalise)]) return;
-  cast(VoteKind::skip, s_.view, {}, nullptr, nullptr);
+void Machine::vote_to_skip(View view) {
+  if (!can_vote() || !in_window(view)) return;
+  const Slot& slot = slot_of(view);
+  if (slot.notarised || slot.skipped) return;
+  if (slot.own[index(VoteKind::skip)] || slot.own[index(VoteKind::finalise)]) return;
+  cast(VoteKind::skip, view, {}, nullptr, nullptr);
 }
 
 }  // namespace ufab::consensus::inline UFAB_CONSENSUS_BUILD

@@ -80,8 +80,8 @@ SimulationReport run_one(const Campaign& campaign, std::uint64_t seed, bool real
   return *report;
 }
 
-// On all processors. After a failure only lower seeds are still run to their end: the first one is reported,
-// whatever the threads do.
+// On all processors. After a failure only lower seeds are still run to their end: the first one is
+// reported, whatever the threads do.
 Totals run_all(const Campaign& campaign) {
   Totals totals;
   std::mutex mutex;

@@ -13,8 +13,8 @@
 
 namespace ufab::consensus::inline UFAB_CONSENSUS_BUILD {
 
-// The certificate's signers signed, are of this list, and have more than two thirds of its weight and of its
-// stake.
+// The certificate's signers signed, are of this list, and have more than two thirds of its weight and of
+// its stake.
 [[nodiscard]] bool truly_certified(const Digest& chain_id, const std::vector<Validator>& validators,
                                    const Certificate& certificate, const SignatureScheme& scheme);
 [[nodiscard]] bool truly_signed(const Digest& chain_id, const std::vector<Validator>& validators,

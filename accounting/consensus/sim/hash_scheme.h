@@ -1,6 +1,6 @@
-// Signatures for simulations: a keyed hash, some hundred times faster than Ed25519. Whoever knows the scheme
-// can forge it; simulated attackers forge only as one can against a real scheme, with bytes that do not
-// verify.
+// Signatures for simulations: a keyed hash, some hundred times faster than Ed25519. Whoever knows the
+// scheme can forge it; simulated attackers forge only as one can against a real scheme, with bytes that do
+// not verify.
 #pragma once
 
 #include <cstdint>

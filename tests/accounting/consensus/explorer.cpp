@@ -221,6 +221,7 @@ void Explorer::restart(Local& local, std::vector<Action>& actions) const {
 std::vector<Event> Explorer::events_of(const Local& local, const Input& input) const {
   std::vector<Event> events;
   if (input.time_out) events.emplace_back(TimerFired{Timer::view, local.state.view});
+  if (input.standstill) events.emplace_back(TimerFired{Timer::standstill, 0});
   if (input.chain) {
     std::vector<ProposalPtr> chain;
     const CertificatePtr& pending = local.state.pending;
@@ -259,6 +260,11 @@ Explorer::Outcome Explorer::give(const Local& before, const Input& input, std::s
     restart(local, actions);
     perform_all(actions);
   }
+  if (input.standstill) {
+    // As if nothing had become final since the last tick.
+    local.state.tip_at_tick = {epoch_->number, local.state.tip.view};
+    local.state.cursor = 0;
+  }
   for (Event& event : events_of(before, input)) events.push_back(std::move(event));
   while (!events.empty() && !outcome.cut) {
     const Event event = std::move(events.front());
@@ -293,6 +299,7 @@ const std::vector<std::uint32_t>& Explorer::outcomes(std::uint32_t number, const
   name.flag(input.time_out);
   name.flag(input.chain);
   name.flag(input.restart);
+  name.flag(input.standstill);
   for (const std::size_t message : input.messages) name.u16(static_cast<std::uint16_t>(message));
   const std::string key(as_text(name.bytes()));
   const auto known = steps_[number].find(key);
@@ -326,6 +333,7 @@ const Explorer::Reach& Explorer::reach(std::uint32_t number, const Soup& soup) {
     // To skip the last view would lead to views that are not explored, and only forbid what may happen in
     // this one.
     if (locals_[at].state.view < options_.leaders.size()) all.push_back({{}, true, false, false});
+    if (options_.standstill && locals_[at].state.view > 1) all.push_back({{}, false, false, false, true});
     if (locals_[at].state.pending) all.push_back({{}, false, true, false});
     if (options_.crashes && !locals_[at].crashed) all.push_back({{}, false, false, true});
     for (const Input& input : all) {

@@ -1,8 +1,8 @@
-// Every interleaving of a small cluster over the very step function: three honest validators and a dishonest
-// one, a few views. One honest node's state changes by what it is given alone, so a global state is three
-// local ones, and the network is the set of everything sent so far: any of it may come at any time, in any
-// order, often or never. The dishonest validator's messages, all that a small alphabet allows, are in that
-// set from the start.
+// Every interleaving of a small cluster over the very step function: three honest validators and a
+// dishonest one, a few views. One honest node's state changes by what it is given alone, so a global state
+// is three local ones, and the network is the set of everything sent so far: any of it may come at any
+// time, in any order, often or never. The dishonest validator's messages, all that a small alphabet allows,
+// are in that set from the start.
 //
 // Votes come in groups (kind, view, block): between the first vote of a group and the one that completes a
 // quorum nothing happens in a node, so a group is given at once, as far as it has been sent, and counts as a
@@ -26,6 +26,7 @@ struct ExploreOptions {
   Seat dishonest = 3;
   std::vector<Seat> leaders;        // of views 1, 2, …: how many there are is how far it explores
   bool crashes = false;             // one crash and restart for each honest node, between any two actions
+  bool standstill = true;           // ticks without a finalised block, which vote to skip older views
   std::size_t states_max = 100000;  // global states; then it stops incomplete
 };
 
@@ -54,7 +55,7 @@ class Explorer {
   };
   struct Input {  // what one step gives to a node
     std::vector<std::size_t> messages;
-    bool time_out = false, chain = false, restart = false;
+    bool time_out = false, chain = false, restart = false, standstill = false;
   };
   struct Outcome {
     Local local;

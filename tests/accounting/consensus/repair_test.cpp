@@ -164,6 +164,18 @@ TEST_F(Repair, ACertificateThatIsLostEverywhereIsMadeAgainOfOldVotes) {
   EXPECT_TRUE(node.state.slots.at(1).ballots.empty());
 }
 
+TEST_F(Repair, AtStandstillAViewThatWasJumpedOverIsVotedToBeSkipped) {
+  TestNode node(epoch, 3);
+  notarise(node, a1);
+  node.hear(0, make_certificate(*epoch, {0, 1, 2}, VoteKind::skip, 5));
+  node.stand_still();
+  std::vector<View> views;
+  for (const Vote& vote : node.votes(VoteKind::skip)) views.push_back(vote.view);
+  EXPECT_EQ(views, (std::vector<View>{2, 3, 4})) << "1 it has voted to finalise, of 5 there is a certificate";
+  for (const Seat seat : Seats{0, 1}) node.hear_vote(seat, VoteKind::skip, 3);
+  EXPECT_TRUE(node.state.slots.at(3).skipped);
+}
+
 TEST_F(Repair, VotesOfOldViewsAreKeptForTheOldestOpenOnes) {
   Limits limits;
   limits.open = 3;
