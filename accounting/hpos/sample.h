@@ -1,6 +1,6 @@
 // Deterministic draws from a seed. SHA-256 is the source of randomness, so that every replica draws the same;
 // integer arithmetic only. The seed comes from a hash chain over blocks for now, which the producer of a
-// block can grind: draws that nobody can influence need the validators' ECVRF outputs (DESIGN section 7).
+// block can grind: draws that nobody can influence need the validators' ECVRF outputs (epoch_seed.h).
 #pragma once
 
 #include <cstdint>
