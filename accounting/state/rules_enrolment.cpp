@@ -56,7 +56,8 @@ std::string State::lease_obstacle(const OrgEntry& org) const {
   if (org.benchmark->check >= BenchmarkState::refuted) {
     return fmt::format("has a benchmark that was {}", benchmark_state_name(org.benchmark->check));
   }
-  if (benchmark_stands(org)) return "has a benchmark that counts once it is checked: the one before was refuted";
+  if (benchmark_stands(org))
+    return "has a benchmark that counts once it is checked: the one before was refuted";
   return fmt::format("has no valid benchmark since epoch {}", org.benchmark->epoch_end);
 }
 
