@@ -5,7 +5,8 @@
 // is new in bites, each under a short read:
 //   new jobs         by number, at most `new_max` a refresh;
 //   jobs in progress all of them, every refresh: there are never more than the providers hold;
-//   jobs that wait   a slice of `slice_max` a refresh, round and round. Only this node moves its own waiting
+//   jobs that wait   a slice of `slice_max` ten times a second, round and round. Only this node moves its own
+//   waiting
 //                    jobs on, and touch() has one looked at at once.
 // What a job asks for is in its spec, read once when it first appears, for at most `reading_time` a refresh:
 // in the journal of submissions or, where it has let go of it, in the job's folder.
@@ -178,6 +179,7 @@ class JobQueue {
   void take_in(const Seen& seen, Seconds now_s);
   void take_in_end(const Seen& seen, Seconds now_s);
   void take_in_waiting(const Seen& seen);
+  void add_slices(std::vector<JobId>& look);
   void read_specs();
   [[nodiscard]] bool read_spec(Waiting& waiting, const std::optional<Again>& again);
   // An ask that has been seen for so long, the longer the more there were, is weighed against other gangs.
@@ -202,6 +204,7 @@ class JobQueue {
   JobId last_seen_ = 0;
   JobId slice_at_ = 0;
   JobId foreign_slice_at_ = 0;
+  Clock::time_point sliced_;
   OrgId self_ = 0;
   Predictor predictor_;
   std::deque<JobId> ended_;  // in fates_, oldest first

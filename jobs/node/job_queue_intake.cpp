@@ -17,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 constexpr std::size_t new_max = 5000;
 constexpr std::size_t slice_max = 500;
+constexpr auto slice_interval = 100ms;
 constexpr auto reading_time = 200ms;
 constexpr std::size_t ended_max = 100'000;  // ended jobs that dependencies can still ask about
 
@@ -32,6 +33,17 @@ Predictor::Kind kind_of(const std::string& name, std::uint64_t slots) {
 }
 
 }  // namespace
+
+// The next few of those that wait. Under mutex_.
+void JobQueue::add_slices(std::vector<JobId>& look) {
+  auto at = waiting_.upper_bound(slice_at_);
+  for (std::size_t i = 0; i < slice_max && at != waiting_.end(); ++i, ++at) look.push_back(at->first);
+  slice_at_ = at == waiting_.end() ? 0 : std::prev(at)->first;
+  auto foreign = foreign_waiting_.upper_bound(foreign_slice_at_);
+  for (std::size_t i = 0; i < slice_max && foreign != foreign_waiting_.end(); ++i, ++foreign)
+    look.push_back(*foreign);
+  foreign_slice_at_ = foreign == foreign_waiting_.end() ? 0 : *std::prev(foreign);
+}
 
 void JobQueue::refresh() {
   self_ = node_.chain->self();
@@ -49,13 +61,10 @@ void JobQueue::refresh() {
       again.avoid.clear();  // whoever was silent is asked again
       if (waiting_.contains(job)) unread_.insert(job);
     }
-    auto at = waiting_.upper_bound(slice_at_);
-    for (std::size_t i = 0; i < slice_max && at != waiting_.end(); ++i, ++at) look.push_back(at->first);
-    slice_at_ = at == waiting_.end() ? 0 : look.back();
-    auto foreign = foreign_waiting_.upper_bound(foreign_slice_at_);
-    for (std::size_t i = 0; i < slice_max && foreign != foreign_waiting_.end(); ++i, ++foreign)
-      look.push_back(*foreign);
-    foreign_slice_at_ = foreign == foreign_waiting_.end() ? 0 : look.back();
+    if (const auto now = Clock::now(); now - sliced_ >= slice_interval) {
+      sliced_ = now;
+      add_slices(look);
+    }
   }
   std::sort(look.begin(), look.end());
   look.erase(std::unique(look.begin(), look.end()), look.end());

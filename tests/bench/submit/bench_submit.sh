@@ -30,7 +30,7 @@ round() { # round COMMAND…: milliseconds for each of `each`
 }
 for ((r = 0; r < rounds; r++)); do
   round "$BIN/ufab" submit --parsable held.sh >>ours
-  sleep 0.6  # the node makes the jobs' folders in the lull after a burst, and not in sbatch's time
+  sleep 2  # the node makes the jobs' folders in the lull after a burst, and them durable: not in sbatch's time
   round sbatch --parsable held.sh >>theirs
   round /bin/true >>start
 done
