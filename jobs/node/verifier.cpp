@@ -109,7 +109,7 @@ Status Verifier::prepare(const JobView& view, const WindowEntry& window, const s
   const JobOrder& order = job.order;
   const AttemptEntry& attempt = *job.attempt(window.attempt);
   const OrgEntry& owner = view.organisations.at(job.owner);
-  UFAB_TRY(mark_foreign(JobFolder(node_.home, job.id), owner.name));
+  if (job.owner != node_.chain->self()) UFAB_TRY(mark_foreign(JobFolder(node_.home, job.id), owner.name));
   UFAB_TRY(make_folders(folder, 0700));
   if (!file_exists(folder + "/definition.toml")) {
     UFAB_TRY(
