@@ -37,6 +37,8 @@ echo hello
 SCRIPT
 job=$(ufab alpha submit --parsable --prefer=beta hello.sh)
 ufab alpha wait -q "$job"
+expect "its provider knows whose it was" equal "$(cat "$state/beta/jobs/$job/foreign")" alpha
+expect "its owner has it as its own" [ ! -e "$state/alpha/jobs/$job/foreign" ]
 first=$(provider_json gamma | field epoch_end)
 renewed() { local now; now=$(provider_json gamma | field epoch_end); [ "$now" -gt "$first" ]; }
 wait_until 60 renewed

@@ -58,6 +58,7 @@ ufab alpha release "${burst[19]}" >/dev/null
 ufab alpha wait -q "${burst[19]}"
 expect "it runs" equal "$(cat "ran-${burst[19]}")" ran
 for job in "${burst[@]:0:19}"; do ufab alpha cancel "$job" >/dev/null; done
+expect "an organisation's own jobs are never another's to clear away" [ -z "$(compgen -G "$state/alpha/jobs/*/foreign")" ]
 
 # Dependencies of all kinds, arrays and times.
 rm -f go started-*
