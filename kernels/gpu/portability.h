@@ -13,7 +13,8 @@
 //   dot4(a, b, c)                      c + the products of four signed bytes
 //   multiply_tile(c, a, b)             c[i][j] += a[i] * b[j], over 32 threads: 16 x 32 by 32 x 8 bytes each,
 //                                      signed, where c are integers, 16 x 16 by 16 x 8 bfloat16 where they
-//                                      are binary32; where UFAB_GPU_HAS_TILES says that there are units for it
+//                                      are binary32; where UFAB_GPU_HAS_TILES says that there are units for
+//                                      it
 //   copy_async<words>(to, from, inside) 1 or 4 words of 32 bits, at multiples of their size, from the grid's
 //                                      memory to a shared array, or zeros, and then `from` is not read; it
 //                                      may take until this thread's next await_copies(), and others see it

@@ -34,8 +34,9 @@
 namespace ufab {
 
 // The name of a run inside a provider's Slurm: "ufab:CHAIN:job-JOB-ATTEMPT:REQUEST", the first 8 hex digits
-// of the chain's id and the first 16 of the request's SHA-256. A re-execution for a verdict, which nobody is paid for
-// by use, is "ufab:CHAIN:verify-…:REQUEST": job and attempt are 0, and no record of its use is missed.
+// of the chain's id and the first 16 of the request's SHA-256. A re-execution for a verdict, which nobody is
+// paid for by use, is "ufab:CHAIN:verify-…:REQUEST": job and attempt are 0, and no record of its use is
+// missed.
 struct RunTag {
   std::string chain;
   JobId job = 0;
