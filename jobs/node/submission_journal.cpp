@@ -176,7 +176,7 @@ Status SubmissionJournal::turn(bool first) {
     gathered_ = 0;
   }
   if (old.empty()) return {};
-  if (const Status status = sync_file_system_of(files_); !status.ok()) {
+  if (Status status = sync_file_system_of(files_); !status.ok()) {
     const std::lock_guard lock(mutex_);
     generations_.insert(generations_.begin(), old.begin(), old.end());
     dirty_ = true;
@@ -219,7 +219,7 @@ void SubmissionJournal::work() {
 // Under mutex_.
 Status SubmissionJournal::append(const JournalEntry& entry) {
   const Bytes bytes = encode_journal_entry(entry);
-  const Status status = log_.append(bytes);
+  Status status = log_.append(bytes);
   broken_ = !status.ok() && status.error().code != ErrorCode::limit;
   if (status.ok()) gathered_ += bytes.size();
   return status;
