@@ -198,7 +198,7 @@ Status Benchmarker::watch() {
     return {};
   }
   if (status->state != RunState::ended) return {};
-  const Status filed = file(folder_of(*height_));
+  Status filed = file(folder_of(*height_));
   if (!filed.ok() &&
       (filed.error().code == ErrorCode::unavailable || filed.error().code == ErrorCode::timeout))
     return filed;  // the validator may be back before the challenge is too old

@@ -71,7 +71,7 @@ Status ProviderAgent::answer_ask(const JobView& view, const AttemptEntry& attemp
   const AskAnswer answer = desk.answer(job, attempt.number);
   if (answer == AskAnswer::give_back && member.leased) return give_back(view, attempt);
   if (answer != AskAnswer::lease || member.leased) return {};
-  const Status status = file_lease(view, attempt, member);
+  Status status = file_lease(view, attempt, member);
   if (status.ok()) return {};
   // What a repetition cannot change is refused for good: a broken rule, or a script that is not the order's.
   const ErrorCode code = status.error().code;
