@@ -73,7 +73,7 @@ class AppendFile {
   [[nodiscard]] Status sync();
   // Cuts the file to `size` bytes, without room, and syncs.
   [[nodiscard]] Status truncate(std::uint64_t size);
-  // Room as far as byte `end` of the file, written at once: tens of kilobytes, not more.
+  // Room as far as byte `end` of the file, in one write: a few hundred kilobytes, not more.
   [[nodiscard]] Status make_room(std::uint64_t end);
   [[nodiscard]] bool has_room() const { return room_end_ > size_; }
   [[nodiscard]] std::uint64_t room_end() const { return room_end_; }

@@ -11,6 +11,7 @@
 
 #include "fabric/base/file.h"
 #include "jobs/node/chain.h"
+#include "tests/jobs/node/own_chain.h"
 
 namespace ufab::jobs {
 namespace {
@@ -51,23 +52,13 @@ class Batch final : public BatchSystem {
 };
 
 // A chain with three jobs that have ended and one that waits; each has a folder like a provider's.
-class HousekeepingTest : public testing::Test {
+class HousekeepingTest : public OwnChainTest {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "ufab-keep-XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-    const Home home(folder_ + "/home");
-    ASSERT_TRUE(make_folders(home.path(), 0700).ok());
-    context_ = std::make_unique<NodeContext>(NodeContext{home, {}, nullptr, nullptr, &batch_, {}, {}, {}});
-    HomeConfig& config = context_->config;
-    config.organisation = "alpha";
-    config.listen_port = 4000;
-    config.provider = ProviderConfig{};
-    context_->log = [this](const std::string& line) { log_ += line + "\n"; };
-    ASSERT_TRUE(KeyPair::generate().save(home.file("org.key")).ok());
-    ASSERT_TRUE(found_chain(home, config, "test", ChainParams{}).ok());
-    chain_ = Chain::open(home, config).value();
-    context_->chain = chain_.get();
+    ASSERT_NO_FATAL_FAILURE(OwnChainTest::SetUp());
+    const Home& home = context_->home;
+    context_->batch = &batch_;
+    context_->config.provider = ProviderConfig{};
     for (JobId job = 1; job <= 4; ++job) {
       JobOrder order;
       order.kind = JobKind::batch;
@@ -98,7 +89,6 @@ class HousekeepingTest : public testing::Test {
     for (const char* name : {"unshared", "shared", "fresh"}) write(blob(name));
     fs::create_hard_link(blob("shared"), JobFolder(home, 3).corpus());
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   static void write(const std::string& path) { std::ofstream(path) << "content"; }
   [[nodiscard]] std::string place(JobId job) const {
@@ -125,11 +115,7 @@ class HousekeepingTest : public testing::Test {
     EXPECT_GT(disturbed, 0);
   }
 
-  std::string folder_;
   Batch batch_;
-  std::unique_ptr<NodeContext> context_;
-  std::unique_ptr<Chain> chain_;
-  std::string log_;
 };
 
 TEST_F(HousekeepingTest, RemovesWhatOthersJobsLeftAndNothingElse) {

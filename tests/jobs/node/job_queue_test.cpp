@@ -9,31 +9,19 @@
 
 #include "fabric/base/file.h"
 #include "jobs/node/job_files.h"
+#include "tests/jobs/node/own_chain.h"
 
 namespace ufab::jobs {
 namespace {
 
 // A home with a chain of its own, and a provider of four processors that never answers.
-class JobQueueTest : public testing::Test {
+class JobQueueTest : public OwnChainTest {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "ufab-queue-XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-    context_ =
-        std::make_unique<NodeContext>(NodeContext{Home(folder_), {}, nullptr, nullptr, nullptr, {}, {}, {}});
-    HomeConfig& config = context_->config;
-    config.organisation = "alpha";
-    config.listen_port = 4000;
-    const KeyPair key = KeyPair::generate();
-    ASSERT_TRUE(key.save(context_->home.file("org.key")).ok());
-    ASSERT_TRUE(found_chain(context_->home, config, "test", ChainParams{}).ok());
-    chain_ = Chain::open(context_->home, config).value();
-    context_->chain = chain_.get();
-    ASSERT_TRUE(chain_->submit(Stake{200 * micro_per_unc}).ok());
-    ASSERT_TRUE(chain_->submit(ProviderEnrol{{"alpha", 4, 1, 1u << 30, 1000, 1, 1}}).ok());
+    ASSERT_NO_FATAL_FAILURE(OwnChainTest::SetUp());
+    ASSERT_NO_FATAL_FAILURE(enrol());
     make_queue();
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void make_queue() {
     queue_ = std::make_unique<JobQueue>(*context_, [this](const std::string& key) {
@@ -133,9 +121,6 @@ class JobQueueTest : public testing::Test {
     return chain_->read([](const State& state) { return state.job_last(); });
   }
 
-  std::string folder_;
-  std::unique_ptr<NodeContext> context_;
-  std::unique_ptr<Chain> chain_;
   std::unique_ptr<JobQueue> queue_;
   std::map<std::string, std::shared_ptr<const Submission>> submitted_;
   int orders_ = 0;

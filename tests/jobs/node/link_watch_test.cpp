@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "jobs/node/known_links.h"
+#include "tests/jobs/node/own_chain.h"
 
 namespace ufab::jobs {
 namespace {
@@ -17,26 +18,13 @@ namespace {
 namespace json = boost::json;
 
 // alpha is this node, beta and gamma are providers, delta has an organisation alone.
-class LinkWatchTest : public testing::Test {
+class LinkWatchTest : public OwnChainTest {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "ufab-links-XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-    context_ =
-        std::make_unique<NodeContext>(NodeContext{Home(folder_), {}, nullptr, nullptr, nullptr, {}, {}, {}});
-    context_->log = [](const std::string&) {};
-    HomeConfig& config = context_->config;
-    config.organisation = "alpha";
-    config.listen_port = 4000;
-    config.provider.emplace();
-    config.provider->link_check_s = 1;
-    const KeyPair key = KeyPair::generate();
-    ASSERT_TRUE(key.save(context_->home.file("org.key")).ok());
-    ASSERT_TRUE(found_chain(context_->home, config, "test", ChainParams{}).ok());
-    chain_ = Chain::open(context_->home, config).value();
-    context_->chain = chain_.get();
-    ASSERT_TRUE(chain_->submit(Stake{200 * micro_per_unc}).ok());
-    ASSERT_TRUE(chain_->submit(ProviderEnrol{{"alpha", 4, 1, 1u << 30, 1000, 1, 1}}).ok());
+    ASSERT_NO_FATAL_FAILURE(OwnChainTest::SetUp());
+    context_->config.provider.emplace();
+    context_->config.provider->link_check_s = 1;
+    ASSERT_NO_FATAL_FAILURE(enrol());
     file(beta_, Organisation{"beta", "127.0.0.1:4001"});
     file(gamma_, Organisation{"gamma", "127.0.0.1:4002"});
     file(delta_, Organisation{"delta", "127.0.0.1:4003"});
@@ -46,7 +34,6 @@ class LinkWatchTest : public testing::Test {
       file(*org, ProviderEnrol{{"cluster", 4, 1, 1u << 30, 1000, 1, 1}});
     }
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void file(const KeyPair& key, RecordBody body) {
     const auto done = chain_->ledger().sign_and_submit(key, std::move(body));
@@ -72,9 +59,6 @@ class LinkWatchTest : public testing::Test {
     return watch.echo(key.public_key(), {"link.echo", {}, Bytes(bytes, 7)});
   }
 
-  std::string folder_;
-  std::unique_ptr<NodeContext> context_;
-  std::unique_ptr<Chain> chain_;
   const KeyPair beta_ = KeyPair::generate();
   const KeyPair gamma_ = KeyPair::generate();
   const KeyPair delta_ = KeyPair::generate();
