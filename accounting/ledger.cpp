@@ -154,7 +154,7 @@ struct Ledger::Impl {
       Status status = usable();
       auto made = std::make_shared<AppliedBlock>();
       const State& state = chain.state();
-      if (status.ok() && state.organisation(state.producer())->key != key->public_key()) {
+      if (status.ok() && (state.by_vote() || state.producer(0).key != key->public_key())) {
         status =
             Error{ErrorCode::denied, "the validator's key has changed: open the ledger with the new one"};
       }
@@ -305,7 +305,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options, const KeyPai
   }
   if (validator != nullptr) {
     const State& state = impl->chain.state();
-    if (state.organisation(state.producer())->key != validator->public_key()) {
+    if (state.by_vote() || state.producer(0).key != validator->public_key()) {
       return Error{ErrorCode::denied, "the key given is not the validator's"};
     }
     impl->key = validator->copy();

@@ -217,8 +217,8 @@ Result<Bytes> audit_prove(const std::string& folder, const std::string& referenc
       }
       const auto* change = std::get_if<KeyChange>(&applied.records[i].body);
       const State& state = chain.state();
-      if (change != nullptr && state.organisation_of_any_key(applied.records[i].signer) == state.producer() &&
-          state.organisation_of_any_key(change->new_key) == state.producer()) {
+      if (change != nullptr && state.organisation_of_any_key(applied.records[i].signer) == founder &&
+          state.organisation_of_any_key(change->new_key) == founder) {
         key_links.push_back(place(applied, i));
       }
     }

@@ -9,7 +9,7 @@ namespace ufab {
 
 namespace {
 
-constexpr std::uint8_t block_version = 1;
+constexpr std::uint8_t block_version = 2;
 constexpr std::size_t header_size_max = 1024;
 
 Bytes encode_unsigned(const BlockHeader& header) {
@@ -20,6 +20,7 @@ Bytes encode_unsigned(const BlockHeader& header) {
   writer.raw(header.previous.view());
   writer.u64(header.time_us);
   writer.u64(header.epoch);
+  writer.u64(header.view);
   writer.u32(header.record_count);
   writer.raw(header.record_root.view());
   writer.raw(header.state_root.view());
@@ -38,7 +39,7 @@ Bytes encode_header(const BlockHeader& header) {
 
 Result<BlockHeader> decode_header(ByteView bytes) {
   Reader reader(bytes);
-  if (reader.u8() != block_version) reader.fail("a version other than 1");
+  if (reader.u8() != block_version) reader.fail("a version other than 2");
   BlockHeader header;
   DecodeVisitor visitor(reader);
   visitor("chain_id", header.chain_id);
@@ -46,6 +47,7 @@ Result<BlockHeader> decode_header(ByteView bytes) {
   visitor("previous", header.previous);
   visitor("time_us", header.time_us);
   visitor("epoch", header.epoch);
+  visitor("view", header.view);
   visitor("record_count", header.record_count);
   visitor("record_root", header.record_root);
   visitor("state_root", header.state_root);
@@ -58,7 +60,7 @@ Result<BlockHeader> decode_header(ByteView bytes) {
 
 Digest header_signing_digest(const BlockHeader& header) {
   Sha256 hash;
-  hash.update("ufab block 1\n").update(encode_unsigned(header));
+  hash.update("ufab block 2\n").update(encode_unsigned(header));
   return hash.finish();
 }
 
@@ -66,15 +68,28 @@ Digest block_hash(const BlockHeader& header) {
   return sha256(ByteView(encode_header(header)));
 }
 
-Bytes encode_block(const Block& block) {
+namespace {
+
+Bytes encode_parts(const Block& block, ByteView finality) {
   const Bytes header = encode_header(block.header);
-  std::size_t size = 4 + header.size();
+  std::size_t size = 4 + header.size() + 4 + finality.size();
   for (const Bytes& record : block.records) size += 4 + record.size();
   Writer writer;
   writer.reserve(size);
   writer.blob(header);
   for (const Bytes& record : block.records) writer.blob(record);
+  if (!finality.empty()) writer.blob(finality);
   return writer.take();
+}
+
+}  // namespace
+
+Bytes encode_block(const Block& block) {
+  return encode_parts(block, block.finality ? encode_finality(*block.finality) : Bytes());
+}
+
+Bytes encode_payload(const Block& block) {
+  return encode_parts(block, {});
 }
 
 Result<Block> decode_block(ByteView bytes) {
@@ -92,6 +107,12 @@ Result<Block> decode_block(ByteView bytes) {
   for (std::uint32_t i = 0; i < block.header.record_count && !reader.failed(); ++i) {
     const ByteView record = reader.blob(record_size_max);
     block.records.emplace_back(record.begin(), record.end());
+  }
+  if (!reader.failed() && reader.remaining() > 0) {
+    const ByteView finality = reader.blob(finality_size_max);
+    if (!reader.failed()) {
+      UFAB_ASSIGN(block.finality, decode_finality(finality));
+    }
   }
   UFAB_TRY(reader.finish("block"));
   return block;

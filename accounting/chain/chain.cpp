@@ -8,6 +8,8 @@ namespace ufab {
 
 namespace {
 
+static_assert(seats_limit == consensus::validators_max);
+
 // Signed records stop being added here, so that what they derive still fits in block_size_max.
 constexpr std::size_t signed_size_max = 4U << 20;
 constexpr std::size_t signed_count_max = 4096;
@@ -43,23 +45,46 @@ const Refusal* refusal_of(const AppliedBlock& applied, std::size_t position) {
   return std::get_if<Refusal>(&applied.records[position + 1].body);
 }
 
-void Chain::seal(AppliedBlock& made, const KeyPair& key, std::uint64_t height, std::uint64_t time_us) {
+// After a block: it is the head, and an epoch may have begun with it.
+void Chain::move_head(const BlockHeader& header, const Block& block) {
+  head_ = header;
+  head_hash_ = block_hash(header);
+  begun_ = true;
+  broken_ = false;
+  if (block.finality) {
+    const consensus::Header& last = block.finality->last();
+    place_ = {last.view, last.height, consensus::header_digest(last)};
+  }
+  if (header.height % state_.params().epoch_blocks != 0) return;
+  epoch_ = nullptr;
+  place_ = {0, header.height, head_hash_};
+  if (!state_.by_vote()) return;
+  std::vector<consensus::Validator> validators;
+  for (const Seat& seat : state_.seats()) validators.push_back({seat.key, seat.weight_ppm, seat.pledge});
+  auto set = consensus::ValidatorSet::make(std::move(validators));
+  UFAB_ASSERT(set.ok());
+  consensus::LeaderSchedule leader = consensus::weighted_leaders(state_.epoch_seed(), *set);
+  epoch_ = std::make_shared<const consensus::Epoch>(
+      consensus::Epoch{state_.chain_id(), state_.epoch(), *std::move(set), std::move(leader), place_,
+                       header.height + state_.params().epoch_blocks});
+}
+
+void Chain::seal(AppliedBlock& made, const KeyPair& key, const BlockContext& context) {
   BlockHeader& header = made.block.header;
   header.chain_id = state_.chain_id();
-  header.height = height;
-  header.previous = head_hash_;
-  header.time_us = time_us;
+  header.height = context.height;
+  header.previous = context.previous;
+  header.time_us = context.time_us;
+  header.view = context.view;
   header.state_root = state_.end_block();
   header.epoch = state_.epoch();
   header.record_count = static_cast<std::uint32_t>(made.block.records.size());
   header.record_root = merkle::root(record_leaves(made.block.records));
-  header.producer = state_.producer();
+  header.producer = context.producer;
   header.producer_key = key.public_key();
   header.signature = key.sign(header_signing_digest(header).view());
   UFAB_ASSERT(made.block.records.size() <= block_records_max);
-  head_ = header;
-  head_hash_ = block_hash(header);
-  begun_ = true;
+  move_head(header, made.block);
 }
 
 Result<AppliedBlock> Chain::make_genesis(Chain& chain, const KeyPair& key, const Genesis& genesis,
@@ -68,14 +93,15 @@ Result<AppliedBlock> Chain::make_genesis(Chain& chain, const KeyPair& key, const
   const Record record = sign_record({}, key, 1, time_us, genesis);
   UFAB_TRY(decode_record(encode_record(record)));  // bounds of the fields
   AppliedBlock made;
-  UFAB_ASSIGN(Applied applied, chain.state_.apply_genesis(record, {0, time_us, {}, 1}));
+  const BlockContext context{0, time_us, {}, 0, founder};
+  UFAB_ASSIGN(Applied applied, chain.state_.apply_genesis(record, context));
   add_record(made, record_id(record), record, encode_record(record), std::move(applied.movements));
-  chain.seal(made, key, 0, time_us);
+  chain.seal(made, key, context);
   return made;
 }
 
 AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key, std::uint64_t time_us,
-                         Signatures signatures) {
+                         Signatures signatures, std::uint64_t view) {
   std::vector<Record> copies = records;
   std::vector<Bytes> encodings;
   std::vector<SubmittedRecord> submitted;
@@ -84,16 +110,18 @@ AppliedBlock Chain::make(const std::vector<Record>& records, const KeyPair& key,
     Bytes& encoding = encodings.emplace_back(encode_record(record));
     submitted.push_back({&record, &encoding, record_id(encoding)});
   }
-  return make(submitted, key, time_us, signatures);
+  return make(submitted, key, time_us, signatures, view);
 }
 
 AppliedBlock Chain::make(const std::vector<SubmittedRecord>& records, const KeyPair& key,
-                         std::uint64_t time_us, Signatures signatures) {
+                         std::uint64_t time_us, Signatures signatures, std::uint64_t view) {
   UFAB_ASSERT(begun_ && !broken_);
-  const std::uint64_t height = head_.height + 1;
-  const std::uint64_t time = std::max(time_us, head_.time_us);
+  const State::Producer producer = state_.producer(view);
+  UFAB_ASSERT(producer.key == key.public_key() && (view != 0) == state_.by_vote());
+  const BlockContext context{head_.height + 1, std::max(time_us, head_.time_us), head_hash_, view,
+                             producer.organisation};
   AppliedBlock made;
-  Applied start = state_.begin_block({height, time, head_hash_, state_.producer()});
+  Applied start = state_.begin_block(context);
   add_derived(made, start.derived);
   made.start_movements = std::move(start.movements);
   std::size_t size = 0;
@@ -129,7 +157,7 @@ AppliedBlock Chain::make(const std::vector<SubmittedRecord>& records, const KeyP
                std::move(*submitted.encoding), std::move(applied->movements));
     add_derived(made, applied->derived);
   }
-  seal(made, key, height, time);
+  seal(made, key, context);
   return made;
 }
 
@@ -141,10 +169,13 @@ Status Chain::check_header(const BlockHeader& header, Signatures signatures) con
   if (header.previous != head_hash_) return in_block(height, "it does not follow the block before it");
   if (header.time_us < head_.time_us)
     return in_block(height, "its time is before that of the block before it");
-  const OrgEntry* producer = state_.organisation(header.producer);
-  if (header.producer != state_.producer() || producer == nullptr || producer->key != header.producer_key) {
-    return in_block(height, "its producer is not the chain's validator");
-  }
+  if ((header.view != 0) != state_.by_vote()) return in_block(height, "its view is wrong");
+  // Views are counted anew in each epoch of the consensus, whose first block follows its anchor.
+  if (epoch_ != nullptr && height > epoch_->anchor.height + 1 && header.view <= head_.view)
+    return in_block(height, "its view is not after that of the block before it");
+  const State::Producer producer = state_.producer(header.view);
+  if (header.producer != producer.organisation || header.producer_key != producer.key)
+    return in_block(height, "its producer is not the validator whose turn it is");
   if (signatures == Signatures::check &&
       !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
     return in_block(height, "its signature is wrong");
@@ -161,12 +192,13 @@ Result<AppliedBlock> Chain::import_genesis(Block block, Signatures signatures) {
   if (!record.ok()) return in_block(0, 0, "?", record.error().message);
   if (signatures == Signatures::check && !verify_record({}, *record))
     return in_block(0, 0, "genesis", "the signature is wrong");
-  auto applied = state_.apply_genesis(*record, {0, header.time_us, {}, 1});
+  auto applied = state_.apply_genesis(*record, {0, header.time_us, {}, 0, founder});
   if (!applied.ok()) return in_block(0, 0, record_type_name(record->type()), applied.error().message);
   broken_ = true;
   if (header.chain_id != state_.chain_id()) return in_block(0, "its chain id is not that of its genesis");
   if (!header.previous.is_zero()) return in_block(0, "block 0 follows nothing");
-  if (header.producer != 1 || header.producer_key != record->signer) {
+  if (header.producer != founder || header.producer_key != record->signer || header.view != 0 ||
+      block.finality) {
     return in_block(0, "its producer is not the founder");
   }
   if (signatures == Signatures::check &&
@@ -182,12 +214,31 @@ Result<AppliedBlock> Chain::import_genesis(Block block, Signatures signatures) {
   AppliedBlock done;
   done.records.push_back(std::move(record).value());
   done.movements.push_back(std::move(applied->movements));
-  head_ = header;
-  head_hash_ = block_hash(header);
   done.block = std::move(block);
-  begun_ = true;
-  broken_ = false;
+  move_head(done.block.header, done.block);
   return done;
+}
+
+Status Chain::check_finality(const Block& block, consensus::BlockRef& place,
+                             const consensus::SignatureScheme& scheme) const {
+  const std::uint64_t height = block.header.height;
+  if (epoch_ == nullptr) {
+    if (block.finality) return in_block(height, "it has votes where nobody votes");
+    return {};
+  }
+  if (!block.finality) return in_block(height, "it has no votes: it is not final");
+  if (block.finality->proposal.header.view != block.header.view)
+    return in_block(height, "its view is not that of its proposal");
+  const FinalityContext context{
+      state_.chain_id(), epoch_->number, epoch_->validators, epoch_->leader,
+      place.view,        place.digest,   place.height + 1,   consensus::payload_hash(encode_payload(block))};
+  if (height != context.height || height > epoch_->last_height)
+    return in_block(height, "it does not follow the block before it");
+  const Status status = ufab::check_finality(*block.finality, context, scheme);
+  if (!status.ok()) return in_block(height, status.error().message);
+  const consensus::Header& last = block.finality->last();
+  place = {last.view, last.height, consensus::header_digest(last)};
+  return {};
 }
 
 Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
@@ -225,7 +276,7 @@ Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
     }
     return {};
   };
-  Applied start = state_.begin_block({height, header.time_us, head_hash_, header.producer});
+  Applied start = state_.begin_block({height, header.time_us, head_hash_, header.view, header.producer});
   UFAB_TRY(expect_derived(start.derived));
   done.start_movements = std::move(start.movements);
   while (next < done.records.size()) {
@@ -246,10 +297,8 @@ Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
   if (header.epoch != state_.epoch()) return in_block(height, "its epoch is wrong");
   if (header.state_root != state_.end_block())
     return in_block(height, "its state root is not that of the state");
-  head_ = header;
-  head_hash_ = block_hash(header);
   done.block = std::move(block);
-  broken_ = false;
+  move_head(header, done.block);
   return done;
 }
 

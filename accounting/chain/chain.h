@@ -1,11 +1,13 @@
 // Blocks and state together: the one code that makes blocks and the one code that checks them.
-// Pure but for signatures: no files, no clock. Not thread-safe.
+// Pure but for signatures: no files, no clock. Not thread-safe. A copy is a chain of its own, which may run
+// ahead of the original.
 //
 // A block's records are: what the start of the block derived; then each signed record, followed by what it
 // derived (a refused record by its Refusal). The checker re-derives all derived records and compares bytes.
 #pragma once
 
 #include "accounting/chain/block.h"
+#include "accounting/consensus/simplex.h"
 #include "accounting/state/state.h"
 
 namespace ufab {
@@ -49,18 +51,30 @@ class Chain {
   [[nodiscard]] static Result<AppliedBlock> make_genesis(Chain& chain, const KeyPair& key,
                                                          const Genesis& genesis, std::uint64_t time_us);
   // Makes the next block and applies it. Records that do not fit any more have on_chain = false and
-  // ErrorCode::unavailable. Precondition: `key` is the producer's key.
+  // ErrorCode::unavailable. Precondition: `key` is the producer's key in that view.
   [[nodiscard]] AppliedBlock make(const std::vector<SubmittedRecord>& records, const KeyPair& key,
-                                  std::uint64_t time_us, Signatures signatures = Signatures::check);
+                                  std::uint64_t time_us, Signatures signatures = Signatures::check,
+                                  std::uint64_t view = 0);
   // The same for records whose encoding nobody has kept.
   [[nodiscard]] AppliedBlock make(const std::vector<Record>& records, const KeyPair& key,
-                                  std::uint64_t time_us, Signatures signatures = Signatures::check);
-  // Checks the next block against everything, and applies it. After an error the state may be half way
-  // through the block: the chain must be rebuilt from the log. The error names the record: "block H record I
-  // (TYPE): …".
+                                  std::uint64_t time_us, Signatures signatures = Signatures::check,
+                                  std::uint64_t view = 0);
+  // Checks the next block against everything but its finality, and applies it. After an error the state may
+  // be half way through the block: the chain must be rebuilt from the log. The error names the record: "block
+  // H record I (TYPE): …".
   [[nodiscard]] Result<AppliedBlock> import(Block block, Signatures signatures = Signatures::check);
 
+  // Checks the finality of the next block: that it has one where validators vote, and none elsewhere. Follows
+  // several blocks of an epoch that are not imported yet: `place` begins as place(), and moves on.
+  [[nodiscard]] Status check_finality(const Block& block, consensus::BlockRef& place,
+                                      const consensus::SignatureScheme& scheme) const;
+
   [[nodiscard]] const State& state() const { return state_; }
+  // What the consensus has to know of the present epoch; null unless state().by_vote(). Its first block
+  // follows the one that began the epoch in the state, its last is the one that begins the next.
+  [[nodiscard]] const consensus::EpochPtr& epoch() const { return epoch_; }
+  // The last proposal or seal that is final in it, or its anchor.
+  [[nodiscard]] const consensus::BlockRef& place() const { return place_; }
   [[nodiscard]] bool empty() const { return !begun_; }
   [[nodiscard]] const BlockHeader& head() const { return head_; }
   [[nodiscard]] const Digest& head_hash() const { return head_hash_; }
@@ -70,11 +84,14 @@ class Chain {
  private:
   [[nodiscard]] Result<AppliedBlock> import_genesis(Block block, Signatures signatures);
   [[nodiscard]] Status check_header(const BlockHeader& header, Signatures signatures) const;
-  void seal(AppliedBlock& made, const KeyPair& key, std::uint64_t height, std::uint64_t time_us);
+  void seal(AppliedBlock& made, const KeyPair& key, const BlockContext& context);
+  void move_head(const BlockHeader& header, const Block& block);
 
   State state_;
   BlockHeader head_;
   Digest head_hash_;
+  consensus::EpochPtr epoch_;
+  consensus::BlockRef place_;
   bool begun_ = false;
   bool broken_ = false;
 };

@@ -156,14 +156,17 @@ void Machine::propose() {
   }
   if (parent.height == s_.epoch->last_height) return publish(parent, {});
   const bool full = s_.held_size > s_.config.limits.held_size / 2;
-  s_.building = {s_.view, parent, full ? 0 : s_.config.limits.payload_size};
+  s_.building = {s_.view, parent, s_.config.limits.payload_size};
   out_.emplace_back(
-      BuildPayload{s_.view, parent, s_.building->bytes_max, full ? 0 : s_.config.timing.fill_ms});
+      BuildPayload{s_.view, parent, s_.building->bytes_max, full ? 0 : s_.config.timing.fill_ms, full});
 }
 
 void Machine::operator()(const PayloadReady& event) {
   if (!s_.building || s_.building->view != event.view || !can_vote()) return;
   UFAB_ASSERT(event.view == s_.view && event.payload.size() <= s_.building->bytes_max);
+  // Without room for it the view passes: others would not take it either. `building` stays, so that it is not
+  // asked for again in this view.
+  if (s_.held_size + event.payload.size() > s_.config.limits.held_size) return;
   const BlockRef parent = s_.building->parent;
   s_.building.reset();
   publish(parent, event.payload);

@@ -35,6 +35,13 @@ void check_block(Reader& reader, VoteKind kind, const Digest& block) {
     reader.fail("has a block where none belongs, or none where one does");
 }
 
+bool verify_signature(const SignatureScheme& scheme, const PublicKey& key, ByteView message,
+                      const Signature& signature) {
+  return planted(Flaw::unchecked_signature) || scheme.verify(key, message, signature);
+}
+
+}  // namespace
+
 void write_header(Writer& writer, const Header& header) {
   writer.raw(header.chain_id.view());
   writer.u64(header.epoch);
@@ -59,12 +66,22 @@ Header read_header(Reader& reader) {
   return header;
 }
 
-bool verify_signature(const SignatureScheme& scheme, const PublicKey& key, ByteView message,
-                      const Signature& signature) {
-  return planted(Flaw::unchecked_signature) || scheme.verify(key, message, signature);
+PayloadParts payload_parts(ByteView payload) {
+  Reader reader(payload);
+  const std::size_t size = reader.u32();
+  if (reader.failed() || size > reader.remaining()) return {payload, {}};
+  return {payload.first(4 + size), payload.subspan(4 + size)};
 }
 
-}  // namespace
+Digest payload_hash(ByteView head, const Digest& rest_hash) {
+  Sha256 hash;
+  return hash.update(sha256(head).view()).update(rest_hash.view()).finish();
+}
+
+Digest payload_hash(ByteView payload) {
+  const PayloadParts parts = payload_parts(payload);
+  return payload_hash(parts.head, sha256(parts.rest));
+}
 
 Bytes vote_signing_bytes(const Digest& chain_id, std::uint64_t epoch, View view, VoteKind kind,
                          const Digest& block) {
@@ -88,7 +105,7 @@ Digest header_digest(const Header& header) {
 
 Proposal make_proposal(Header header, Bytes payload, const Signer& leader) {
   Proposal proposal;
-  header.payload_hash = sha256(payload);
+  header.payload_hash = payload_hash(payload);
   proposal.header = header;
   proposal.payload = std::move(payload);
   proposal.digest = header_digest(header);
@@ -220,7 +237,7 @@ ProposalPtr read_proposal(Reader& reader) {
   const ByteView payload = reader.blob(payload_size_max);
   proposal->payload.assign(payload.begin(), payload.end());
   proposal->signature = read_signature(reader);
-  if (!reader.failed() && sha256(payload) != proposal->header.payload_hash)
+  if (!reader.failed() && payload_hash(payload) != proposal->header.payload_hash)
     reader.fail("has a payload that is not the header's");
   proposal->digest = header_digest(proposal->header);
   return proposal;

@@ -6,12 +6,16 @@
 //              u16 validators in the epoch, bitmap of signers (one bit a seat, bit 0 of byte 0 is seat 0,
 //              unused bits zero, not empty), then one signature (64) for each set bit in order
 // Header:      chain id (32), u64 epoch, u64 view, u64 height, u64 parent's view, parent's digest (32),
-//              payload's SHA-256 (32), u8 seal (0 or 1)
+//              payload's hash (32), u8 seal (0 or 1)
 // Proposal:    header, u32-prefixed payload, the leader's signature (64) of its propose vote
 // Request:     u64 epoch, u64 view, block digest (32): "send me this proposal"
 // Message:     u8 tag (1 vote, 2 certificate, 3 proposal, 4 request), then the above
 // Evidence:    chain id (32), u64 epoch, u64 view, public key (32), then twice u8 kind, block digest (32),
 //              signature (64), in ascending order of (kind, digest)
+//
+// A payload's hash is SHA-256 of the hashes (SHA-256) of its head and of its rest, so that a proof can carry
+// the head alone. The head is a u32 and as many bytes after it, if the payload begins with such a thing; else
+// all of it.
 //
 // Every vote signs "ufab consensus vote 1\n", chain id, epoch, view, kind, block digest. A block's digest is
 // SHA-256 of "ufab consensus block 1\n" and its header.
@@ -111,6 +115,12 @@ struct Evidence {
 
 [[nodiscard]] Bytes vote_signing_bytes(const Digest& chain_id, std::uint64_t epoch, View view, VoteKind kind,
                                        const Digest& block);
+struct PayloadParts {
+  ByteView head, rest;
+};
+[[nodiscard]] PayloadParts payload_parts(ByteView payload);
+[[nodiscard]] Digest payload_hash(ByteView head, const Digest& rest_hash);
+[[nodiscard]] Digest payload_hash(ByteView payload);
 [[nodiscard]] Digest header_digest(const Header& header);
 // Fills payload_hash and digest.
 [[nodiscard]] Proposal make_proposal(Header header, Bytes payload, const Signer& leader);
@@ -135,7 +145,9 @@ struct Evidence {
 // The parts, for containers of them (accounting/consensus/vote_log.h).
 void write_vote(Writer& writer, const Vote& vote);
 void write_certificate(Writer& writer, const Certificate& certificate);
+void write_header(Writer& writer, const Header& header);
 void write_proposal(Writer& writer, const Proposal& proposal);
+[[nodiscard]] Header read_header(Reader& reader);
 [[nodiscard]] Vote read_vote(Reader& reader);
 [[nodiscard]] CertificatePtr read_certificate(Reader& reader);
 [[nodiscard]] ProposalPtr read_proposal(Reader& reader);

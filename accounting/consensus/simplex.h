@@ -67,8 +67,9 @@
 // advances until something is finalised. Single votes: one a kind, view and validator, of views within
 // ahead/kept of the current one and of the oldest open views, those that have no certificate here, which
 // may have to be made of old votes; plus two signatures in an evidence report. Proposals: two a view, of
-// views up to proposals_ahead in front. All payloads together: Limits::held_size; when that is full, larger
-// ones are not taken, leaders propose empty blocks, and what becomes final is fetched as chain.
+// views up to proposals_ahead in front. All payloads together: Limits::held_size; when half of that is full,
+// leaders ask for frugal blocks; what has no room is not taken or not proposed, and what becomes final is
+// fetched as chain.
 // memory_bound() adds it up; it is asserted. (What start() was given of later epochs comes on top: as much
 // as the log held.) A peer cannot make any of this grow: what is kept is signed by the validator that it is
 // kept for.
@@ -191,12 +192,14 @@ struct SetTimer {  // replaces one of the same name
 struct CancelTimer {
   Timer timer = Timer::view;
 };
-// Answer with PayloadReady once there is enough for a block, or after wait_ms with what there is.
+// Answer with PayloadReady once there is enough for a block, or after wait_ms with what there is. Frugal:
+// with no more in it than it cannot do without.
 struct BuildPayload {
   View view = 0;
   BlockRef parent;
   std::size_t bytes_max = 0;
   std::uint64_t wait_ms = 0;
+  bool frugal = false;
 };
 // Answer with BlockValidated. The parent is valid or final by then.
 struct ValidateBlock {

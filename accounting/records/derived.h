@@ -206,8 +206,10 @@ struct Score {
     v("after", s.after);
   }
 };
+// A validator in office.
 struct Seat {
   OrgId organisation = 0;
+  PublicKey key;  // its validator's key: it signs blocks and votes, nothing else
   MicroUnc pledge = 0;
   std::uint64_t power_mflop = 0;
   std::uint64_t weight_ppm = 0;
@@ -215,6 +217,7 @@ struct Seat {
   template <class V, class S>
   static void fields(V& v, S& s) {
     v("organisation", s.organisation);
+    v("key", s.key);
     v("pledge_micro", s.pledge);
     v("power_mflop", s.power_mflop);
     v("weight_ppm", s.weight_ppm);
@@ -237,8 +240,8 @@ struct Epoch {
     v("emission_micro", s.emission);
     v("treasury_micro", s.treasury);
     v("seat_price_micro", s.seat_price);
-    v("seats", s.seats, std::size_t{1024});
-    v("kicked", s.kicked, std::size_t{1024});
+    v("seats", s.seats, seats_limit);
+    v("kicked", s.kicked, seats_limit);
   }
 };
 // Unstaked money whose unbonding is over.

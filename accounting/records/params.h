@@ -6,6 +6,8 @@
 
 namespace ufab {
 
+inline constexpr std::uint64_t seats_limit = 512;  // of seats_max; the consensus has no more
+
 struct ChainParams {
   // Blocks.
   std::uint64_t block_interval_ms = 2000;  // an empty block is due after this long without one
@@ -37,6 +39,7 @@ struct ChainParams {
   std::uint64_t power_growth_floor_mflop = 1'000'000'000'000;  // … or by this much, whichever is more
   std::uint64_t power_expiry_epochs = 8;
   std::uint64_t seats_max = 64;
+  std::uint64_t validators_min = 4;            // with fewer who stand the validators in office stay
   std::uint64_t seat_ratio_min_ppm = 10'000;   // a seat's pledge must exceed this part of the running total
   std::uint64_t kickout_median_ppm = 100'000;  // below this part of the median score a seat is lost
   MicroUnc burn_to_earn = 0;                   // burned per organisation and epoch to earn emission …
@@ -76,6 +79,7 @@ struct ChainParams {
     v("power_growth_floor_mflop", s.power_growth_floor_mflop);
     v("power_expiry_epochs", s.power_expiry_epochs);
     v("seats_max", s.seats_max);
+    v("validators_min", s.validators_min);
     v("seat_ratio_min_ppm", s.seat_ratio_min_ppm);
     v("kickout_median_ppm", s.kickout_median_ppm);
     v("burn_to_earn_micro", s.burn_to_earn);

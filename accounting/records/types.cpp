@@ -168,7 +168,9 @@ Status check_params(const ChainParams& p) {
         std::pair{"stake_min", p.stake_min}}) {
     if (value == 0) return wrong(fmt::format("{} must be at least 1", name));
   }
-  if (p.seats_max > 1024) return wrong("seats_max must be at most 1024");
+  if (p.seats_max > seats_limit) return wrong(fmt::format("seats_max must be at most {}", seats_limit));
+  if (p.validators_min == 0 || p.validators_min > p.seats_max)
+    return wrong("validators_min must be 1 to seats_max");
   if (p.power_expiry_epochs > 1024) return wrong("power_expiry_epochs must be at most 1024");
   if (p.score_max > 1'000'000'000) return wrong("score_max must be at most 1000000000");
   if (p.score_initial > p.score_max) return wrong("score_initial is above score_max");

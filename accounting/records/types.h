@@ -12,6 +12,7 @@
 namespace ufab {
 
 using OrgId = std::uint32_t;  // organisations are numbered 1, 2, … in the order of their registration
+inline constexpr OrgId founder = 1;
 using JobId = std::uint64_t;  // jobs are numbered 1, 2, … in the order of their orders
 using RecordId = Digest;      // SHA-256 of a record's whole encoding, signature included
 

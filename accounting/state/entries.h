@@ -77,6 +77,11 @@ struct LinksEntry {
   std::vector<ReportedLink> peers;
 };
 
+// It stands for a seat among the validators.
+struct Candidacy {
+  PublicKey key;  // its validator's
+};
+
 // The organisation's agent. allowance + escrowed + spent is what it was granted: every allowance that was set
 // adds the difference to what was left then.
 struct AgentEntry {
@@ -96,6 +101,7 @@ struct OrgEntry {
   std::uint64_t sequence = 0;  // of its last record with that key
   std::optional<AgentEntry> agent;
   std::optional<ProviderEntry> provider;
+  std::optional<Candidacy> candidacy;
   std::uint64_t score = 0;
   std::vector<EpochAmount> unbonding;  // micro-UNC by the epoch that releases it
   std::vector<EpochAmount> power;      // verified MFLOP by the epoch that earned it, growth cap applied

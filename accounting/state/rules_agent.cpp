@@ -27,7 +27,7 @@ Status Transition::check_agent_may(const OrgEntry& org, RecordType type) const {
 
 Status Transition::on(const AgentEnrol& body, OrgId org) {
   const OrgEntry& entry = *s_.organisation(org);
-  if (org == s_.producer()) {
+  if (s_.seats_.empty() && org == founder) {
     return Error{ErrorCode::denied, fmt::format("{} is the validator: its node signs blocks with the "
                                                 "organisation's key, an agent's would not do",
                                                 entry.name)};

@@ -145,7 +145,7 @@ void Transition::draw_benchmark_checks() {
       const bool provides = entry.provider && entry.provider->status != ProviderStatus::left &&
                             s_.stake(other) >= s_.params_.stake_min && may_lease(entry.standing);
       if (other == id || other == benchmark.verifier || entry.score == 0) continue;
-      if (!provides && other != s_.producer()) continue;
+      if (!provides && !s_.in_office(other)) continue;
       eligible.push_back(other);
       scores.push_back(entry.score);
     }

@@ -153,7 +153,7 @@ void Transition::begin_epoch() {
       if (org.agent) org.agent->refusals = 0;
       touch(Slot::organisation, id);
     }
-    if (s_.stake(id) >= p.stake_min) pledges.push_back({id, s_.stake(id)});
+    if (org.candidacy && s_.stake(id) >= p.stake_min) pledges.push_back({id, s_.stake(id)});
   }
   const hpos::Seats formed = hpos::form_seats(std::move(pledges), p);
   std::vector<std::uint64_t> power, stake, scores;
@@ -166,7 +166,8 @@ void Transition::begin_epoch() {
   std::vector<std::uint64_t> weight = hpos::weights(power, stake, p);
   std::vector<Seat> seats;
   for (std::size_t i = 0; i < formed.seats.size(); ++i) {
-    seats.push_back({formed.seats[i].organisation, formed.seats[i].amount, power[i], weight[i]});
+    const OrgEntry& org = *s_.organisation(formed.seats[i].organisation);
+    seats.push_back({org.id, org.candidacy->key, formed.seats[i].amount, power[i], weight[i]});
   }
   s_.kicked_ = hpos::kickout(seats, scores, p);
   if (!s_.kicked_.empty()) {

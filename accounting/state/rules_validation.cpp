@@ -61,7 +61,7 @@ void Transition::assign_verifiers(JobEntry& job, const std::vector<std::uint64_t
   for (const auto& [id, org] : s_.organisations_) {
     const bool provides =
         org.provider && org.provider->status != ProviderStatus::left && s_.stake(id) >= s_.params_.stake_min;
-    if (!provides && id != s_.producer()) continue;
+    if (!provides && !s_.in_office(id)) continue;
     if (id == job.owner || org.score == 0) continue;
     const bool took_part =
         std::any_of(job.attempts.begin(), job.attempts.end(),

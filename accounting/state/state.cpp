@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "accounting/hpos/sample.h"
 #include "accounting/records/codec.h"
 #include "accounting/state/transition.h"
 
@@ -106,6 +107,22 @@ std::optional<KeyHolder> State::key_holder(const PublicKey& key) const {
   const OrgEntry* entry = organisation(id);
   if (!entry->has_key(key)) return std::nullopt;
   return KeyHolder{entry, role};
+}
+
+State::Producer State::producer(std::uint64_t view) const {
+  if (seats_.empty()) return {founder, organisation(founder)->key};
+  if (!by_vote()) return {seats_[0].organisation, seats_[0].key};
+  std::vector<std::uint64_t> weights;
+  weights.reserve(seats_.size());
+  for (const Seat& seat : seats_) weights.push_back(seat.weight_ppm);
+  const Seat& leader = seats_[hpos::weighted_pick(epoch_seed_, view, weights)];
+  return {leader.organisation, leader.key};
+}
+
+bool State::in_office(OrgId id) const {
+  if (seats_.empty()) return id == founder;
+  return std::any_of(seats_.begin(), seats_.end(),
+                     [id](const Seat& seat) { return seat.organisation == id; });
 }
 
 OrgId State::organisation_of_any_key(const PublicKey& key) const {
@@ -219,6 +236,8 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
     writer.u32(org.provider->leases_open);
     writer.u64(org.provider->freed_us);
   }
+  writer.flag(org.candidacy.has_value());
+  if (org.candidacy) writer.raw(org.candidacy->key.view());
   writer.u64(org.score);
   encode_amounts(writer, org.unbonding);
   encode_amounts(writer, org.power);

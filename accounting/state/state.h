@@ -28,7 +28,8 @@ struct Applied {
 struct BlockContext {
   std::uint64_t height = 0;
   std::uint64_t time_us = 0;
-  Digest previous;  // hash of the block before
+  Digest previous;         // hash of the block before
+  std::uint64_t view = 0;  // of the consensus
   OrgId producer = 0;
 };
 
@@ -67,9 +68,18 @@ class State {
   [[nodiscard]] std::uint64_t time_us() const { return context_.time_us; }
   [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
   [[nodiscard]] const Digest& epoch_seed() const { return epoch_seed_; }
+  // The validators in office. Empty: the founder alone, with its organisation's key.
   [[nodiscard]] const std::vector<Seat>& seats() const { return seats_; }
-  // The organisation whose signed blocks count: organisation 1 until several validators run.
-  [[nodiscard]] OrgId producer() const { return 1; }
+  // Whether a block needs their votes. Else the signature of the only validator is enough.
+  [[nodiscard]] bool by_vote() const { return seats_.size() > 1; }
+  // Who makes the block of that view, and with which key; the view does not matter unless by_vote().
+  struct Producer {
+    OrgId organisation = 0;
+    PublicKey key;
+  };
+  [[nodiscard]] Producer producer(std::uint64_t view) const;
+  // Its validator is in office.
+  [[nodiscard]] bool in_office(OrgId id) const;
 
   [[nodiscard]] const Accounts& accounts() const { return accounts_; }
   [[nodiscard]] const std::map<OrgId, OrgEntry>& organisations() const { return organisations_; }

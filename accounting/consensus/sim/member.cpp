@@ -255,7 +255,7 @@ void Member::perform(const CancelTimer& action) {
 }
 
 void Member::perform(const BuildPayload& action) {
-  Bytes payload(std::min<std::size_t>(action.bytes_max, rng_.between(0, 40)));
+  Bytes payload(action.frugal ? 0 : std::min<std::size_t>(action.bytes_max, rng_.between(0, 40)));
   for (std::uint8_t& byte : payload) byte = static_cast<std::uint8_t>(rng_.below(200));
   if (around_.checks == nullptr && rng_.one_in(10) && !payload.empty()) payload[0] = invalid_byte;
   answers_.emplace(++tokens_, PayloadReady{action.view, std::move(payload)});

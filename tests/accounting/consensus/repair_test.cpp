@@ -254,7 +254,7 @@ TEST_F(Repair, TheEpochEndsWithItsLastBlockAndTheNextOneHasItsOwnValidators) {
   EXPECT_EQ(node.state.view, 2u);
 }
 
-TEST_F(Repair, AFullStoreOfBlocksMakesTheLeaderProposeAnEmptyOne) {
+TEST_F(Repair, AFullStoreOfBlocksMakesTheLeaderFrugal) {
   Limits limits;
   limits.payload_size = 4;
   limits.held_size = 24;
@@ -272,7 +272,10 @@ TEST_F(Repair, AFullStoreOfBlocksMakesTheLeaderProposeAnEmptyOne) {
   ASSERT_EQ(node.state.view, 4u);
   EXPECT_GT(node.state.held_size, limits.held_size / 2);
   ASSERT_EQ(node.all_of<BuildPayload>().size(), 1u);
-  EXPECT_EQ(node.all_of<BuildPayload>()[0].bytes_max, 0u);
+  EXPECT_TRUE(node.all_of<BuildPayload>()[0].frugal);
+  // What has no room is not proposed; the view passes.
+  node.take(PayloadReady{4, Bytes(4)});
+  EXPECT_EQ(node.sent<ProposalPtr>().size(), node.state.held_size + 4 > limits.held_size ? 0u : 1u);
 }
 
 TEST_F(Repair, WhatAnybodySendsKeepsTheStateWithinItsBound) {
