@@ -5,8 +5,9 @@
 //
 // The producer (the node that has the validator's key) turns submitted records into blocks: a caller of
 // submit() whose record finds no block being made makes one from every record waiting, so that concurrent
-// callers share one block and one sync (group commit). A replica gets blocks from import_block(), which
-// trusts nothing: signatures, order, rules, derived records and both roots are checked.
+// callers share one block and one sync (group commit). A replica gets blocks from import_blocks(), which
+// trusts nothing: signatures, votes, order, rules, derived records and both roots are checked. Where several
+// validators make the blocks (accounting/replica), each appends what they have finalised.
 //
 // An error that leaves memory and disk apart (a full disk while appending) stops the ledger: every later
 // call returns that error until it is opened again.
@@ -16,7 +17,7 @@
 #include <memory>
 #include <optional>
 
-#include "accounting/chain/block.h"
+#include "accounting/chain/chain.h"
 #include "accounting/state/state.h"
 
 namespace ufab {
@@ -28,6 +29,10 @@ struct LedgerOptions {
   std::function<std::uint64_t()> now_us;         // wall clock, microseconds since 1970; default: the system's
   std::uint64_t segment_size_max = 64ULL << 20;  // bytes
   bool index = true;                             // keep index.sqlite
+  // A log that is damaged is cut before the damage, which is kept beside it ("damaged-…"), and the node gets the
+  // rest from its peers. For chains that have other nodes; `repaired` is told in one line what happened.
+  bool repair = false;
+  std::function<void(const std::string&)> repaired;
 };
 
 struct Head {
@@ -44,6 +49,8 @@ struct SubmitOutcome {
 };
 
 class Ledger {
+  struct Impl;
+
  public:
   // Founds a chain: writes block 0 with the given genesis. conflict if the folder has a ledger already.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> create(LedgerOptions options, const KeyPair& validator,
@@ -66,9 +73,33 @@ class Ledger {
   // Producer only: an empty block if none was made for params.block_interval_ms. True if it made one.
   [[nodiscard]] Result<bool> produce_if_due();
 
-  // The next block of the chain, as block() of another node returned it. A block that is already here is
-  // ignored (ok); a different one at that height is conflict; a gap is ErrorCode::not_found.
+  // The next blocks of the chain, as block() of another node returned them: all of them or none. A block that
+  // is already here is ignored; a different one at that height is conflict; a gap is ErrorCode::not_found. Where
+  // validators vote, the last one brings a certificate (else ErrorCode::unavailable: more is needed).
+  [[nodiscard]] Status import_blocks(const std::vector<Bytes>& encoded_blocks);
   [[nodiscard]] Status import_block(ByteView encoded_block);
+  // Blocks that follow the head and that the caller knows to be final.
+  [[nodiscard]] Status append_final(std::vector<Block> blocks);
+  // For a record that others put into a block: its outcome once it is final here (at once, if it is already), or
+  // when turn_away() says that it never will be.
+  class Expectation {
+   public:
+    ~Expectation();
+    Expectation(const Expectation&) = delete;
+    Expectation& operator=(const Expectation&) = delete;
+    // Empty when the time is over first.
+    [[nodiscard]] std::optional<Result<SubmitOutcome>> wait(std::uint64_t timeout_ms);
+
+   private:
+    friend class Ledger;
+    Expectation(Impl& ledger, const RecordId& id) : ledger_(ledger), id_(id) {}
+    Impl& ledger_;
+    const RecordId id_;
+    std::optional<Result<SubmitOutcome>> outcome_;  // under Impl::expected_mutex
+  };
+  // It must not outlive the ledger.
+  [[nodiscard]] std::unique_ptr<Expectation> expect(const RecordId& id);
+  void turn_away(const RecordId& id, const Error& why);
   // not_found past the head.
   [[nodiscard]] Result<Bytes> block(std::uint64_t height) const;
   [[nodiscard]] Head head() const;
@@ -81,13 +112,13 @@ class Ledger {
   [[nodiscard]] bool is_producer() const;
   // Counts what waits to be produced as well as what is on the chain.
   [[nodiscard]] std::uint64_t next_sequence(const PublicKey& key) const;
-  // Calls `read` with the state as of the head; no block is applied meanwhile, so keep it short.
+  // Calls `read` with the chain or its state as of the head; no block is applied meanwhile, so keep it short.
+  void with_chain(const std::function<void(const Chain&)>& read) const;
   void with_state(const std::function<void(const State&)>& read) const;
   // Signs `body` with the next sequence number and the clock, and submits it.
   [[nodiscard]] Result<SubmitOutcome> sign_and_submit(const KeyPair& key, RecordBody body);
 
  private:
-  struct Impl;
   explicit Ledger(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -10,11 +10,20 @@ Status audit::walk(const std::string& folder, Chain& chain, SegmentLog::Scan& sc
   const std::string log = folder + "/log";
   if (!file_exists(log)) return Error{ErrorCode::not_found, fmt::format("{}: there is no ledger", folder)};
   bool named = false;  // the error says already which block and record it is about
+  const consensus::Ed25519Scheme scheme;
+  std::optional<std::uint64_t> uncertified;  // the first block without a certificate after the last with one
   const auto replay = [&](std::uint64_t entry, ByteView payload) -> Status {
     auto block = decode_block(payload);
     if (!block.ok()) {
       named = true;
       return Error{ErrorCode::corrupt, fmt::format("block {}: {}", entry, block.error().message)};
+    }
+    const bool certified = !block->finality || block->finality->certificate;
+    uncertified = certified ? std::nullopt : std::optional(uncertified.value_or(entry));
+    consensus::BlockRef place = chain.place();
+    if (const Status votes = chain.check_finality(*block, place, scheme); !votes.ok()) {
+      named = true;
+      return votes;
     }
     auto applied = chain.import(std::move(*block));
     if (!applied.ok()) {
@@ -32,6 +41,10 @@ Status audit::walk(const std::string& folder, Chain& chain, SegmentLog::Scan& sc
   }
   UFAB_TRY(status);
   if (chain.empty()) return Error{ErrorCode::not_found, fmt::format("{}: the ledger has no genesis", folder)};
+  if (uncertified) {
+    return Error{ErrorCode::corrupt,
+                 fmt::format("block {}: the certificate that makes it final is missing", *uncertified)};
+  }
   return {};
 }
 

@@ -303,6 +303,77 @@ Status SegmentLog::put(ByteView payload) {
   return {};
 }
 
+namespace {
+
+Status remove_durable(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) return Error{ErrorCode::io, fmt::format("{}: {}", path, error.message())};
+  return sync_folder_of(path);
+}
+
+}  // namespace
+
+Status SegmentLog::cut(std::uint64_t entries) {
+  UFAB_ASSERT(entries > 0 && entries <= places_.size());
+  if (entries == places_.size()) return {};
+  const Place last = places_[entries - 1];
+  // The newest first, so that a process that dies in between leaves a shorter log and no gap.
+  while (segments_.size() - 1 > last.segment) {
+    tail_ = AppendFile();
+    UFAB_TRY(remove_durable(segments_.back().path));
+    segments_.pop_back();
+  }
+  tail_ = AppendFile();
+  UFAB_ASSIGN(tail_, AppendFile::open(segments_.back().path));
+  UFAB_TRY(tail_.truncate(last.offset + frame_head_size + last.size));
+  FileReader file(segments_.back().path);
+  FrameHead head;
+  if (!file.seek(last.offset) || file.read(head.data(), head.size()) < head.size())
+    return Error{ErrorCode::io, fmt::format("{}: cannot be read", segments_.back().path)};
+  chain_ = Digest::from(ByteView(head).subspan(4, 32));
+  places_.resize(entries);
+  return {};
+}
+
+Result<std::uint64_t> SegmentLog::salvage(const std::string& folder, std::size_t payload_size_max,
+                                          const Replay& replay, const std::string& aside) {
+  Walk found;
+  const Status status = walk(folder, payload_size_max, replay, found);
+  if (status.ok()) return found.places.size();
+  if (found.replay_failed) found.places.pop_back();
+  const std::uint64_t whole = found.places.size();
+  const std::string first_bad =  // the segment in which it is
+      whole == 0 ? segment_name(0)
+      : found.segments.size() > found.places.back().segment + 1
+          ? segment_name(whole)
+          : std::filesystem::path(found.segments.back().path).filename().string();
+  UFAB_TRY(make_folders(aside));
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.ends_with(".seg") && name >= first_bad) names.push_back(name);
+  }
+  std::sort(names.rbegin(), names.rend());
+  for (const std::string& name : names) {
+    const std::string path = folder + "/" + name;
+    if (!error) std::filesystem::copy_file(path, aside + "/" + name, error);
+    if (error) return Error{ErrorCode::io, fmt::format("{}: {}", path, error.message())};
+    const bool begins_whole = whole > 0 && path == found.segments[found.places.back().segment].path;
+    if (!begins_whole) {
+      UFAB_TRY(remove_durable(path));
+      continue;
+    }
+    UFAB_ASSIGN(AppendFile file, AppendFile::open(path));
+    const Place& last = found.places.back();
+    UFAB_TRY(file.truncate(last.offset + frame_head_size + last.size));
+  }
+  if (error) return Error{ErrorCode::io, fmt::format("{}: {}", folder, error.message())};
+  UFAB_TRY(sync_file_system_of(folder));
+  return whole;
+}
+
 Result<Bytes> SegmentLog::read(std::uint64_t entry) const {
   if (entry >= places_.size()) {
     return Error{ErrorCode::not_found, fmt::format("log entry {}: the log has {}", entry, places_.size())};

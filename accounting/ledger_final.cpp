@@ -1,0 +1,153 @@
+// Blocks that are final: from other nodes, and from the validators' consensus.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "accounting/ledger_impl.h"
+
+namespace ufab {
+
+namespace {
+
+// Two nodes may have different certificates for one block.
+bool same_block(ByteView here, const Block& other) {
+  const auto block = decode_block(here);
+  return block.ok() && encode_payload(*block) == encode_payload(other);
+}
+
+// What the chain says of the record at `position`.
+Result<SubmitOutcome> outcome_at(const AppliedBlock& applied, std::size_t position, const RecordId& id) {
+  if (const Refusal* refusal = refusal_of(applied, position); refusal != nullptr && refusal->record == id)
+    return Error{static_cast<ErrorCode>(refusal->code), refusal->reason};
+  SubmitOutcome outcome{id, applied.block.header.height, static_cast<std::uint32_t>(position), {}};
+  for (std::size_t next = position + 1; next < applied.records.size(); ++next) {
+    if (!record_type_derived(applied.records[next].type())) break;
+    outcome.derived.push_back(applied.records[next]);
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Status Ledger::Impl::take_in(std::vector<Block> blocks, Signatures signatures,
+                             std::vector<IndexedBlock>& taken) {
+  for (Block& block : blocks) {
+    auto applied = chain.import(std::move(block), signatures);
+    if (!applied.ok()) {
+      if (chain.broken() || !taken.empty()) UFAB_TRY(rebuild_chain());
+      return applied.error();
+    }
+    taken.push_back(indexed_block(std::make_shared<AppliedBlock>(*std::move(applied)), chain.state()));
+  }
+  return store(taken);
+}
+
+Status Ledger::Impl::advance(std::vector<Block> blocks, Signatures signatures) {
+  std::vector<IndexedBlock> taken;
+  Head fresh;
+  {
+    const std::unique_lock guard(chain_mutex);
+    UFAB_TRY(usable());
+    UFAB_TRY(take_in(std::move(blocks), signatures, taken));
+    fresh = {chain.head().height, chain.head_hash(), chain.head().time_us};
+  }
+  for (const IndexedBlock& item : taken) fulfil(*item.block);
+  publish(fresh);
+  return {};
+}
+
+Status Ledger::append_final(std::vector<Block> blocks) {
+  return impl_->advance(std::move(blocks), Signatures::checked);
+}
+
+Status Ledger::import_block(ByteView encoded_block) {
+  return import_blocks({Bytes(encoded_block.begin(), encoded_block.end())});
+}
+
+Status Ledger::import_blocks(const std::vector<Bytes>& encoded_blocks) {
+  std::vector<Block> blocks;
+  for (const Bytes& encoded : encoded_blocks) {
+    UFAB_ASSIGN(Block block, decode_block(encoded));
+    blocks.push_back(std::move(block));
+  }
+  {
+    const std::shared_lock guard(impl_->chain_mutex);
+    UFAB_TRY(impl_->usable());
+    const std::uint64_t present = impl_->chain.head().height;
+    std::size_t old = 0;
+    for (; old < blocks.size() && blocks[old].header.height <= present; ++old) {
+      UFAB_ASSIGN(const Bytes here, impl_->log->read(blocks[old].header.height));
+      if (!same_block(here, blocks[old])) {
+        return Error{ErrorCode::conflict, fmt::format("block {}: another block is here at this height",
+                                                      blocks[old].header.height)};
+      }
+    }
+    blocks.erase(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(old));
+    if (blocks.empty()) return {};
+    if (blocks.front().header.height > present + 1) {
+      return Error{ErrorCode::not_found, fmt::format("block {}: block {} is needed first",
+                                                     blocks.front().header.height, present + 1)};
+    }
+    const consensus::Ed25519Scheme scheme;
+    consensus::BlockRef place = impl_->chain.place();
+    for (const Block& block : blocks) UFAB_TRY(impl_->chain.check_finality(block, place, scheme));
+    if (blocks.back().finality && !blocks.back().finality->certificate) {
+      return Error{ErrorCode::unavailable, fmt::format("block {}: the certificate that makes it final is missing",
+                                                       blocks.back().header.height)};
+    }
+  }
+  return impl_->advance(std::move(blocks), Signatures::check);
+}
+
+std::unique_ptr<Ledger::Expectation> Ledger::expect(const RecordId& id) {
+  std::unique_ptr<Expectation> expectation(new Expectation(*impl_, id));
+  {
+    const std::lock_guard guard(impl_->expected_mutex);
+    impl_->expected.emplace(id, expectation.get());
+  }
+  // It may have become final before anybody expected it.
+  if (const auto outcome = impl_->known(id)) impl_->tell(id, *outcome);
+  return expectation;
+}
+
+Ledger::Expectation::~Expectation() {
+  const std::lock_guard guard(ledger_.expected_mutex);
+  const auto [first, last] = ledger_.expected.equal_range(id_);
+  const auto own = std::find_if(first, last, [this](const auto& item) { return item.second == this; });
+  if (own != last) ledger_.expected.erase(own);
+}
+
+std::optional<Result<SubmitOutcome>> Ledger::Expectation::wait(std::uint64_t timeout_ms) {
+  std::unique_lock guard(ledger_.expected_mutex);
+  ledger_.expected_changed.wait_for(guard, std::chrono::milliseconds(timeout_ms),
+                                    [this] { return outcome_.has_value(); });
+  return outcome_;
+}
+
+void Ledger::turn_away(const RecordId& id, const Error& why) {
+  impl_->tell(id, why);
+}
+
+void Ledger::Impl::tell(const RecordId& id, const Result<SubmitOutcome>& outcome) {
+  {
+    const std::lock_guard guard(expected_mutex);
+    const auto [first, last] = expected.equal_range(id);
+    for (auto item = first; item != last; ++item) item->second->outcome_.emplace(outcome);
+    expected.erase(first, last);
+  }
+  expected_changed.notify_all();
+}
+
+void Ledger::Impl::fulfil(const AppliedBlock& applied) {
+  {
+    const std::lock_guard guard(expected_mutex);
+    if (expected.empty()) return;
+  }
+  for (std::size_t i = 0; i < applied.block.records.size(); ++i) {
+    if (record_type_derived(applied.records[i].type())) continue;
+    const RecordId id = record_id(applied.block.records[i]);
+    tell(id, outcome_at(applied, i, id));
+  }
+}
+
+}  // namespace ufab
