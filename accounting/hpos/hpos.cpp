@@ -76,6 +76,16 @@ std::vector<std::uint64_t> weights(std::span<const std::uint64_t> power, std::sp
   }
 }
 
+void set_weights(std::vector<Seat>& seats, const ChainParams& params) {
+  std::vector<std::uint64_t> power, stake;
+  for (const Seat& seat : seats) {
+    power.push_back(seat.power_mflop);
+    stake.push_back(seat.pledge);
+  }
+  const std::vector<std::uint64_t> parts = weights(power, stake, params);
+  for (std::size_t i = 0; i < seats.size(); ++i) seats[i].weight_ppm = parts[i];
+}
+
 MicroUnc emission(std::uint64_t epoch, MicroUnc minted, const ChainParams& params) {
   const std::uint64_t halvings = epoch / params.halving_epochs;
   const MicroUnc planned = halvings >= 64 ? 0 : params.emission_per_epoch >> halvings;
@@ -105,7 +115,8 @@ std::vector<OrgId> kickout(std::span<const Seat> seats, std::span<const std::uin
                            const ChainParams& params) {
   UFAB_ASSERT(seats.size() == scores.size());
   std::vector<OrgId> out;
-  if (seats.size() < 2) return out;
+  const std::size_t least = std::max<std::size_t>(1, params.validators_min);
+  if (seats.size() <= least) return out;
   std::vector<std::uint64_t> sorted(scores.begin(), scores.end());
   std::sort(sorted.begin(), sorted.end());
   const std::uint64_t limit = part_ppm(sorted[(sorted.size() - 1) / 2], params.kickout_median_ppm);
@@ -117,7 +128,7 @@ std::vector<OrgId> kickout(std::span<const Seat> seats, std::span<const std::uin
   for (const Seat& seat : seats) all += seat.weight_ppm;
   std::uint64_t removed = 0;
   for (const std::size_t i : order) {
-    if (scores[i] >= limit || out.size() + 1 == seats.size()) break;
+    if (scores[i] >= limit || seats.size() - out.size() == least) break;
     if ((removed + seats[i].weight_ppm) * 3 >= all) continue;
     removed += seats[i].weight_ppm;
     out.push_back(seats[i].organisation);

@@ -37,6 +37,9 @@ void grow_power(std::vector<EpochAmount>& power, std::uint64_t epoch_ended, std:
                                                  std::span<const std::uint64_t> stake,
                                                  const ChainParams& params);
 
+// Sets the weight of each seat from its power and pledge.
+void set_weights(std::vector<Seat>& seats, const ChainParams& params);
+
 // What the ending epoch mints: emission_per_epoch halved every halving_epochs, never beyond supply_max.
 [[nodiscard]] MicroUnc emission(std::uint64_t epoch, MicroUnc minted, const ChainParams& params);
 
@@ -51,7 +54,7 @@ struct Merit {
 [[nodiscard]] Merit merit_of(const OrgEntry& org);
 
 // Which seats fall: a score below kickout_median_ppm of the (lower) median score, lowest first, while the
-// weight removed stays below one third of all, and never the last seat.
+// weight removed stays below one third of all and at least validators_min seats are left, and never the last.
 [[nodiscard]] std::vector<OrgId> kickout(std::span<const Seat> seats, std::span<const std::uint64_t> scores,
                                          const ChainParams& params);
 

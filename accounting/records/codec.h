@@ -17,6 +17,13 @@ namespace ufab {
 // Well-formed UTF-8 (no surrogates, no overlong forms) without control characters.
 [[nodiscard]] bool is_printable_utf8(std::string_view text);
 
+// A digest, key, signature or proof: bytes of a fixed number, as they are.
+template <class T>
+concept FixedBytes = requires(T value) {
+  value.bytes.size();
+  value.view();
+};
+
 class EncodeVisitor {
  public:
   explicit EncodeVisitor(Writer& writer) : writer_(writer) {}
@@ -48,8 +55,7 @@ class EncodeVisitor {
       writer_.u32(value);
     } else if constexpr (std::is_same_v<T, std::uint64_t>) {
       writer_.u64(value);
-    } else if constexpr (std::is_same_v<T, Digest> || std::is_same_v<T, PublicKey> ||
-                         std::is_same_v<T, Signature>) {
+    } else if constexpr (FixedBytes<T>) {
       writer_.raw(value.view());
     } else {
       T::fields(*this, value);
@@ -98,8 +104,7 @@ class DecodeVisitor {
       value = reader_.u32();
     } else if constexpr (std::is_same_v<T, std::uint64_t>) {
       value = reader_.u64();
-    } else if constexpr (std::is_same_v<T, Digest> || std::is_same_v<T, PublicKey> ||
-                         std::is_same_v<T, Signature>) {
+    } else if constexpr (FixedBytes<T>) {
       const ByteView bytes = reader_.raw(value.bytes.size());
       if (bytes.size() == value.bytes.size()) std::copy(bytes.begin(), bytes.end(), value.bytes.begin());
     } else {

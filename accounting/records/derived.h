@@ -209,7 +209,8 @@ struct Score {
 // A validator in office.
 struct Seat {
   OrgId organisation = 0;
-  PublicKey key;  // its validator's key: it signs blocks and votes, nothing else
+  PublicKey key;      // its validator's key: it signs blocks and votes, nothing else
+  PublicKey vrf_key;  // its validator's, for its part of the next epoch's seed
   MicroUnc pledge = 0;
   std::uint64_t power_mflop = 0;
   std::uint64_t weight_ppm = 0;
@@ -218,6 +219,7 @@ struct Seat {
   static void fields(V& v, S& s) {
     v("organisation", s.organisation);
     v("key", s.key);
+    v("vrf_key", s.vrf_key);
     v("pledge_micro", s.pledge);
     v("power_mflop", s.power_mflop);
     v("weight_ppm", s.weight_ppm);
@@ -231,6 +233,7 @@ struct Epoch {
   MicroUnc emission = 0;  // minted for the epoch that ended, the treasury's part included
   MicroUnc treasury = 0;
   MicroUnc seat_price = 0;  // the pledge that the last seat took
+  bool seats_stay = false;  // fewer than params.validators_min stood: the seats are those of the epoch before
   std::vector<Seat> seats;
   std::vector<OrgId> kicked;
   template <class V, class S>
@@ -240,6 +243,7 @@ struct Epoch {
     v("emission_micro", s.emission);
     v("treasury_micro", s.treasury);
     v("seat_price_micro", s.seat_price);
+    v("seats_stay", s.seats_stay);
     v("seats", s.seats, seats_limit);
     v("kicked", s.kicked, seats_limit);
   }

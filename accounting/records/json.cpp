@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 #include <type_traits>
 
+#include "accounting/records/codec.h"
 #include "accounting/records/record.h"
 
 namespace ufab {
@@ -57,7 +58,7 @@ class JsonVisitor {
       return static_cast<std::uint64_t>(value);
     } else if constexpr (std::is_same_v<T, Digest>) {
       return json::string(value.str());
-    } else if constexpr (std::is_same_v<T, PublicKey> || std::is_same_v<T, Signature>) {
+    } else if constexpr (FixedBytes<T>) {
       return json::string(to_hex(value.view()));
     } else {
       json::object inner;

@@ -16,6 +16,7 @@
 #include "accounting/records/derived.h"
 #include "accounting/records/enrolment.h"
 #include "accounting/records/links.h"
+#include "accounting/records/validators.h"
 
 namespace ufab {
 
@@ -23,7 +24,7 @@ using RecordBody =
     std::variant<Genesis, Organisation, KeyChange, ProviderEnrol, ProviderUpdate, ProviderActionRecord, Stake,
                  Unstake, Transfer, JobOrder, JobAttempt, Lease, ReceiptBatch, Countersignature, UsageReceipt,
                  Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, LeaseReturn,
-                 LinkReport, AgentEnrol, AgentAllowance, AgentRevoke, Refusal, Validation, Verdict, Slash,
+                 LinkReport, AgentEnrol, AgentAllowance, AgentRevoke, ValidatorStand, ValidatorLeave, Refusal, Validation, Verdict, Slash,
                  Burn, Settlement, Reward, Score, Epoch, Release, Fault, StandingChange, BenchmarkCredit,
                  BenchmarkDuty>;
 

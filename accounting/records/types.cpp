@@ -36,6 +36,8 @@ const char* record_type_name(RecordType type) {
     case RecordType::agent_enrol: return "agent_enrol";
     case RecordType::agent_allowance: return "agent_allowance";
     case RecordType::agent_revoke: return "agent_revoke";
+    case RecordType::validator_stand: return "validator_stand";
+    case RecordType::validator_leave: return "validator_leave";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";
@@ -81,7 +83,12 @@ const char* standing_status_name(StandingStatus status) {
 }
 
 const char* key_role_name(KeyRole role) {
-  return role == KeyRole::owner ? "owner" : "agent";
+  switch (role) {
+    case KeyRole::owner: return "owner";
+    case KeyRole::agent: return "agent";
+    case KeyRole::validator: return "validator";
+  }
+  return "?";
 }
 
 const char* job_kind_name(JobKind kind) {

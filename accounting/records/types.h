@@ -53,6 +53,8 @@ enum class RecordType : std::uint8_t {
   agent_enrol = 41,
   agent_allowance = 42,
   agent_revoke = 43,
+  validator_stand = 44,
+  validator_leave = 45,
   // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
   refusal = 64,
   validation = 65,
@@ -75,8 +77,9 @@ enum class RecordType : std::uint8_t {
   return static_cast<std::uint8_t>(type) >= 64;
 }
 
-// Which of an organisation's keys signs: its own, or its agent's (accounting/records/agents.h).
-enum class KeyRole : std::uint8_t { owner = 0, agent = 1 };
+// Which of an organisation's keys it is: its own, its agent's (accounting/records/agents.h), or one of its
+// validator's, which signs no records (accounting/records/validators.h).
+enum class KeyRole : std::uint8_t { owner = 0, agent = 1, validator = 2 };
 [[nodiscard]] const char* key_role_name(KeyRole role);
 
 // The table of what needs the organisation's own key: moving money out, and everything about keys. An agent
@@ -91,7 +94,9 @@ enum class KeyRole : std::uint8_t { owner = 0, agent = 1 };
     case RecordType::transfer:
     case RecordType::agent_enrol:
     case RecordType::agent_allowance:
-    case RecordType::agent_revoke: return true;
+    case RecordType::agent_revoke:
+    case RecordType::validator_stand:
+    case RecordType::validator_leave: return true;
     case RecordType::provider_enrol:
     case RecordType::provider_update:
     case RecordType::provider_action:

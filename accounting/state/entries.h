@@ -80,6 +80,9 @@ struct LinksEntry {
 // It stands for a seat among the validators.
 struct Candidacy {
   PublicKey key;  // its validator's
+  PublicKey vrf_key;
+  std::uint32_t protocol = 0;
+  std::uint64_t height = 0;  // of the block from which on it stands with these keys
 };
 
 // The organisation's agent. allowance + escrowed + spent is what it was granted: every allowance that was set

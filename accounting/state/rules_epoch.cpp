@@ -130,7 +130,6 @@ void Transition::begin_epoch() {
   hash.update("ufab epoch seed 1\n").update(s_.epoch_seed_.view()).update(s_.context_.previous.view());
   s_.epoch_seed_ = hash.finish();
   begin_enrolment_epoch();
-  std::vector<hpos::Pledge> pledges;
   for (auto& [id, org] : s_.organisations_) {
     MicroUnc released = 0;
     while (!org.unbonding.empty() && org.unbonding.front().epoch <= s_.epoch_) {
@@ -153,43 +152,10 @@ void Transition::begin_epoch() {
       if (org.agent) org.agent->refusals = 0;
       touch(Slot::organisation, id);
     }
-    if (org.candidacy && s_.stake(id) >= p.stake_min) pledges.push_back({id, s_.stake(id)});
   }
-  const hpos::Seats formed = hpos::form_seats(std::move(pledges), p);
-  std::vector<std::uint64_t> power, stake, scores;
-  for (const hpos::Pledge& seat : formed.seats) {
-    const OrgEntry& org = *s_.organisation(seat.organisation);
-    power.push_back(hpos::power_total(org.power));
-    stake.push_back(seat.amount);
-    scores.push_back(org.score);
-  }
-  std::vector<std::uint64_t> weight = hpos::weights(power, stake, p);
-  std::vector<Seat> seats;
-  for (std::size_t i = 0; i < formed.seats.size(); ++i) {
-    const OrgEntry& org = *s_.organisation(formed.seats[i].organisation);
-    seats.push_back({org.id, org.candidacy->key, formed.seats[i].amount, power[i], weight[i]});
-  }
-  s_.kicked_ = hpos::kickout(seats, scores, p);
-  if (!s_.kicked_.empty()) {
-    // The seats that stay share all the weight.
-    std::vector<Seat> kept;
-    std::vector<std::uint64_t> kept_power, kept_stake;
-    for (const Seat& seat : seats) {
-      if (std::find(s_.kicked_.begin(), s_.kicked_.end(), seat.organisation) != s_.kicked_.end()) continue;
-      kept.push_back(seat);
-      kept_power.push_back(seat.power_mflop);
-      kept_stake.push_back(seat.pledge);
-    }
-    weight = hpos::weights(kept_power, kept_stake, p);
-    for (std::size_t i = 0; i < kept.size(); ++i) kept[i].weight_ppm = weight[i];
-    seats = std::move(kept);
-  }
-  s_.seats_ = seats;
+  form_committee(body);
   body.epoch = s_.epoch_;
   body.seed = s_.epoch_seed_;
-  body.seat_price = formed.price;
-  body.seats = std::move(seats);
-  body.kicked = s_.kicked_;
   derive(std::move(body));
 }
 

@@ -237,7 +237,12 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
     writer.u64(org.provider->freed_us);
   }
   writer.flag(org.candidacy.has_value());
-  if (org.candidacy) writer.raw(org.candidacy->key.view());
+  if (org.candidacy) {
+    writer.raw(org.candidacy->key.view());
+    writer.raw(org.candidacy->vrf_key.view());
+    writer.u32(org.candidacy->protocol);
+    writer.u64(org.candidacy->height);
+  }
   writer.u64(org.score);
   encode_amounts(writer, org.unbonding);
   encode_amounts(writer, org.power);

@@ -85,9 +85,9 @@ class State {
   [[nodiscard]] const std::map<OrgId, OrgEntry>& organisations() const { return organisations_; }
   [[nodiscard]] const OrgEntry* organisation(OrgId id) const;
   [[nodiscard]] const OrgEntry* organisation_by_name(std::string_view name) const;
-  // Whose present key this is, the owner's or the agent's; empty for retired and unknown keys.
+  // Whose present key this is, the owner's or the agent's; empty for a validator's, retired and unknown keys.
   [[nodiscard]] std::optional<KeyHolder> key_holder(const PublicKey& key) const;
-  // The organisation that has or ever had this key, for itself or its agent; 0 if none.
+  // The organisation that has or ever had this key, for itself, its agent or its validator; 0 if none.
   [[nodiscard]] OrgId organisation_of_any_key(const PublicKey& key) const;
   // What the key is or was there; owner for a key that nobody has had.
   [[nodiscard]] KeyRole role_of_any_key(const PublicKey& key) const;
@@ -146,7 +146,7 @@ class State {
   std::map<OrgId, OrgEntry> organisations_;
   std::map<std::string, OrgId, std::less<>> names_;
   std::map<PublicKey, std::pair<OrgId, KeyRole>>
-      keys_;  // present and retired, of agents too: none is ever taken again
+      keys_;  // present and retired, of agents and validators too: none is ever taken again
   std::map<JobId, JobEntry> jobs_;
   std::map<std::pair<OrgId, std::string>, JobId> idempotency_;
   JobId job_last_ = 0;

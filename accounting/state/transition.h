@@ -4,6 +4,7 @@
 //
 //   rules_organisation.cpp  organisations, keys, providers, stake, transfers
 //   rules_agent.cpp         the agent's key and its allowance
+//   rules_validator.cpp     who stands for a seat, and the seats of an epoch
 //   rules_job.cpp           orders, attempts, leases, cancels, batch usage, settlement
 //   rules_occupation.cpp    leases given back, and the time for which leases were held
 //   rules_receipt.cpp       receipts and countersignatures
@@ -44,6 +45,8 @@ class Transition {
   Status on(const AgentEnrol& body, OrgId org);
   Status on(const AgentAllowance& body, OrgId org);
   Status on(const AgentRevoke& body, OrgId org);
+  Status on(const ValidatorStand& body, OrgId org);
+  Status on(const ValidatorLeave& body, OrgId org);
   Status on(const JobOrder& body, OrgId org);
   Status on(const JobAttempt& body, OrgId org);
   Status on(const Lease& body, OrgId org);
@@ -126,6 +129,7 @@ class Transition {
 
   // Epochs.
   void begin_epoch();
+  void form_committee(Epoch& body);
   void score(OrgEntry& org, ScoreCause cause, std::uint64_t count);
 
   // Marks what changes for the state root.
