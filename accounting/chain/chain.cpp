@@ -57,7 +57,9 @@ void Chain::move_head(const BlockHeader& header, const Block& block) {
   }
   if (header.height % state_.params().epoch_blocks != 0) return;
   epoch_ = nullptr;
-  place_ = {0, header.height, head_hash_};
+  // A vote's epoch is followed by its last proposal, seals apart.
+  place_ = {0, header.height,
+            block.finality ? consensus::header_digest(block.finality->proposal.header) : head_hash_};
   if (!state_.by_vote()) return;
   std::vector<consensus::Validator> validators;
   for (const Seat& seat : state_.seats()) validators.push_back({seat.key, seat.weight_ppm, seat.pledge});

@@ -1,0 +1,252 @@
+#include "accounting/replica/sim/cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ufab::sim {
+
+namespace {
+
+constexpr std::uint64_t second_us = 1'000'000;
+
+ReplicaOptions options_for(const consensus::SignatureScheme& scheme) {
+  ReplicaOptions options;
+  options.scheme = &scheme;
+  options.timing = {500, 1200, 6, 4000};
+  options.votes_size_max = 64 << 10;
+  options.chain_answer_size = 32 << 10;
+  return options;
+}
+
+FoundingOptions founding_for(std::uint64_t seed, const ClusterOptions& options) {
+  FoundingOptions founding;
+  founding.seed = seed;
+  founding.validators = options.validators;
+  founding.organisations = options.validators;
+  return founding;
+}
+
+}  // namespace
+
+Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
+    : seed_(seed), options_(options), rng_(seed), founding_(found(founding_for(seed, options))) {
+  report_.seed = seed;
+  cut_until_us_.assign(options.validators, std::vector<std::uint64_t>(options.validators));
+  Surroundings around;
+  around.send = [this](std::size_t from, const consensus::Peer& to, ReplicaChannel channel, SharedBytes message) {
+    transmit(from, node_of_.at(to), channel, message);
+  };
+  around.send_all = [this](std::size_t from, ReplicaChannel channel, SharedBytes message) {
+    for (std::size_t to = 0; to < nodes_.size(); ++to) {
+      if (to != from) transmit(from, to, channel, message);
+    }
+  };
+  around.set_alarm = [this](std::size_t node, std::uint64_t life, ReplicaAlarm alarm, std::uint64_t token,
+                            std::uint64_t after_ms) {
+    schedule(after_ms * 1000, Alarm{node, life, alarm, token});
+  };
+  around.on_final = [this](std::size_t node, const Block& block, const Chain& chain) {
+    on_final(node, block, chain);
+  };
+  around.violated = [this](std::size_t node, const std::string& what) { violate(node, what); };
+  around.on_evidence = [this](std::size_t node, const consensus::Evidence&) {
+    violate(node, "evidence against an honest validator");
+  };
+  for (std::size_t i = 0; i < options.validators; ++i) {
+    nodes_.push_back(std::make_unique<Node>(i, founding_.validators[i].copy(), founding_.log,
+                                            options_for(scheme_), seed, around));
+    node_of_.emplace(founding_.validators[i].public_key(), i);
+  }
+  hashes_.resize(founding_.log.size());
+}
+
+void Cluster::violate(std::size_t node, const std::string& what) {
+  if (report_.violation.empty())
+    report_.violation = fmt::format("after {:.3f} s, node {}: {}", static_cast<double>(time_us_) / 1e6, node, what);
+}
+
+void Cluster::schedule(std::uint64_t after_us, What what) {
+  due_.emplace(std::pair(time_us_ + after_us, order_++), std::move(what));
+}
+
+void Cluster::transmit(std::size_t from, std::size_t to, ReplicaChannel channel, const SharedBytes& message) {
+  ++report_.messages;
+  report_.bytes += message->size();
+  if (cut_until_us_[from][to] > time_us_ || rng_.percent(loss_percent_)) return;
+  const std::uint64_t copies = rng_.percent(duplicate_percent_) ? 2 : 1;
+  for (std::uint64_t i = 0; i < copies; ++i)
+    schedule(rng_.between(options_.delay_min_us, options_.delay_max_us), Delivery{from, to, channel, message});
+}
+
+// A node that died in a call comes back after a while.
+void Cluster::after_call(std::size_t node) {
+  nodes_[node]->perform(now_us());
+  if (!nodes_[node]->is_dying()) return;
+  nodes_[node]->crash();
+  ++report_.crashes;
+  schedule(rng_.between(second_us / 10, 20 * second_us), Restart{node});
+}
+
+void Cluster::handle(const Delivery& event) {
+  Node& node = *nodes_[event.to];
+  if (!node.is_up()) return;
+  if (event.channel == ReplicaChannel::records) {
+    auto records = decode_records(*event.message, node.chain().state().chain_id(), now_us());
+    if (!records.ok()) return violate(event.to, "records that do not hold: " + records.error().message);
+    for (PooledRecord& record : *records) static_cast<void>(node.replica().admit(std::move(record), now_us()));
+  } else {
+    node.replica().receive(nodes_[event.from]->public_key(), event.channel, *event.message, now_us());
+  }
+  after_call(event.to);
+}
+
+void Cluster::handle(const Alarm& event) {
+  Node& node = *nodes_[event.node];
+  if (!node.is_up() || node.life() != event.life || !node.is_current(event.alarm, event.token)) return;
+  node.replica().ring(event.alarm, now_us());
+  after_call(event.node);
+}
+
+void Cluster::handle(const Restart& event) {
+  Node& node = *nodes_[event.node];
+  if (node.is_up()) return;
+  node.start(now_us());
+  if (chaos_ && rng_.one_in(8)) node.crash_soon(rng_.below(40));
+  after_call(event.node);
+}
+
+// A client of one organisation, at its own node: it pays somebody.
+void Cluster::handle(const Submission&) {
+  if (options_.records_per_second == 0) return;
+  schedule(second_us / options_.records_per_second, Submission{});
+  const std::size_t at = rng_.below(nodes_.size());
+  Node& node = *nodes_[at];
+  if (!node.is_up() || node.replica().out_of_office()) return;
+  const KeyPair& owner = founding_.owners[at];
+  const auto to = static_cast<OrgId>(1 + (at + 1) % nodes_.size());
+  const std::uint64_t amount = rng_.one_in(10) ? 1ULL << 60 : rng_.between(1, 1000);  // some are refused
+  Record record = sign_record(node.chain().state().chain_id(), owner,
+                              node.replica().next_sequence(owner.public_key()), now_us(),
+                              Transfer{to, amount, fmt::format("{}", report_.submitted)});
+  Bytes encoding = encode_record(record);
+  const RecordId id = record_id(encoding);
+  if (!node.replica().admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()).ok()) return;
+  ++report_.submitted;
+  waiting_.emplace(id, std::pair(at, time_us_));
+  after_call(at);
+}
+
+void Cluster::handle(const Mischance&) {
+  if (!chaos_) return;
+  schedule(rng_.between(second_us / 5, 6 * second_us), Mischance{});
+  const std::size_t victim = rng_.below(nodes_.size());
+  switch (rng_.below(5)) {
+    case 0: {
+      ++report_.partitions;
+      const std::uint64_t until = time_us_ + rng_.between(second_us / 2, 15 * second_us);
+      const std::uint64_t side = rng_.below(1ULL << nodes_.size());
+      const bool one_way = rng_.one_in(3);
+      for (std::size_t a = 0; a < nodes_.size(); ++a) {
+        for (std::size_t b = 0; b < nodes_.size(); ++b) {
+          if ((side >> a & 1) == (side >> b & 1)) continue;
+          if (!one_way || (side >> a & 1) == 1) cut_until_us_[a][b] = std::max(cut_until_us_[a][b], until);
+        }
+      }
+      return;
+    }
+    case 1: loss_percent_ = rng_.below(25); duplicate_percent_ = rng_.below(10); return;
+    case 2:
+      if (!options_.lose_a_disk || report_.disks_lost > 0 || !nodes_[victim]->is_up() || !quorum_without(victim))
+        return;
+      ++report_.disks_lost;
+      ++report_.crashes;
+      nodes_[victim]->crash();
+      nodes_[victim]->lose_disk(founding_.log);
+      schedule(rng_.between(second_us, 10 * second_us), Restart{victim});
+      return;
+    default:
+      if (nodes_[victim]->is_up()) nodes_[victim]->crash_soon(rng_.below(60));
+      return;
+  }
+}
+
+bool Cluster::quorum_without(std::size_t node) const {
+  const consensus::EpochPtr epoch = nodes_[node]->chain().epoch();
+  if (epoch == nullptr) return false;
+  consensus::Tally tally(epoch->validators);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const auto seat = epoch->validators.find(nodes_[i]->public_key());
+    if (i != node && seat) tally.add(*seat);
+  }
+  return tally.is_quorum();
+}
+
+void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain) {
+  const std::uint64_t height = block.header.height;
+  const bool first = height >= hashes_.size();
+  if (first) {
+    if (height != hashes_.size()) return violate(node, "it skipped a block");
+    hashes_.push_back(chain.head_hash());
+    report_.height = height;
+    report_.views += block.header.view;
+    if (height % chain.state().params().epoch_blocks == 0) ++report_.epochs;
+  } else if (hashes_[height] != chain.head_hash()) {
+    return violate(node, fmt::format("it has another block {} than others", height));
+  }
+  if (!chain.state().accounts().recount()) violate(node, "minted - burned is not the sum of all balances");
+  for (const Bytes& encoding : block.records) {
+    const RecordId id = record_id(encoding);
+    const auto record = decode_record(encoding);
+    if (!record.ok() || record_type_derived(record->type())) continue;
+    if (first && !on_chain_.insert(id).second) violate(node, "a record is on the chain twice");
+    const auto waiting = waiting_.find(id);
+    if (waiting == waiting_.end() || waiting->second.first != node) continue;
+    ++report_.final_records;
+    report_.finality_us.push_back(time_us_ - waiting->second.second);
+    waiting_.erase(waiting);
+  }
+}
+
+void Cluster::run_until(std::uint64_t time_us) {
+  while (!due_.empty() && due_.begin()->first.first <= time_us && report_.violation.empty()) {
+    const auto due = due_.extract(due_.begin());
+    time_us_ = due.key().first;
+    std::visit([this](const auto& event) { handle(event); }, due.mapped());
+  }
+  time_us_ = std::max(time_us_, time_us);
+}
+
+std::uint64_t Cluster::lowest() const {
+  std::uint64_t low = UINT64_MAX;
+  for (const auto& node : nodes_) low = std::min(low, node->chain().head().height);
+  return low;
+}
+
+ClusterReport Cluster::run() {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) schedule(rng_.below(second_us), Restart{i});
+  schedule(second_us, Submission{});
+  chaos_ = options_.faults;
+  if (options_.faults) schedule(2 * second_us, Mischance{});
+  run_until(options_.chaos_s * second_us);
+  chaos_ = false;
+  loss_percent_ = duplicate_percent_ = 0;
+  for (auto& row : cut_until_us_) std::fill(row.begin(), row.end(), 0);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i]->is_up()) continue;
+    nodes_[i]->start(now_us());
+  }
+  const std::uint64_t begin = hashes_.size();
+  const std::uint64_t end = time_us_ + options_.calm_s * second_us;
+  while (time_us_ < end && lowest() < begin + 3 && report_.violation.empty())
+    run_until(std::min(end, time_us_ + second_us));
+  if (lowest() < begin + 3) {
+    violate(0, fmt::format("no progress in the calm: the lowest node is at block {}, the highest was at {}", lowest(),
+                           begin - 1));
+  }
+  report_.simulated_us = time_us_;
+  std::sort(report_.finality_us.begin(), report_.finality_us.end());
+  return report_;
+}
+
+}  // namespace ufab::sim

@@ -1,0 +1,98 @@
+// Whole clusters of the production code under simulated time, network and disks. One seed fixes everything: who
+// pledges what, what the network loses, who dies when, and what clients submit.
+//
+// A run is a time of chaos (loss, delay, duplicates, partitions both ways and one way, crashes at any call, a
+// disk that is lost) and then calm, in which a quorum must make progress. Checked throughout:
+// - two nodes never have different blocks at one height, so their state roots agree too;
+// - minted − burned is the sum of all balances after every block;
+// - what a client was told is final stays, and is there once;
+// - certificates and proposals hold for whoever checks them;
+// - nobody honest is penalised, no evidence against an honest validator exists, nobody votes without its log.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "accounting/replica/sim/founding.h"
+#include "accounting/replica/sim/node.h"
+
+namespace ufab::sim {
+
+struct ClusterOptions {
+  std::size_t validators = 4;
+  std::uint64_t chaos_s = 60;
+  std::uint64_t calm_s = 60;  // at most; progress ends it
+  std::uint64_t records_per_second = 20;
+  bool faults = true;
+  bool lose_a_disk = true;  // of one validator, that a quorum can do without
+  std::uint64_t delay_min_us = 1'000, delay_max_us = 50'000;
+};
+
+struct ClusterReport {
+  std::uint64_t seed = 0;
+  std::string violation;  // empty: none
+  std::uint64_t height = 0, epochs = 0, views = 0;
+  std::uint64_t submitted = 0, final_records = 0;
+  std::uint64_t crashes = 0, partitions = 0, disks_lost = 0, messages = 0, bytes = 0;
+  std::uint64_t simulated_us = 0;
+  std::vector<std::uint64_t> finality_us;  // of records: from submission to final at that node, sorted
+};
+
+class Cluster {
+ public:
+  Cluster(std::uint64_t seed, const ClusterOptions& options);
+  [[nodiscard]] ClusterReport run();
+
+ private:
+  struct Delivery {
+    std::size_t from, to;
+    ReplicaChannel channel;
+    SharedBytes message;
+  };
+  struct Alarm {
+    std::size_t node;
+    std::uint64_t life;
+    ReplicaAlarm alarm;
+    std::uint64_t token;
+  };
+  struct Restart {
+    std::size_t node;
+  };
+  struct Submission {};
+  struct Mischance {};
+  using What = std::variant<Delivery, Alarm, Restart, Submission, Mischance>;
+  void schedule(std::uint64_t after_us, What what);
+  void transmit(std::size_t from, std::size_t to, ReplicaChannel channel, const SharedBytes& message);
+  void handle(const Delivery& event);
+  void handle(const Alarm& event);
+  void handle(const Restart& event);
+  void handle(const Submission& event);
+  void handle(const Mischance& event);
+  void after_call(std::size_t node);
+  void run_until(std::uint64_t time_us);
+  void on_final(std::size_t node, const Block& block, const Chain& chain);
+  void violate(std::size_t node, const std::string& what);
+  [[nodiscard]] bool quorum_without(std::size_t node) const;
+  [[nodiscard]] std::uint64_t lowest() const;
+  [[nodiscard]] std::uint64_t now_us() const { return founding_time_us + 1'000'000'000 + time_us_; }
+
+  const std::uint64_t seed_;
+  const ClusterOptions options_;
+  consensus::Rng rng_;
+  Founding founding_;
+  consensus::Ed25519Scheme scheme_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::map<PublicKey, std::size_t> node_of_;
+  std::vector<std::vector<std::uint64_t>> cut_until_us_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, What> due_;  // by time and order
+  std::uint64_t time_us_ = 0, order_ = 0;
+  std::uint64_t loss_percent_ = 0, duplicate_percent_ = 0;
+  bool chaos_ = true;
+  std::vector<Digest> hashes_;                              // of the blocks at each height, by the first to have it
+  std::set<RecordId> on_chain_;                             // of signed records, by that node
+  std::map<RecordId, std::pair<std::size_t, std::uint64_t>> waiting_;  // where and when it was submitted
+  ClusterReport report_;
+};
+
+}  // namespace ufab::sim
