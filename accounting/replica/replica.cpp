@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t record_message_size = 256U << 10;  // bytes of records in one message, about
 constexpr std::size_t records_sent_again_max = 4096;
+constexpr std::size_t early_of_one_max = 16;           // messages
+constexpr std::size_t early_size_max = 16U << 20;      // bytes, of all
 constexpr std::uint64_t chain_answer_interval_us = 20'000;  // to one peer
 
 SharedBytes share(Bytes bytes) {
@@ -89,6 +91,7 @@ void Replica::receive(const consensus::Peer& from, ReplicaChannel channel, ByteV
   if (channel == ReplicaChannel::consensus) {
     const auto decoded = consensus::decode_message(message);
     if (!decoded.ok()) return ports_.penalise(from, "a message that is none");
+    keep_early(from, *decoded, message.size());
     return take(consensus::MessageReceived{from, *decoded});
   }
   auto decoded = decode_chain_message(message);
@@ -313,7 +316,34 @@ void Replica::begin_epoch() {
   ports_.read([&](const Chain& chain) { epoch = chain.epoch(); });
   answered_us_.clear();
   out_of_office_ = epoch == nullptr || !epoch->validators.find(key_.public_key());
-  if (epoch != nullptr) take(consensus::EpochBegins{epoch});
+  std::map<consensus::Peer, std::vector<consensus::Message>> early;
+  early.swap(early_);
+  early_size_ = 0;
+  if (epoch == nullptr) return;
+  take(consensus::EpochBegins{epoch});
+  for (const auto& [from, messages] : early) {
+    for (const consensus::Message& message : messages) take(consensus::MessageReceived{from, message});
+  }
+}
+
+// The core takes messages of its own epoch only. Whoever has finalised the last block of an epoch begins the
+// next at once, a moment before others do: without this they would miss its first votes, and wait for a time-out.
+void Replica::keep_early(const consensus::Peer& from, const consensus::Message& message, std::size_t size) {
+  const std::uint64_t next = core_->epoch->number + 1;
+  const std::uint64_t epoch = std::visit(
+      [](const auto& m) {
+        using Kind = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<Kind, consensus::ProposalPtr>) return m->header.epoch;
+        else if constexpr (std::is_same_v<Kind, consensus::CertificatePtr>) return m->epoch;
+        else return m.epoch;
+      },
+      message);
+  if (epoch != next || early_size_ + size > early_size_max) return;
+  if (!early_.contains(from) && early_.size() >= options_.limits.peers) return;
+  auto& messages = early_[from];
+  if (messages.size() >= early_of_one_max) return;
+  messages.push_back(message);
+  early_size_ += size;
 }
 
 void Replica::answer_chain(const consensus::Peer& to, std::uint64_t epoch, consensus::View after_view,

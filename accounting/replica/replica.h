@@ -111,6 +111,7 @@ class Replica {
   void build(std::uint64_t now_us);
   void judge(const consensus::ProposalPtr& block, std::uint64_t now_us);
   void begin_epoch();
+  void keep_early(const consensus::Peer& from, const consensus::Message& message, std::size_t size);
   void hurry(std::uint64_t now_us);
   void send_again(std::uint64_t now_us);
   void answer_chain(const consensus::Peer& to, std::uint64_t epoch, consensus::View after_view,
@@ -138,6 +139,9 @@ class Replica {
   std::vector<consensus::VoteRecord> kept_;  // in the vote log and still needed
   std::size_t kept_size_ = 0;                // bytes of the vote log since it was renewed
   std::map<consensus::Peer, std::uint64_t> answered_us_;  // chain requests, in this epoch
+  // Of the next epoch, which others may have begun already: by sender, a few of each.
+  std::map<consensus::Peer, std::vector<consensus::Message>> early_;
+  std::size_t early_size_ = 0;  // bytes
   bool out_of_office_ = false;
   std::optional<Error> stopped_;
 };
