@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <map>
 
+#include "tests/fabric/net/delay_relay.h"
 #include "tests/fabric/net/mesh_host.h"
 
 namespace ufab {
@@ -179,6 +180,43 @@ TEST(MeshTest, APeerIsConnectedAgainWhenItMovesAndNoMoreWhenItLeavesTheList) {
     return b.status_of(a).last_error.find("this key is no validator's of this chain") != std::string::npos;
   })) << b.status_of(a).last_error;
   EXPECT_EQ(a.mesh.set_peers(std::vector<MeshPeer>(mesh_peers_max + 1)).error().code, ErrorCode::limit);
+}
+
+TEST(MeshTest, OnALongLineMessagesFlowWithoutWaitingForOneAnother) {
+  constexpr milliseconds delay(100);
+  std::mutex mutex;
+  std::vector<Clock::time_point> arrived;
+  MeshHost a;
+  MeshHost b(mesh_options(), [&](const PublicKey&, MeshChannel, const Bytes&) {
+    const std::lock_guard lock(mutex);
+    arrived.push_back(Clock::now());
+  });
+  const DelayRelay line(b.endpoint, delay);
+  ASSERT_TRUE(b.mesh.set_peers({a.as_peer()}).ok());
+  ASSERT_TRUE(a.mesh.set_peers({{b.id(), line.endpoint}}).ok());
+  ASSERT_TRUE(eventually([&] { return a.status_of(b).rtt.has_value(); }));
+  EXPECT_GE(*a.status_of(b).rtt, 2 * delay);
+  EXPECT_LT(*a.status_of(b).rtt, 3 * delay);
+  constexpr std::size_t messages = 100;
+  std::vector<Clock::time_point> sent;
+  for (std::size_t i = 0; i < messages; ++i) {
+    sent.push_back(Clock::now());
+    ASSERT_TRUE(a.mesh.send(b.id(), MeshChannel::consensus, Bytes(200)));
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  const auto all_came = [&] {
+    const std::lock_guard lock(mutex);
+    return arrived.size() == messages;
+  };
+  ASSERT_TRUE(eventually(all_came));
+  std::vector<double> took_ms;
+  for (std::size_t i = 0; i < messages; ++i) {
+    took_ms.push_back(std::chrono::duration<double, std::milli>(arrived[i] - sent[i]).count());
+  }
+  std::sort(took_ms.begin(), took_ms.end());
+  std::printf("over 100 ms: median %.1f ms, worst %.1f ms\n", took_ms[messages / 2], took_ms.back());
+  EXPECT_GE(took_ms.front(), 100.0);
+  EXPECT_LT(took_ms[messages / 2], 150.0);
 }
 
 TEST(MeshTest, RoundTripsAndThroughputOnLoopback) {

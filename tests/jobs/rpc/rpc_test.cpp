@@ -234,6 +234,9 @@ TEST_F(RpcMeshTest, ConnectionsThatStallInTheirHandshakeKeepNobodyOut) {
   }
   const auto began = std::chrono::steady_clock::now();
   EXPECT_TRUE(connect(client_key_).ok());
+  char byte = 0;  // the oldest have been ended
+  EXPECT_EQ(::recv(stalled.front(), &byte, 1, 0), 0);
+  EXPECT_EQ(::recv(stalled.back(), &byte, 1, MSG_DONTWAIT), -1);
   server_.reset();  // nor does it wait for them
   EXPECT_LT(std::chrono::steady_clock::now() - began, 2s);
   for (const int fd : stalled) ::close(fd);
