@@ -244,8 +244,10 @@ void MeshMember::serve(Link& link, const Frame& first) {
   const Error ended = greeted ? receive(link) : greeted.error();
   const std::lock_guard lock(mutex_);
   --serving_;
-  if (incoming_ == &link) {
-    incoming_ = nullptr;
+  if (incoming_ != &link) return;
+  incoming_ = nullptr;
+  // Where this node ended the link it is said already why.
+  if (!stopped_ && !score_.is_banned(Clock::now())) {
     note_error("its link to this node: " + plain_line(ended));
   }
 }
