@@ -34,12 +34,10 @@ struct Mesh::State {
   std::size_t serving = 0;
 };
 
-Mesh::Mesh(Credentials credentials, MeshOptions options, Handler handler)
-    : state_(std::make_unique<State>(
-          MeshContext{std::move(credentials), std::move(options), std::move(handler)})) {
-  const MeshOptions& chosen = state_->context.options;
-  UFAB_ASSERT(chosen.message_max <= kFramePayloadMax);
-  UFAB_ASSERT(chosen.hello.version_min <= chosen.hello.version_max);
+Mesh::Mesh(Credentials credentials, const MeshOptions& options, Handler handler)
+    : state_(std::make_unique<State>(MeshContext{std::move(credentials), options, std::move(handler)})) {
+  UFAB_ASSERT(options.message_max <= kFramePayloadMax);
+  UFAB_ASSERT(options.hello.version_min <= options.hello.version_max);
 }
 
 Mesh::~Mesh() {

@@ -91,7 +91,7 @@ class Mesh {
   using Handler = std::function<void(const PublicKey& from, MeshChannel channel, Bytes message)>;
 
   // Precondition: options.message_max <= kFramePayloadMax, hello.version_min <= hello.version_max.
-  Mesh(Credentials credentials, MeshOptions options, Handler handler);
+  Mesh(Credentials credentials, const MeshOptions& options, Handler handler);
   // Ends all links and returns when every serve() has, within a second unless the handler or the resolution
   // of a host's name takes longer.
   ~Mesh();

@@ -84,7 +84,7 @@ TEST(MeshRefusalTest, ANodeWithoutAMeshIsNoPeerAndIsTriedAgain) {
 
 TEST(MeshRefusalTest, HostileFramesArePenalisedEndTheLinkAndLeadToABanThatEnds) {
   MeshOptions options = mesh_options();
-  options.score.ban_first = milliseconds(700);
+  options.score.ban_first = seconds(3);
   MeshHost host(options);
   const std::vector<Frame> hostile{
       {frame_mesh_piece, 1, Bytes(8)},                             // an empty piece
@@ -120,14 +120,14 @@ TEST(MeshRefusalTest, HostileFramesArePenalisedEndTheLinkAndLeadToABanThatEnds) 
   EXPECT_FALSE(host.mesh.send(peer.key.public_key(), MeshChannel::consensus, Bytes{1}));
   const LinkPtr refused = peer.connect(host).value();
   ASSERT_TRUE(refused->send({frame_mesh_hello, 0, encode_mesh_hello(mesh_options().hello)}, soon()).ok());
-  EXPECT_EQ(refusal_of(*refused), "banned for another 1 s");
+  EXPECT_EQ(refusal_of(*refused).find("banned for another "), 0U);
   EXPECT_TRUE(eventually([&] { return host.mesh.status()[0].ban_left == milliseconds(0); }));
   EXPECT_NE(peer.greet(host), nullptr);
 }
 
 TEST(MeshRefusalTest, ABanEndsBothLinksAtOnceAndTheyComeBackByThemselves) {
   MeshOptions options = mesh_options();
-  options.score.ban_first = milliseconds(500);
+  options.score.ban_first = seconds(2);
   MeshHost a(options), b;
   introduce({&a, &b});
   ASSERT_TRUE(eventually([&] { return a.status_of(b).connected_since && a.status_of(b).connected_from; }));
@@ -199,7 +199,7 @@ TEST(MeshRefusalTest, ANewLinkOfAPeerTakesThePlaceOfTheOldOneAndAThirdMustWait) 
 
 TEST(MeshRefusalTest, APeerThatSaysNothingIsGivenUp) {
   MeshOptions options = mesh_options();
-  options.silence_max = milliseconds(300);
+  options.silence_max = milliseconds(1500);
   options.ping_every = milliseconds(100);
   MeshHost a(options), b(options);
   const RawPeer silent;
@@ -208,9 +208,9 @@ TEST(MeshRefusalTest, APeerThatSaysNothingIsGivenUp) {
   const LinkPtr link = silent.greet(a);
   const auto began = Clock::now();
   EXPECT_FALSE(link->recv(1000, soon()).ok());
-  EXPECT_LT(Clock::now() - began, seconds(3));
+  EXPECT_LT(Clock::now() - began, seconds(4));
   // Between two that have nothing to say pings keep the links.
-  std::this_thread::sleep_for(seconds(1));
+  std::this_thread::sleep_for(seconds(3));
   EXPECT_EQ(a.status_of(b).links, 1U);
   EXPECT_EQ(b.status_of(a).links, 1U);
 }
