@@ -11,6 +11,14 @@
 
 namespace ufab {
 
+namespace {
+
+Error interruption() {
+  return {ErrorCode::unavailable, "the link was interrupted"};
+}
+
+}  // namespace
+
 Socket::Socket(int fd) : fd_(fd) {
   UFAB_ASSERT(fd >= 0);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -23,7 +31,7 @@ Socket::~Socket() {
 
 Status Socket::wait(short events, Deadline deadline, const char* doing) {
   for (;;) {
-    if (interrupted_) return Error{ErrorCode::unavailable, "the link was interrupted"};
+    if (interrupted_) return interruption();
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Deadline::clock::now()).count();
     pollfd entry{fd_, events, 0};
     const int ready = ::poll(&entry, 1, static_cast<int>(std::clamp<long>(left, 0, 3'600'000)));
@@ -41,14 +49,14 @@ void Socket::interrupt() {
 
 Error Socket::fail(Error error) {
   const std::lock_guard lock(mutex_);
-  if (!error_)
-    error_ = interrupted_ ? Error{ErrorCode::unavailable, "the link was interrupted"} : std::move(error);
+  if (!error_) error_ = interrupted_ ? interruption() : std::move(error);
   return *error_;
 }
 
 Status Socket::usable() const {
   const std::lock_guard lock(mutex_);
   if (error_) return *error_;
+  if (interrupted_) return interruption();
   return {};
 }
 

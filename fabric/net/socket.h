@@ -25,7 +25,7 @@ class Socket {
   void interrupt();
   // Records the first error and returns it; the socket is of no use from then on.
   Error fail(Error error);
-  // The recorded error, or success.
+  // The recorded error or the interruption, or success.
   [[nodiscard]] Status usable() const;
 
  private:

@@ -1,5 +1,6 @@
 #include "fabric/net/tls.h"
 
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -177,7 +178,10 @@ class TlsLink final : public Link {
  public:
   TlsLink(int fd, std::string address) : socket_(fd), address_(std::move(address)) {}
 
-  Status handshake(SSL_CTX* context, bool server, const AllowPeer& allow, Deadline deadline) {
+  // `admit`: AcceptOptions; of a server only.
+  Status handshake(SSL_CTX* context, bool server, const AllowPeer& allow, const AllowPeer& admit,
+                   Deadline deadline, const std::stop_token& stop) {
+    const std::stop_callback on_stop(stop, [this] { interrupt(); });
     ssl_.reset(SSL_new(context));
     BIO* bio = BIO_new(socket_bio_method());
     if (!ssl_ || bio == nullptr) {
@@ -197,6 +201,7 @@ class TlsLink final : public Link {
     UFAB_TRY(done);
     UFAB_ASSERT(check.key.has_value());
     peer_ = *check.key;
+    if (admit && !admit(peer_)) return Error{ErrorCode::denied, "there is no place for the peer"};
     std::array<std::uint8_t, 1> verdict{1};
     if (server) return send_bytes(verdict, deadline);
     const Status welcomed = recv_bytes(verdict, deadline);
@@ -280,7 +285,8 @@ class TlsLink final : public Link {
 
 // Connects without blocking past the deadline. Name resolution itself has no deadline in the resolver's
 // interface; numeric addresses, which nodes exchange, need none.
-Result<int> connect_tcp(const Endpoint& endpoint, Deadline deadline) {
+Result<int> connect_tcp(const Endpoint& endpoint, Deadline deadline, const ConnectOptions& options) {
+  constexpr std::chrono::milliseconds stop_check{50};
   asio::io_context io;
   boost::system::error_code error;
   tcp::resolver resolver(io);
@@ -295,14 +301,21 @@ Result<int> connect_tcp(const Endpoint& endpoint, Deadline deadline) {
       finished = true;
     });
     io.restart();
-    io.run_until(deadline);
+    while (!finished && !options.stop.stop_requested() && Deadline::clock::now() < deadline) {
+      io.run_until(std::min(deadline, deadline_in(stop_check)));
+    }
     if (!finished) {
       socket.close(error);
       io.run();
+      if (options.stop.stop_requested()) return Error{ErrorCode::unavailable, "connecting was interrupted"};
       return Error{ErrorCode::timeout, endpoint.str() + ": timed out connecting"};
     }
     if (!error) {
       socket.set_option(tcp::no_delay(true), error);
+      if (options.unsent_max > 0) {
+        ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &options.unsent_max,
+                     sizeof options.unsent_max);
+      }
       return socket.release();
     }
     last = {ErrorCode::unavailable, endpoint.str() + ": " + error.message()};
@@ -313,11 +326,12 @@ Result<int> connect_tcp(const Endpoint& endpoint, Deadline deadline) {
 }  // namespace
 
 Result<LinkPtr> connect_tls(const Endpoint& endpoint, const Credentials& credentials, const AllowPeer& allow,
-                            Deadline deadline) {
+                            Deadline deadline, const ConnectOptions& options) {
   try {
-    UFAB_ASSIGN(const int fd, connect_tcp(endpoint, deadline));
+    UFAB_ASSIGN(const int fd, connect_tcp(endpoint, deadline, options));
     auto link = std::make_unique<TlsLink>(fd, endpoint.str());
-    const Status shaken = link->handshake(credentials.state().client.get(), false, allow, deadline);
+    const Status shaken =
+        link->handshake(credentials.state().client.get(), false, allow, {}, deadline, options.stop);
     if (!shaken) return shaken.error().within(endpoint.str());
     return LinkPtr(std::move(link));
   } catch (const boost::system::system_error& error) {
@@ -339,9 +353,10 @@ std::string PendingLink::peer_address() const {
 }
 
 Result<LinkPtr> PendingLink::handshake(const Credentials& credentials, const AllowPeer& allow,
-                                       Deadline deadline) && {
+                                       Deadline deadline, const AcceptOptions& options) && {
   auto link = std::move(state_->link);
-  const Status shaken = link->handshake(credentials.state().server.get(), true, allow, deadline);
+  const Status shaken =
+      link->handshake(credentials.state().server.get(), true, allow, options.admit, deadline, options.stop);
   if (!shaken) return shaken.error().within(link->peer_address());
   return LinkPtr(std::move(link));
 }

@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <vector>
 
 #include "fabric/net/link.h"
@@ -38,10 +39,26 @@ using AllowPeer = std::function<bool(const PublicKey&)>;
 [[nodiscard]] AllowPeer allow_only(const PublicKey& key);
 [[nodiscard]] AllowPeer allow_any_of(std::vector<PublicKey> keys);
 
+struct ConnectOptions {
+  // Ends the attempt within 50 ms, with ErrorCode::unavailable. Only the resolution of a host's name cannot
+  // be cut short.
+  std::stop_token stop;
+  // How many bytes may wait in the kernel that have not left the machine (TCP_NOTSENT_LOWAT), so that what is
+  // urgent does not wait behind them; 0: as many as the kernel likes. What is under way does not count.
+  int unsent_max = 0;
+};
 // ErrorCode::unavailable: nobody listens there; timeout; denied: the peer has another key or refuses ours.
 [[nodiscard]] Result<LinkPtr> connect_tls(const Endpoint& endpoint, const Credentials& credentials,
-                                          const AllowPeer& allow, Deadline deadline);
+                                          const AllowPeer& allow, Deadline deadline,
+                                          const ConnectOptions& options = {});
 
+struct AcceptOptions {
+  // Ends the handshake at once, with ErrorCode::unavailable.
+  std::stop_token stop;
+  // Asked once the peer has proved to hold its key, which it has not yet when AllowPeer is asked: for what a
+  // key that others merely show must not take. False refuses the peer.
+  AllowPeer admit;
+};
 // A TCP connection whose TLS handshake has not begun. To be handed to the thread that will own the link, so
 // that a peer which stalls in its handshake holds up nobody else.
 class PendingLink {
@@ -55,7 +72,7 @@ class PendingLink {
   [[nodiscard]] std::string peer_address() const;
   // Consumes the connection.
   [[nodiscard]] Result<LinkPtr> handshake(const Credentials& credentials, const AllowPeer& allow,
-                                          Deadline deadline) &&;
+                                          Deadline deadline, const AcceptOptions& options = {}) &&;
 
  private:
   std::unique_ptr<State> state_;

@@ -17,13 +17,19 @@ constexpr auto answer_wait = 30s;
 }  // namespace
 
 struct RpcServer::State {
-  State(Credentials own, AllowPeer allowed, Handler answer)
-      : credentials(std::move(own)), allow(std::move(allowed)), handler(std::move(answer)) {}
+  State(Credentials own, AllowPeer allowed, Handler answer, std::optional<OtherProtocol> second)
+      : credentials(std::move(own)),
+        allow(std::move(allowed)),
+        handler(std::move(answer)),
+        other(std::move(second)) {}
 
-  enum class Door { local, tls };
+  // What a connection counts as.
+  enum class Place { local, handshake, any_key, expected_key };
   struct Connection {
-    explicit Connection(Door which) : door(which) {}
-    Door door;
+    explicit Connection(Place first) : place(first) {}
+    Place place;    // guarded by State::mutex, as is key
+    PublicKey key;  // of an expected one
+    std::stop_source stop;
     std::thread thread;
     LinkPtr link;  // guarded by State::mutex until set
     std::atomic<bool> done{false};
@@ -32,6 +38,7 @@ struct RpcServer::State {
   Credentials credentials;
   AllowPeer allow;
   Handler handler;
+  std::optional<OtherProtocol> other;
   std::atomic<bool> stopping{false};
   std::mutex mutex;
   std::list<Connection> connections;
@@ -50,17 +57,47 @@ struct RpcServer::State {
     }
   }
 
+  std::size_t count(Place place) const {
+    return static_cast<std::size_t>(
+        std::count_if(connections.begin(), connections.end(),
+                      [&](const Connection& one) { return one.place == place && !one.done; }));
+  }
+
+  // Of a connection whose peer has proved its key; false when there is none.
+  bool take_place(Connection& connection, const PublicKey& key) {
+    const bool expected = other && other->expects(key);
+    const std::lock_guard lock(mutex);
+    const auto held = std::count_if(connections.begin(), connections.end(), [&](const Connection& one) {
+      return one.place == Place::expected_key && one.key == key && !one.done;
+    });
+    if (expected && static_cast<std::size_t>(held) < max_expected) {
+      connection.place = Place::expected_key;
+      connection.key = key;
+      return true;
+    }
+    if (count(Place::any_key) >= max_connections) return false;
+    connection.place = Place::any_key;
+    return true;
+  }
+
+  void end_oldest_handshake() {
+    for (Connection& connection : connections) {
+      if (connection.place != Place::handshake || connection.stop.stop_requested()) continue;
+      connection.stop.request_stop();
+      return;
+    }
+  }
+
   // `open` makes the link in the connection's own thread, so that a slow handshake holds up nobody else.
   template <typename Open>
-  void start_connection(Door door, Open open) {
+  void start_connection(Place place, Open open) {
     const std::lock_guard lock(mutex);
     remove_finished();
-    const auto present = std::count_if(connections.begin(), connections.end(),
-                                       [&](const Connection& other) { return other.door == door; });
-    if (stopping || static_cast<std::size_t>(present) >= max_connections) return;
-    Connection& connection = connections.emplace_back(door);
+    if (stopping || (place == Place::local && count(place) >= max_connections)) return;
+    if (place == Place::handshake && count(place) >= max_handshakes) end_oldest_handshake();
+    Connection& connection = connections.emplace_back(place);
     connection.thread = std::thread([this, &connection, open = std::move(open)]() mutable {
-      Result<LinkPtr> link = open();
+      Result<LinkPtr> link = open(connection);
       if (link.ok()) {
         Link* raw = link->get();
         {
@@ -68,15 +105,21 @@ struct RpcServer::State {
           connection.link = *std::move(link);
         }
         if (!stopping) serve_link(*raw);
+        const std::lock_guard inner(mutex);
+        connection.link.reset();  // the peer learns at once that nobody reads any more
       }
       connection.done = true;
     });
   }
 
   void serve_link(Link& link) {
-    while (!stopping) {
+    for (bool first = true; !stopping; first = false) {
       const auto frame = link.recv(max_message_bytes, deadline_in(idle_wait));
       if (!frame) return;
+      if (first && other && frame->type == other->first_frame && link.peer()) {
+        other->serve(link, *frame);
+        return;
+      }
       Frame reply{frame_error, frame->id, {}};
       if (frame->type != frame_request) {
         reply.payload = encode_error({ErrorCode::invalid, "not a request"});
@@ -97,8 +140,10 @@ struct RpcServer::State {
   }
 };
 
-RpcServer::RpcServer(Credentials credentials, AllowPeer allow, Handler handler)
-    : state_(std::make_unique<State>(std::move(credentials), std::move(allow), std::move(handler))) {}
+RpcServer::RpcServer(Credentials credentials, AllowPeer allow, Handler handler,
+                     std::optional<OtherProtocol> other)
+    : state_(std::make_unique<State>(std::move(credentials), std::move(allow), std::move(handler),
+                                     std::move(other))) {}
 
 RpcServer::~RpcServer() {
   state_->stopping = true;
@@ -108,6 +153,7 @@ RpcServer::~RpcServer() {
   {
     const std::lock_guard lock(state_->mutex);
     for (auto& connection : state_->connections) {
+      connection.stop.request_stop();
       if (connection.link) connection.link->interrupt();
     }
   }
@@ -120,10 +166,9 @@ void RpcServer::serve(LocalListener listener) {
     while (!state->stopping) {
       auto link = own.accept(deadline_in(accept_wait));
       if (link) {
-        state->start_connection(State::Door::local,
-                                [held = std::make_shared<LinkPtr>(*std::move(link))]() -> Result<LinkPtr> {
-                                  return std::move(*held);
-                                });
+        state->start_connection(State::Place::local,
+                                [held = std::make_shared<LinkPtr>(*std::move(link))](
+                                    State::Connection&) -> Result<LinkPtr> { return std::move(*held); });
       } else if (link.error().code != ErrorCode::timeout) {
         std::this_thread::sleep_for(50ms);  // out of descriptors, or interrupted: never a busy loop
       }
@@ -137,11 +182,13 @@ void RpcServer::serve(Listener listener) {
     while (!state->stopping) {
       auto pending = own.accept(deadline_in(accept_wait));
       if (pending) {
-        state->start_connection(State::Door::tls,
-                                [state, held = std::make_shared<PendingLink>(*std::move(pending))]() {
-                                  return std::move(*held).handshake(state->credentials, state->allow,
-                                                                    deadline_in(handshake_wait));
-                                });
+        state->start_connection(
+            State::Place::handshake, [state, held = std::make_shared<PendingLink>(*std::move(pending))](
+                                         State::Connection& connection) {
+              const auto admit = [&](const PublicKey& key) { return state->take_place(connection, key); };
+              return std::move(*held).handshake(state->credentials, state->allow, deadline_in(handshake_wait),
+                                                {connection.stop.get_token(), admit});
+            });
       } else if (pending.error().code != ErrorCode::timeout) {
         std::this_thread::sleep_for(50ms);
       }

@@ -225,6 +225,72 @@ TEST(TlsLinkTest, InterruptEndsAPendingReceiveFromAnotherThread) {
   thread.join();
 }
 
+TEST(TlsLinkTest, AfterAnInterruptNothingIsReceivedEvenIfItHasArrived) {
+  Pair pair;
+  pair.join();
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE((*pair.connected)->send({1, 1, {1}}, soon()).ok());
+  ASSERT_TRUE((*pair.accepted)->recv(10, soon()).ok());
+  std::this_thread::sleep_for(milliseconds(50));
+  (*pair.accepted)->interrupt();
+  EXPECT_EQ((*pair.accepted)->recv(10, soon()).error().code, ErrorCode::unavailable);
+}
+
+// Asks to stop 100 ms after it is made, and says how long it took until it is gone.
+class StopSoon {
+ public:
+  std::stop_token token() { return source_.get_token(); }
+  ~StopSoon() {
+    const auto elapsed = std::chrono::steady_clock::now() - began_;
+    EXPECT_GE(elapsed, milliseconds(95));
+    EXPECT_LT(elapsed, milliseconds(1000));
+    thread_.join();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::stop_source source_;
+  std::thread thread_{[this] {
+    std::this_thread::sleep_for(milliseconds(100));
+    source_.request_stop();
+  }};
+};
+
+TEST(TlsLinkTest, AHandshakeIsStoppedFromOutsideOnTheClientsSide) {
+  auto listener = Listener::bind({"127.0.0.1", 0});
+  const auto credentials = *Credentials::create(KeyPair::generate());
+  StopSoon stop;
+  const auto link = connect_tls(listener->endpoint(), credentials, allow_all(), soon(), {stop.token(), 0});
+  ASSERT_FALSE(link.ok());
+  EXPECT_EQ(link.error().code, ErrorCode::unavailable);
+}
+
+TEST(TlsLinkTest, AHandshakeIsStoppedFromOutsideOnTheServersSide) {
+  auto listener = Listener::bind({"127.0.0.1", 0});
+  const auto credentials = *Credentials::create(KeyPair::generate());
+  const RawClient silent(listener->endpoint());
+  auto pending = listener->accept(soon());
+  ASSERT_TRUE(pending.ok());
+  StopSoon stop;
+  const auto link = std::move(*pending).handshake(credentials, allow_all(), soon(), {stop.token(), {}});
+  ASSERT_FALSE(link.ok());
+  EXPECT_EQ(link.error().code, ErrorCode::unavailable);
+}
+
+TEST(TlsLinkTest, APeerThatHasProvedItsKeyMayStillFindNoPlace) {
+  Pair pair;
+  std::thread thread([&] {
+    auto pending = pair.listener.accept(soon());
+    ASSERT_TRUE(pending.ok());
+    const AllowPeer nobody = [](const PublicKey&) { return false; };
+    pair.accepted = std::move(*pending).handshake(pair.server, allow_all(), soon(), {{}, nobody});
+  });
+  pair.connected = connect_tls(pair.listener.endpoint(), pair.client, allow_all(), soon());
+  thread.join();
+  ASSERT_FALSE(pair.accepted.ok() || pair.connected.ok());
+  EXPECT_EQ(pair.accepted.error().code, ErrorCode::denied);
+  EXPECT_EQ(pair.connected.error().code, ErrorCode::denied);
+}
+
 TEST(ListenerTest, ATakenPortIsAConflictAndADeadPortUnavailable) {
   auto first = Listener::bind({"127.0.0.1", 0});
   ASSERT_TRUE(first.ok());

@@ -1,11 +1,16 @@
 // Messages, and a real server asked over a real socket and a real TLS port.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <vector>
 
+#include "fabric/net/mesh.h"
 #include "jobs/rpc/client.h"
 #include "jobs/rpc/server.h"
 
@@ -135,6 +140,106 @@ TEST_F(RpcTest, APoolFindsARestartedServerAgain) {
       [](const Caller&, const Request&) -> Result<Answer> { return Answer{}; });
   server_->serve(Listener::bind(endpoint_).value());
   EXPECT_TRUE(pool.call(endpoint_, server_key_.public_key(), {"who", {}, {}}, 5s).ok());
+}
+
+// A server with a mesh behind the same port.
+class RpcMeshTest : public RpcTest {
+ protected:
+  void SetUp() override {
+    RpcTest::SetUp();
+    mesh_ = std::make_unique<Mesh>(
+        Credentials::create(server_key_).value(), MeshOptions{},
+        [this](const PublicKey&, MeshChannel, const Bytes& bytes) { mesh_bytes_ += bytes.size(); });
+    server_ = std::make_unique<RpcServer>(
+        Credentials::create(server_key_).value(), [](const PublicKey&) { return true; },
+        [](const Caller&, const Request& request) -> Result<Answer> {
+          return Answer{{}, request.body};
+        },
+        OtherProtocol{frame_mesh_hello, [this](const PublicKey& key) { return mesh_->is_peer(key); },
+                      [this](Link& link, const Frame& first) { mesh_->serve(link, first); }});
+    auto listener = Listener::bind({"127.0.0.1", 0});
+    endpoint_ = listener->endpoint();
+    server_->serve(*std::move(listener));
+  }
+  void TearDown() override {
+    server_.reset();
+    RpcTest::TearDown();
+  }
+  Result<LinkPtr> connect(const KeyPair& key) const {
+    return connect_tls(endpoint_, Credentials::create(key).value(), allow_only(server_key_.public_key()),
+                       deadline_in(10s));
+  }
+
+  std::unique_ptr<Mesh> mesh_;
+  std::atomic<std::size_t> mesh_bytes_{0};
+};
+
+TEST_F(RpcMeshTest, OnePortServesCallsAndTheMesh) {
+  Mesh mesh(Credentials::create(client_key_).value(), {}, [](const PublicKey&, MeshChannel, const Bytes&) {});
+  ASSERT_TRUE(mesh_->set_peers({{client_key_.public_key(), {"127.0.0.1", 9}}}).ok());
+  ASSERT_TRUE(mesh.set_peers({{server_key_.public_key(), endpoint_}}).ok());
+  mesh.broadcast(MeshChannel::consensus, std::make_shared<const Bytes>(5));
+  PeerPool pool(Credentials::create(client_key_).value());
+  for (int i = 0; i < 1000 && mesh_bytes_ == 0; ++i) {
+    EXPECT_TRUE(pool.call(endpoint_, server_key_.public_key(), {"who", {}, {}}, 5s).ok());
+  }
+  EXPECT_EQ(mesh_bytes_, 5U);
+}
+
+TEST_F(RpcMeshTest, StrangersThatHoldEveryConnectionDoNotLockValidatorsOutAndThoseHoldFewOfTheirOwn) {
+  const KeyPair validator = KeyPair::generate();
+  ASSERT_TRUE(mesh_->set_peers({{validator.public_key(), {"127.0.0.1", 9}}}).ok());
+  std::vector<LinkPtr> held;
+  while (held.size() < RpcServer::max_connections) {
+    auto link = connect(client_key_);
+    ASSERT_TRUE(link.ok()) << link.error().message;
+    held.push_back(*std::move(link));
+  }
+  EXPECT_FALSE(connect(client_key_).ok());
+  for (std::size_t i = 0; i < RpcServer::max_expected; ++i) {
+    auto link = connect(validator);
+    ASSERT_TRUE(link.ok()) << link.error().message;
+    held.push_back(*std::move(link));
+  }
+  EXPECT_FALSE(connect(validator).ok());
+  // One of them goes: there is a place again.
+  held.back()->interrupt();
+  bool again = false;
+  for (int i = 0; i < 100 && !again; ++i) again = connect(validator).ok();
+  EXPECT_TRUE(again);
+}
+
+TEST_F(RpcMeshTest, AHelloOfAStrangerOrAfterACallIsRefused) {
+  const LinkPtr stranger = connect(client_key_).value();
+  const Frame hello{frame_mesh_hello, 0, encode_mesh_hello({})};
+  ASSERT_TRUE(stranger->send(hello, deadline_in(5s)).ok());
+  EXPECT_EQ(stranger->recv(1000, deadline_in(5s))->type, frame_mesh_refusal);
+  EXPECT_FALSE(stranger->recv(1000, deadline_in(5s)).ok());
+  const LinkPtr late = connect(client_key_).value();
+  ASSERT_TRUE(late->send({frame_request, 1, encode_request({"who", {}, {}})}, deadline_in(5s)).ok());
+  ASSERT_EQ(late->recv(1000, deadline_in(5s))->type, frame_answer);
+  ASSERT_TRUE(late->send(hello, deadline_in(5s)).ok());
+  EXPECT_EQ(late->recv(1000, deadline_in(5s))->type, frame_error);
+}
+
+TEST_F(RpcMeshTest, ConnectionsThatStallInTheirHandshakeKeepNobodyOut) {
+  std::vector<int> stalled;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(endpoint_.port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (std::size_t i = 0; i < RpcServer::max_handshakes + 10; ++i) {
+    stalled.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(stalled.back(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(connect(client_key_).ok());
+  char byte = 0;  // the oldest have been ended
+  EXPECT_EQ(::recv(stalled.front(), &byte, 1, 0), 0);
+  EXPECT_EQ(::recv(stalled.back(), &byte, 1, MSG_DONTWAIT), -1);
+  server_.reset();  // nor does it wait for them
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 2s);
+  for (const int fd : stalled) ::close(fd);
 }
 
 }  // namespace
