@@ -185,15 +185,10 @@ Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options, const KeyPai
   if (impl->chain.empty()) {
     return Error{ErrorCode::not_found, fmt::format("{}: the ledger has no genesis", impl->options.folder)};
   }
-  if (validator != nullptr) {
-    const State& state = impl->chain.state();
-    if (state.by_vote() || state.producer(0).key != validator->public_key()) {
-      return Error{ErrorCode::denied, "the key given is not the validator's"};
-    }
-    impl->key = validator->copy();
-  }
   impl->head = {impl->chain.head().height, impl->chain.head_hash(), impl->chain.head().time_us};
-  return std::unique_ptr<Ledger>(new Ledger(std::move(impl)));
+  std::unique_ptr<Ledger> ledger(new Ledger(std::move(impl)));
+  if (validator != nullptr) UFAB_TRY(ledger->use_key(validator->copy()));
+  return ledger;
 }
 
 namespace {

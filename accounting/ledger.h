@@ -58,9 +58,12 @@ class Ledger {
   // A replica of another's chain: block 0 as its node hands it out. The chain id in it is what the caller
   // must compare with what it was told out of band.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> join(LedgerOptions options, ByteView genesis_block);
-  // Opens what create() or join() made. With the validator's key the ledger produces blocks.
+  // Opens what create() or join() made. With the validator's key the ledger produces blocks, in epochs with a
+  // single one.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(LedgerOptions options,
                                                             const KeyPair* validator = nullptr);
+  // One more key with which this node may be the producer. denied when another validator is the only one.
+  [[nodiscard]] Status use_key(KeyPair key);
   ~Ledger();
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;

@@ -30,7 +30,7 @@ struct Ledger::Impl {
 
   LedgerOptions options;
   std::optional<FileLock> lock;
-  std::optional<KeyPair> key;  // the producer's
+  std::vector<KeyPair> keys;  // with which this node may be the producer; guarded by chain_mutex
 
   // Lock order: sign_mutex, then queue_mutex, then chain_mutex, then head_mutex or expected_mutex; never the
   // other way.
@@ -66,6 +66,8 @@ struct Ledger::Impl {
   [[nodiscard]] Status store(const std::vector<IndexedBlock>& blocks);
   [[nodiscard]] Status repair(const Error& why);
   [[nodiscard]] Status usable() const;
+  // That of the present epoch's only validator; an error when several vote, or this node does not have it.
+  [[nodiscard]] Result<const KeyPair*> producer_key() const;
   // After a block that turned out bad half way: the log has the state as it was.
   [[nodiscard]] Status rebuild_chain();
   // Applies blocks that follow the head one after another, whose finality was checked, and stores them.
@@ -73,6 +75,8 @@ struct Ledger::Impl {
                                std::vector<IndexedBlock>& taken);
 
   // ---- no lock held ----
+
+  [[nodiscard]] Status check_producer() const;
 
   void publish(const Head& fresh);
   // A record that is on the chain already, with the outcome it had.

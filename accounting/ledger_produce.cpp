@@ -11,11 +11,39 @@ namespace {
 
 constexpr std::size_t waiting_max = 65536;  // records waiting for a block; more are turned away
 
-Error not_the_producer() {
-  return {ErrorCode::denied, "this node is not the producer: submit to the validator's node"};
+}  // namespace
+
+Status Ledger::Impl::check_producer() const {
+  const std::shared_lock guard(chain_mutex);
+  UFAB_TRY(producer_key());
+  return {};
 }
 
-}  // namespace
+Status Ledger::use_key(KeyPair key) {
+  const std::unique_lock guard(impl_->chain_mutex);
+  const State& state = impl_->chain.state();
+  if (!state.by_vote() && state.producer(0).key != key.public_key())
+    return Error{ErrorCode::denied, "the key given is not the validator's"};
+  for (const KeyPair& known : impl_->keys) {
+    if (known.public_key() == key.public_key()) return {};
+  }
+  impl_->keys.push_back(std::move(key));
+  return {};
+}
+
+Result<const KeyPair*> Ledger::Impl::producer_key() const {
+  const State& state = chain.state();
+  if (keys.empty())
+    return Error{ErrorCode::denied, "this node is not the producer: submit to the validator's node"};
+  if (state.by_vote())
+    return Error{ErrorCode::unavailable, "several validators make the blocks now: try again"};
+  const auto found = std::find_if(keys.begin(), keys.end(), [&](const KeyPair& key) {
+    return key.public_key() == state.producer(0).key;
+  });
+  if (found == keys.end())
+    return Error{ErrorCode::denied, "the validator's key has changed: open the ledger with the new one"};
+  return &*found;
+}
 
 Status Ledger::Impl::make_block(const std::vector<std::shared_ptr<Impl::Waiting>>& batch,
                               std::vector<Fate>& fates) {
@@ -28,13 +56,10 @@ Status Ledger::Impl::make_block(const std::vector<std::shared_ptr<Impl::Waiting>
     const std::unique_lock guard(chain_mutex);
     Status status = usable();
     auto made = std::make_shared<AppliedBlock>();
-    const State& state = chain.state();
-    if (status.ok() && (state.by_vote() || state.producer(0).key != key->public_key())) {
-      status =
-          Error{ErrorCode::denied, "the validator's key has changed: open the ledger with the new one"};
-    }
+    const auto key = producer_key();
+    if (status.ok() && !key.ok()) status = key.error();
     if (status.ok()) {
-      *made = chain.make(records, *key, options.now_us(), Signatures::checked);
+      *made = chain.make(records, **key, options.now_us(), Signatures::checked);
       status = store({indexed_block(made, chain.state())});
     }
     if (!status.ok()) {
@@ -134,7 +159,7 @@ Result<SubmitOutcome> Ledger::Impl::wait_for(const std::shared_ptr<Impl::Waiting
 }
 
 Result<SubmitOutcome> Ledger::submit(ByteView encoded_record) {
-  if (!impl_->key) return not_the_producer();
+  UFAB_TRY(impl_->check_producer());
   UFAB_ASSIGN(Record record, decode_record(encoded_record));
   // At the door, in the caller's thread: the signature, and whether it is an old acquaintance.
   if (!verify_record(chain_id(), record, encoded_record)) {
@@ -156,7 +181,7 @@ Result<SubmitOutcome> Ledger::submit(const Record& record) {
 }
 
 Result<SubmitOutcome> Ledger::sign_and_submit(const KeyPair& key, RecordBody body) {
-  if (!impl_->key) return not_the_producer();
+  UFAB_TRY(impl_->check_producer());
   std::shared_ptr<Impl::Waiting> item;
   {
     const std::lock_guard guard(impl_->sign_mutex);
@@ -171,7 +196,7 @@ Result<SubmitOutcome> Ledger::sign_and_submit(const KeyPair& key, RecordBody bod
 }
 
 Result<bool> Ledger::produce_if_due() {
-  if (!impl_->key) return not_the_producer();
+  UFAB_TRY(impl_->check_producer());
   std::unique_lock guard(impl_->queue_mutex);
   if (impl_->busy) return false;
   {
@@ -186,7 +211,7 @@ Result<bool> Ledger::produce_if_due() {
 }
 
 bool Ledger::is_producer() const {
-  return impl_->key.has_value();
+  return impl_->check_producer().ok();
 }
 
 std::uint64_t Ledger::next_sequence(const PublicKey& key) const {

@@ -51,8 +51,8 @@ Status Mesh::set_peers(const std::vector<MeshPeer>& peers) {
     return Error{ErrorCode::limit, "a mesh of " + std::to_string(peers.size()) + " peers; at most " +
                                        std::to_string(mesh_peers_max) + " are possible"};
   }
-  std::map<PublicKey, Endpoint> wanted;
-  for (const MeshPeer& peer : peers) wanted.emplace(peer.key, peer.endpoint);
+  std::map<PublicKey, MeshPeer> wanted;
+  for (const MeshPeer& peer : peers) wanted.emplace(peer.key, peer);
   wanted.erase(state_->context.credentials.public_key());
 
   const std::unique_lock lock(state_->mutex);
@@ -62,12 +62,12 @@ Status Mesh::set_peers(const std::vector<MeshPeer>& peers) {
     state_->retire(entry.second);
     return true;
   });
-  for (const auto& [key, endpoint] : wanted) {
+  for (const auto& [key, peer] : wanted) {
     const auto known = state_->members.find(key);
     if (known != state_->members.end()) {
-      known->second->set_endpoint(endpoint);
+      known->second->set_place(peer);
     } else {
-      state_->members.emplace(key, std::make_shared<MeshMember>(state_->context, MeshPeer{key, endpoint}));
+      state_->members.emplace(key, std::make_shared<MeshMember>(state_->context, peer));
     }
   }
   return {};

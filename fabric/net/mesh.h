@@ -39,8 +39,12 @@ inline constexpr std::size_t mesh_unsent_max = std::size_t{128} << 10;
 inline constexpr std::uint32_t mesh_violation_points = 40;
 
 struct MeshPeer {
-  PublicKey key;
+  PublicKey key;  // by which it is known here, and which it shows on the links that it opens
   Endpoint endpoint;
+  // Who may answer there; empty: that key alone. A port shared with another protocol shows that one's key.
+  std::vector<PublicKey> answers{};
+
+  friend bool operator==(const MeshPeer&, const MeshPeer&) = default;
 };
 
 // In order of urgency. A message waits for those of its own channel that were sent before it: large ones do

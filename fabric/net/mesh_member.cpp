@@ -32,6 +32,7 @@ void refuse_mesh_link(Link& link, const std::string& why) {
 MeshMember::MeshMember(const MeshContext& context, const MeshPeer& peer)
     : context_(context),
       key_(peer.key),
+      place_(peer),
       queue_(context.options.queue),
       score_(context.options.score, Clock::now()) {
   status_.key = peer.key;
@@ -62,10 +63,11 @@ void MeshMember::break_links() {
   resumed_.notify_all();
 }
 
-void MeshMember::set_endpoint(const Endpoint& endpoint) {
+void MeshMember::set_place(const MeshPeer& peer) {
   const std::lock_guard lock(mutex_);
-  if (endpoint == status_.endpoint) return;
-  status_.endpoint = endpoint;
+  if (peer == place_) return;
+  place_ = peer;
+  status_.endpoint = peer.endpoint;
   attempt_.request_stop();
   changed_.notify_all();
 }
@@ -121,11 +123,11 @@ void MeshMember::keep_connected() {
       continue;
     }
     attempt_ = std::stop_source();
-    const Endpoint endpoint = status_.endpoint;
+    const MeshPeer place = place_;
     const std::stop_token stop = attempt_.get_token();
     const auto began = Clock::now();
     lock.unlock();
-    const Error ended = send_on_one_link(endpoint, stop);
+    const Error ended = send_on_one_link(place, stop);
     lock.lock();
     status_.connected_since.reset();
     status_.version = 0;
@@ -141,9 +143,10 @@ void MeshMember::keep_connected() {
   finished_ = true;
 }
 
-Error MeshMember::send_on_one_link(const Endpoint& endpoint, const std::stop_token& stop) {
+Error MeshMember::send_on_one_link(const MeshPeer& place, const std::stop_token& stop) {
   const ConnectOptions options{stop, static_cast<int>(mesh_unsent_max)};
-  UFAB_ASSIGN(const LinkPtr link, connect_tls(endpoint, context_.credentials, allow_only(key_),
+  const AllowPeer allow = place.answers.empty() ? allow_only(place.key) : allow_any_of(place.answers);
+  UFAB_ASSIGN(const LinkPtr link, connect_tls(place.endpoint, context_.credentials, allow,
                                               deadline_in(context_.options.connect_max), options));
   const std::stop_callback on_stop(stop, [&link] { link->interrupt(); });
   UFAB_ASSIGN(const MeshHello theirs, greet(*link));

@@ -30,7 +30,8 @@ class MeshMember {
   MeshMember(const MeshMember&) = delete;
   MeshMember& operator=(const MeshMember&) = delete;
 
-  void set_endpoint(const Endpoint& endpoint);
+  // Precondition: the same key.
+  void set_place(const MeshPeer& peer);
   bool push(MeshChannel channel, SharedBytes message);
   void penalise(std::uint32_t points, const std::string& why);
   void serve(Link& link, const Frame& first);
@@ -47,7 +48,7 @@ class MeshMember {
 
   // The link to the peer: the sending thread.
   void keep_connected();
-  Error send_on_one_link(const Endpoint& endpoint, const std::stop_token& stop);
+  Error send_on_one_link(const MeshPeer& place, const std::stop_token& stop);
   Result<MeshHello> greet(Link& link);
   void begin_link(const MeshHello& theirs, std::uint32_t version);
   Error send_waiting(Link& link, const std::stop_token& stop);
@@ -69,6 +70,7 @@ class MeshMember {
 
   const MeshContext& context_;
   const PublicKey key_;
+  MeshPeer place_;  // where it is
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // for the sending thread
   std::condition_variable resumed_;  // for a serve() that pauses

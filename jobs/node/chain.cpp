@@ -1,6 +1,9 @@
 #include "jobs/node/chain.h"
 
+#include <algorithm>
+
 #include "fabric/base/codec.h"
+#include "fabric/net/mesh_member.h"
 
 namespace ufab::jobs {
 
@@ -10,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr auto call_wait = 10s;
 constexpr std::uint64_t follow_wait_ms = 1000;
 constexpr int send_tries = 3;
+constexpr std::uint64_t final_wait_ms = 8000;  // less than call_wait: the answer must get there
 
 LedgerOptions ledger_options(const Home& home) {
   LedgerOptions options;
@@ -41,9 +45,11 @@ Result<FiledRecord> decode_submitted(const Answer& answer) {
 
 }  // namespace
 
-Chain::Chain(HomeConfig config, HomeKeys keys, KeyPair key, Credentials credentials,
-             std::unique_ptr<Ledger> ledger)
-    : config_(std::move(config)),
+Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Credentials credentials,
+             std::unique_ptr<Ledger> ledger, Log log)
+    : home_(home),
+      config_(std::move(config)),
+      log_(std::move(log)),
       owner_(std::move(keys.owner)),
       agent_(std::move(keys.agent)),
       key_(std::move(key)),
@@ -51,15 +57,23 @@ Chain::Chain(HomeConfig config, HomeKeys keys, KeyPair key, Credentials credenti
       calls_(credentials),
       following_(std::move(credentials)) {}
 
-Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config) {
+Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config, Log log) {
   UFAB_ASSIGN(HomeKeys keys, home.load_keys());
-  if (!config.follow && !keys.owner) {
-    return Error{ErrorCode::denied, home.file("org.key") +
-                                        ": it is not here, and the validator's node signs blocks with it; "
-                                        "an agent's key does not do"};
+  LedgerOptions options = ledger_options(home);
+  // Where there are others to get blocks from.
+  options.repair = config.follow.has_value() || file_exists(home.validator_key());
+  options.repaired = log;
+  UFAB_ASSIGN(std::unique_ptr<Ledger> ledger, Ledger::open(options));
+  bool founder_alone = false;
+  ledger->with_state([&](const State& state) { founder_alone = state.seats().empty(); });
+  if (founder_alone && !config.follow) {
+    if (!keys.owner) {
+      return Error{ErrorCode::denied, home.file("org.key") +
+                                          ": it is not here, and the validator's node signs blocks with it; "
+                                          "an agent's key does not do"};
+    }
+    UFAB_TRY(ledger->use_key(keys.owner->copy()));
   }
-  UFAB_ASSIGN(std::unique_ptr<Ledger> ledger,
-              Ledger::open(ledger_options(home), config.follow ? nullptr : &*keys.owner));
   bool agent = keys.agent && !keys.owner;
   if (keys.agent && keys.owner) {
     ledger->with_state(
@@ -67,18 +81,102 @@ Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& c
   }
   KeyPair key = (agent ? keys.agent : keys.owner)->copy();
   UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
-  return std::unique_ptr<Chain>(
-      new Chain(config, std::move(keys), std::move(key), std::move(credentials), std::move(ledger)));
+  return std::unique_ptr<Chain>(new Chain(home, config, std::move(keys), std::move(key),
+                                          std::move(credentials), std::move(ledger), std::move(log)));
 }
 
 Chain::~Chain() {
   stopping_ = true;
   wake_.notify_all();
+  if (const auto committee = this->committee()) committee->wake();
   if (thread_.joinable()) thread_.join();
 }
 
 void Chain::start() {
-  thread_ = std::thread([this] { is_validator() ? produce() : follow(); });
+  thread_ = std::thread([this] { run(); });
+}
+
+bool Chain::is_validator() const {
+  return ledger_->is_producer() || committee() != nullptr;
+}
+
+std::shared_ptr<Committee> Chain::committee() const {
+  const std::lock_guard lock(committee_mutex_);
+  return committee_;
+}
+
+bool Chain::expects_validator(const PublicKey& key) const {
+  const auto committee = this->committee();
+  return committee != nullptr && committee->mesh().is_peer(key);
+}
+
+void Chain::serve_validator(Link& link, const Frame& first) {
+  if (const auto committee = this->committee()) return committee->mesh().serve(link, first);
+  refuse_mesh_link(link, "this node's validator is not in office");
+}
+
+Chain::Part Chain::part() {
+  if (ledger_->is_producer()) return Part::produce;
+  if (vote_failed_ || !file_exists(home_.validator_key())) return Part::follow;
+  const OrgId own = self();
+  const bool seated = read([&](const State& state) { return !state.seats().empty() && state.in_office(own); });
+  if (!seated) return Part::follow;
+  const auto key = KeyPair::load(home_.validator_key());
+  if (!key.ok()) {
+    set_trouble("the validator does not vote: " + key.error().message);
+    return Part::follow;
+  }
+  const auto floor = VoteFile::floor(home_.votes());
+  const bool may_vote = floor.ok() && ledger_->head().height >= *floor;
+  const bool several = read([&](const State& state) {
+    return state.by_vote() &&
+           std::any_of(state.seats().begin(), state.seats().end(),
+                       [&](const Seat& seat) { return seat.key == key->public_key(); });
+  });
+  if (several && may_vote) return Part::vote;
+  // The only seat: its signature is enough.
+  if (!several && ledger_->use_key(key->copy()).ok() && ledger_->is_producer()) return Part::produce;
+  return Part::follow;
+}
+
+void Chain::run() {
+  while (!stopping_) {
+    switch (part()) {
+      case Part::produce: produce(); break;
+      case Part::vote: vote(); break;
+      case Part::follow: follow(); break;
+    }
+  }
+}
+
+void Chain::vote() {
+  const auto fail = [this](const Error& error) {
+    vote_failed_ = true;
+    set_trouble("the validator has stopped: " + error.message);
+    if (log_) log_("the validator has stopped: " + error.message);
+  };
+  auto key = KeyPair::load(home_.validator_key());
+  if (!key.ok()) return fail(key.error());
+  CommitteeOptions options;
+  options.votes = home_.votes();
+  options.log = log_;
+  auto opened = Committee::open(*ledger_, *std::move(key), std::move(options));
+  if (!opened.ok()) return fail(opened.error());
+  const std::shared_ptr<Committee> committee = *std::move(opened);
+  {
+    const std::lock_guard lock(committee_mutex_);
+    committee_ = committee;
+  }
+  set_trouble("");
+  if (log_) log_("this node's validator is in office");
+  const Status status = committee->run(stopping_);
+  {
+    const std::lock_guard lock(committee_mutex_);
+    committee_.reset();
+  }
+  committee->close();
+  if (!status.ok()) return fail(status.error());
+  if (log_ && !stopping_) log_("this node's validator is out of office");
 }
 
 OrgId Chain::self() const {
@@ -156,49 +254,106 @@ std::string Chain::trouble() const {
 }
 
 void Chain::produce() {
-  while (!stopping_) {
-    const auto made = ledger_->produce_if_due();
-    set_trouble(made.ok() ? "" : made.error().message);
-    pause(50ms);
+  const auto made = ledger_->produce_if_due();
+  set_trouble(made.ok() ? "" : made.error().message);
+  pause(50ms);
+}
+
+// The validators' nodes; while the founder is alone, the one that the ticket names.
+std::vector<Chain::Source> Chain::sources() const {
+  std::vector<Source> all;
+  const OrgId own = self();
+  read([&](const State& state) {
+    for (const Seat& seat : state.seats()) {
+      const OrgEntry& org = *state.organisation(seat.organisation);
+      const auto endpoint = Endpoint::parse(org.endpoint);
+      if (org.id != own && endpoint.ok()) all.push_back({*endpoint, org.keys()});
+    }
+    return 0;
+  });
+  if (config_.follow) all.push_back({endpoint_of(*config_.follow), {config_.follow->validator}});
+  return all;
+}
+
+// Asks the one that answered last; when it does not, the next.
+Result<Answer> Chain::call_source(PeerPool& pool, const Request& request, std::chrono::milliseconds wait) {
+  const std::vector<Source> all = sources();
+  if (all.empty()) return Error{ErrorCode::unavailable, "no node of this chain is known to ask"};
+  Error last{ErrorCode::unavailable, ""};
+  for (std::size_t tries = 0; tries < all.size() && !stopping_; ++tries) {
+    const std::size_t at = source_;
+    const Source& source = all[at % all.size()];
+    auto answer = pool.call(source.endpoint, source.keys, request, wait);
+    if (answer.ok()) return answer;
+    last = answer.error();
+    const bool other_may_do = last.code == ErrorCode::unavailable || last.code == ErrorCode::timeout ||
+                              last.code == ErrorCode::denied;
+    if (!other_may_do) break;
+    source_ = at + 1;
   }
+  return last;
 }
 
 void Chain::follow() {
-  while (!stopping_) {
-    const std::uint64_t next = ledger_->head().height + 1;
-    const auto answer = call_validator(following_, *config_.follow, "chain.blocks",
-                                       {{"from", next}, {"wait_ms", follow_wait_ms}}, {}, call_wait);
-    reachable_ = answer.ok();
-    if (!answer) {
-      set_trouble("following the chain: " + answer.error().message);
-      pause(500ms);
-      continue;
-    }
-    Status taken;
-    Reader reader(answer->body);
-    while (taken.ok() && reader.remaining() > 0 && !reader.failed()) {
-      const ByteView block = reader.blob(max_body_bytes);
-      if (!reader.failed()) taken = ledger_->import_block(block);
-    }
-    if (taken.ok()) taken = reader.finish("the validator's answer");
-    set_trouble(taken.ok() ? "" : "a block from the validator was refused: " + taken.error().message);
-    if (!taken.ok()) pause(2000ms);
+  const std::uint64_t next = ledger_->head().height + 1;
+  const auto answer =
+      call_source(following_, {"chain.blocks", {{"from", next}, {"wait_ms", follow_wait_ms}}, {}}, call_wait);
+  reachable_ = answer.ok();
+  if (!answer) {
+    set_trouble("following the chain: " + answer.error().message);
+    pause(500ms);
+    return;
   }
+  Status taken;
+  Reader reader(answer->body);
+  std::vector<Bytes> run;  // blocks that become final with the last of them
+  while (taken.ok() && reader.remaining() > 0 && !reader.failed()) {
+    const ByteView block = reader.blob(block_size_max);
+    if (reader.failed()) break;
+    run.emplace_back(block.begin(), block.end());
+    taken = ledger_->import_blocks(run);
+    // More blocks come with it, or with the next answer.
+    const bool wants_more = !taken.ok() && taken.error().code == ErrorCode::unavailable;
+    if (wants_more) taken = {};
+    else run.clear();
+  }
+  if (taken.ok()) taken = reader.finish("the answer");
+  set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);
+  if (taken.ok()) return;
+  ++source_;
+  pause(2000ms);
+}
+
+// Where this node makes blocks itself, alone or with others; empty where it does not.
+std::optional<Result<FiledRecord>> Chain::submit_here(const KeyPair& key, const RecordBody& body) {
+  const auto filed = [](const Result<SubmitOutcome>& outcome) -> Result<FiledRecord> {
+    if (!outcome.ok()) return outcome.error();
+    return FiledRecord{outcome->id, outcome->height};
+  };
+  if (ledger_->is_producer()) return filed(ledger_->sign_and_submit(key, body));
+  if (const auto committee = this->committee()) return filed(committee->sign_and_submit(key, body, final_wait_ms));
+  return std::nullopt;
 }
 
 Result<FiledRecord> Chain::submit(RecordBody body) {
-  const std::lock_guard lock(submit_mutex_);
   UFAB_ASSIGN(const KeyPair key, signing_key(type_of(body)));
-  if (!is_validator()) return submit_remote(key, std::move(body));
-  UFAB_ASSIGN(const SubmitOutcome outcome, ledger_->sign_and_submit(key, std::move(body)));
-  return FiledRecord{outcome.id, outcome.height};
+  // At the turn of an epoch it may be the other way round a moment later.
+  for (int attempt = 1;; ++attempt) {
+    auto here = submit_here(key, body);
+    if (!here) break;
+    if (here->ok() || here->error().code != ErrorCode::unavailable || attempt == send_tries || stopping_)
+      return *std::move(here);
+    pause(300ms);
+  }
+  const std::lock_guard lock(submit_mutex_);
+  return submit_remote(key, std::move(body));
 }
 
 Result<FiledRecord> Chain::send_record(ByteView encoded) {
-  // The same bytes may be sent again: the validator knows the record by its id.
+  // The same bytes may be sent again: whoever has it knows the record by its id.
   for (int attempt = 1;; ++attempt) {
-    const auto answer = call_validator(calls_, *config_.follow, "chain.submit", {},
-                                       Bytes(encoded.begin(), encoded.end()), call_wait);
+    const auto answer =
+        call_source(calls_, {"chain.submit", {}, Bytes(encoded.begin(), encoded.end())}, call_wait);
     if (answer) return decode_submitted(*answer);
     const bool link_failed =
         answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::timeout;
@@ -212,18 +367,43 @@ Status Chain::may_sign(RecordType type) const {
   return {};
 }
 
+namespace {
+
+Error makes_no_blocks() {
+  return {ErrorCode::denied, "this node makes no blocks: submit to the node of a validator"};
+}
+
+}  // namespace
+
+Result<std::uint64_t> Chain::next_sequence_here(const PublicKey& key) {
+  if (ledger_->is_producer()) return ledger_->next_sequence(key);
+  if (const auto committee = this->committee()) return committee->next_sequence(key);
+  return makes_no_blocks();
+}
+
 Result<std::uint64_t> Chain::next_sequence(const PublicKey& key) {
-  if (is_validator()) return ledger_->next_sequence(key);
-  UFAB_ASSIGN(const Answer next, call_validator(calls_, *config_.follow, "chain.next_sequence",
-                                                {{"key", key.hex()}}, {}, call_wait));
+  if (is_validator()) return next_sequence_here(key);
+  UFAB_ASSIGN(const Answer next,
+              call_source(calls_, {"chain.next_sequence", {{"key", key.hex()}}, {}}, call_wait));
   return json_number(next.result, "sequence");
 }
 
-Result<FiledRecord> Chain::submit_signed(ByteView encoded) {
-  if (is_validator()) {
-    UFAB_ASSIGN(const SubmitOutcome outcome, ledger_->submit(encoded));
-    return FiledRecord{outcome.id, outcome.height};
+Result<FiledRecord> Chain::take_record(ByteView encoded) {
+  Result<SubmitOutcome> outcome = makes_no_blocks();
+  if (ledger_->is_producer()) {
+    outcome = ledger_->submit(encoded);
+  } else if (const auto committee = this->committee()) {
+    UFAB_ASSIGN(Record record, decode_record(encoded));
+    if (record_type_derived(record.type()) || !verify_record(ledger_->chain_id(), record, encoded))
+      return Error{ErrorCode::invalid, describe_record(record) + ": the signature is wrong"};
+    outcome = committee->submit(std::move(record), Bytes(encoded.begin(), encoded.end()), final_wait_ms);
   }
+  if (!outcome.ok()) return outcome.error();
+  return FiledRecord{outcome->id, outcome->height};
+}
+
+Result<FiledRecord> Chain::submit_signed(ByteView encoded) {
+  if (is_validator()) return take_record(encoded);
   UFAB_ASSIGN(const FiledRecord submitted, send_record(encoded));
   // Reading one's own writes: what the caller looks at next has this record in it.
   for (int i = 0; i < 100 && ledger_->head().height < submitted.height && !stopping_; ++i) {
@@ -233,7 +413,9 @@ Result<FiledRecord> Chain::submit_signed(ByteView encoded) {
 }
 
 Result<FiledRecord> Chain::submit_remote(const KeyPair& key, RecordBody body) {
-  UFAB_ASSIGN(const std::uint64_t sequence, next_sequence(key.public_key()));
+  UFAB_ASSIGN(std::uint64_t sequence, next_sequence(key.public_key()));
+  // The node that was asked may be behind this one.
+  sequence = std::max(sequence, ledger_->next_sequence(key.public_key()));
   std::uint64_t& acknowledged = acknowledged_[key.public_key()];
   if (sequence <= acknowledged) {
     return Error{ErrorCode::corrupt, "the validator forgot a record that it had acknowledged (sequence " +

@@ -1,13 +1,17 @@
-// This node's copy of the chain: the validator produces it, every other node follows. Signs and submits this
-// organisation's records. Thread-safe.
+// This node's copy of the chain, and its part in it. Signs and submits this organisation's records. Thread-safe.
+//
+// What the node does may change with every epoch (accounting/state/state.h, seats()):
+//   produce  it is the only validator, and its signature makes a block;
+//   vote     its validator is one of several in office (jobs/node/committee.h);
+//   follow   neither: it asks a validator's node for new blocks, another one when that does not answer.
 //
 // Which key signs: the agent's of this home while the chain has it as the organisation's agent, and else the
 // organisation's own. What only the owner may sign (record_needs_owner) needs the organisation's own, which
 // may be elsewhere: then the owner signs there, and submit_signed() takes the record in.
 //
-// A follower trusts the validator only to hand out blocks: each is verified whole before it is taken in
-// (accounting/ledger.h). A submitted record is acknowledged when the validator has it on disk and this node's
-// own copy has reached its block, so that what the caller reads next contains it.
+// A follower trusts nobody: each block is verified whole, with the votes for it, before it is taken in
+// (accounting/ledger.h). A submitted record is acknowledged when it is final and this node's own copy has
+// reached its block, so that what the caller reads next contains it.
 #pragma once
 
 #include <atomic>
@@ -20,6 +24,7 @@
 #include <thread>
 
 #include "accounting/ledger.h"
+#include "jobs/node/committee.h"
 #include "jobs/node/home.h"
 #include "jobs/rpc/client.h"
 
@@ -32,12 +37,14 @@ struct FiledRecord {
 
 class Chain {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<Chain>> open(const Home& home, const HomeConfig& config);
+  using Log = std::function<void(const std::string&)>;
+  [[nodiscard]] static Result<std::unique_ptr<Chain>> open(const Home& home, const HomeConfig& config,
+                                                           Log log = {});
   ~Chain();
   Chain(const Chain&) = delete;
   Chain& operator=(const Chain&) = delete;
 
-  // Begins producing (validator) or following.
+  // Begins its part.
   void start();
 
   [[nodiscard]] Ledger& ledger() { return *ledger_; }
@@ -52,7 +59,13 @@ class Chain {
   void adopt_agent(KeyPair agent);
   // What is left of the allowance for orders; empty when they are not signed by an agent.
   [[nodiscard]] std::optional<MicroUnc> allowance() const;
-  [[nodiscard]] bool is_validator() const { return !config_.follow.has_value(); }
+  // Whether this node makes blocks now, alone or with others.
+  [[nodiscard]] bool is_validator() const;
+  // Null unless this node votes now.
+  [[nodiscard]] std::shared_ptr<Committee> committee() const;
+  // Links of other validators to this node (OtherProtocol of jobs/rpc/server.h).
+  [[nodiscard]] bool expects_validator(const PublicKey& key) const;
+  void serve_validator(Link& link, const Frame& first);
   // Reads under the ledger's lock; keep it short.
   template <typename Reader>
   auto read(Reader reader) const {
@@ -68,7 +81,11 @@ class Chain {
   [[nodiscard]] Result<FiledRecord> submit(RecordBody body);
   // A record that was signed elsewhere. Errors as above.
   [[nodiscard]] Result<FiledRecord> submit_signed(ByteView encoded);
-  // For a record to be signed elsewhere.
+  // The same for another node's record, which is not passed on: denied when this node makes no blocks.
+  [[nodiscard]] Result<FiledRecord> take_record(ByteView encoded);
+  // The next sequence number, as far as this node knows: denied when it makes no blocks.
+  [[nodiscard]] Result<std::uint64_t> next_sequence_here(const PublicKey& key);
+  // For a record to be signed elsewhere: as far as this node knows, or the node that it would be sent to.
   [[nodiscard]] Result<std::uint64_t> next_sequence(const PublicKey& key);
 
   // What went wrong with following lately; empty when all is well.
@@ -77,19 +94,33 @@ class Chain {
   [[nodiscard]] bool validator_reachable() const { return reachable_; }
 
  private:
-  Chain(HomeConfig config, HomeKeys keys, KeyPair key, Credentials credentials,
-        std::unique_ptr<Ledger> ledger);
+  Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Credentials credentials,
+        std::unique_ptr<Ledger> ledger, Log log);
+  enum class Part { produce, vote, follow };
+  [[nodiscard]] Part part();
+  void run();
   void produce();
+  void vote();
   void follow();
+  // A node that may be asked for blocks and given records, and the keys that it may show.
+  struct Source {
+    Endpoint endpoint;
+    std::vector<PublicKey> keys;
+  };
+  [[nodiscard]] std::vector<Source> sources() const;
+  Result<Answer> call_source(PeerPool& pool, const Request& request, std::chrono::milliseconds wait);
   [[nodiscard]] Result<KeyPair> signing_key(RecordType type) const;
   // The agent's key of this home, if the chain knows it as the agent's.
   [[nodiscard]] std::optional<KeyPair> enrolled_agent() const;
+  [[nodiscard]] std::optional<Result<FiledRecord>> submit_here(const KeyPair& key, const RecordBody& body);
   Result<FiledRecord> submit_remote(const KeyPair& key, RecordBody body);
   Result<FiledRecord> send_record(ByteView encoded);
   void pause(std::chrono::milliseconds duration);
   void set_trouble(std::string line);
 
+  const Home home_;
   HomeConfig config_;
+  Log log_;
   const std::optional<KeyPair> owner_;
   mutable std::mutex agent_mutex_;
   std::optional<KeyPair> agent_;  // guarded by agent_mutex_
@@ -97,6 +128,10 @@ class Chain {
   std::unique_ptr<Ledger> ledger_;
   PeerPool calls_;      // for records
   PeerPool following_;  // for blocks: its calls wait at the other end
+  std::atomic<std::size_t> source_{0};  // whom to ask next, by its place in sources()
+  mutable std::mutex committee_mutex_;
+  std::shared_ptr<Committee> committee_;  // guarded by committee_mutex_
+  bool vote_failed_ = false;              // for good; only the thread looks at it
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> reachable_{true};

@@ -3,6 +3,7 @@
 //   config.toml   who we are, where we listen, whom we follow, what we offer (below)
 //   org.key       Ed25519 seed of the organisation, 0600; may be kept elsewhere once there is an agent's
 //   agent.key     Ed25519 seed of its agent, 0600 (`ufab agent enroll`)
+//   validator.key Ed25519 seed of its validator, 0600; votes.log, votes.floor: what that has signed
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs; slurm/ and the like: another's
@@ -96,6 +97,9 @@ class Home {
   [[nodiscard]] std::string batch_folder(const std::string& system) const {
     return file(system == "local" ? "batch" : system);
   }
+  // The keys of its validator, and what it has signed (jobs/node/vote_file.h).
+  [[nodiscard]] std::string validator_key() const { return file("validator.key"); }
+  [[nodiscard]] std::string votes() const { return file("votes.log"); }
   [[nodiscard]] std::string socket() const { return file("node.sock"); }
   [[nodiscard]] std::string job_folder(std::uint64_t job) const {
     return file("jobs/" + std::to_string(job));

@@ -35,14 +35,15 @@ Result<Answer> chain_blocks(const MethodContext& context, const Caller&, const R
 }
 
 Result<Answer> chain_submit(const MethodContext& context, const Caller&, const Request& request) {
-  UFAB_ASSIGN(const SubmitOutcome outcome, context.node->chain->ledger().submit(request.body));
-  return Answer{{{"id", outcome.id.str()}, {"height", outcome.height}}, {}};
+  UFAB_ASSIGN(const FiledRecord filed, context.node->chain->take_record(request.body));
+  return Answer{{{"id", filed.id.str()}, {"height", filed.height}}, {}};
 }
 
 Result<Answer> chain_next_sequence(const MethodContext& context, const Caller&, const Request& request) {
   UFAB_ASSIGN(const std::string text, json_text(request.params, "key", 64));
   UFAB_ASSIGN(const PublicKey key, PublicKey::parse(text));
-  return Answer{{{"sequence", context.node->chain->ledger().next_sequence(key)}}, {}};
+  UFAB_ASSIGN(const std::uint64_t sequence, context.node->chain->next_sequence_here(key));
+  return Answer{{{"sequence", sequence}}, {}};
 }
 
 // A settled job leaves the node's memory after a while; the ledger keeps it.

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "fabric/base/file.h"
+#include "fabric/net/mesh_wire.h"
 #include "jobs/batch/plugin.h"
 #include "jobs/node/benchmarker.h"
 #include "jobs/node/capacity_watch.h"
@@ -135,7 +136,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     return lock.error();
   }
   Wakeup wakeup;  // outlives the chain, which calls it
-  UFAB_ASSIGN(const std::unique_ptr<Chain> chain, Chain::open(home, config));
+  UFAB_ASSIGN(const std::unique_ptr<Chain> chain, Chain::open(home, config, log_line));
   chain->ledger().on_block([&wakeup](const Head&) { wakeup.notify(); });
   UFAB_ASSIGN(const Credentials credentials, Credentials::create(chain->key()));
   PeerPool peers(credentials);
@@ -174,7 +175,9 @@ Status run_node(const Home& home, const NodeOptions& options) {
   chain->start();
   RpcServer server(
       credentials, [](const PublicKey& key) { return key.is_acceptable(); },
-      [&](const Caller& caller, const Request& request) { return answer_request(methods, caller, request); });
+      [&](const Caller& caller, const Request& request) { return answer_request(methods, caller, request); },
+      OtherProtocol{frame_mesh_hello, [&chain](const PublicKey& key) { return chain->expects_validator(key); },
+                    [&chain](Link& link, const Frame& first) { chain->serve_validator(link, first); }});
   server.serve(*std::move(listener));
   server.serve(std::move(local));
   log_line("node of " + config.organisation + " is up, height " +
