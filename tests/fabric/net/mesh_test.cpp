@@ -174,6 +174,13 @@ TEST(MeshTest, APeerIsConnectedAgainWhenItMovesAndNoMoreWhenItLeavesTheList) {
   ASSERT_TRUE(a.mesh.set_peers({b.as_peer()}).ok());
   ASSERT_TRUE(eventually([&] { return b.received_count() == 1; }));
   ASSERT_TRUE(b.status_of(a).connected_from);
+  {  // a link that works is given up when the peer is elsewhere
+    const DelayRelay elsewhere(b.endpoint, milliseconds(1));
+    ASSERT_TRUE(a.mesh.set_peers({{b.id(), elsewhere.endpoint}}).ok());
+    ASSERT_TRUE(eventually([&] { return a.status_of(b).links == 2; }));
+    ASSERT_TRUE(a.mesh.set_peers({b.as_peer()}).ok());
+    ASSERT_TRUE(eventually([&] { return a.status_of(b).links == 3; }));
+  }
   ASSERT_TRUE(a.mesh.set_peers({}).ok());
   EXPECT_FALSE(a.mesh.send(b.id(), MeshChannel::consensus, Bytes{8}));
   ASSERT_TRUE(eventually([&] { return !b.status_of(a).connected_from; }));
