@@ -230,12 +230,18 @@ std::string stand_alone(const std::string& figure) {
   if (begin == std::string::npos || end == std::string::npos) return "";
   std::string svg = figure.substr(begin, end - begin);
   svg.insert(5, "xmlns=\"http://www.w3.org/2000/svg\" ");
+  // Not every viewer of SVG knows variables.
+  const char* const colors[palette_size] = {"#2457d6", "#d9730d", "#0b8a5e", "#8a3fd1",
+                                            "#c2255c", "#0c8599", "#7a6a00", "#6b7787"};
+  for (unsigned i = 0; i < palette_size; ++i) {
+    const std::string name = color_of(i);
+    for (std::size_t at = svg.find(name); at != std::string::npos; at = svg.find(name, at))
+      svg.replace(at, name.size(), colors[i]);
+  }
   const std::size_t head_end = svg.find('>') + 1;
   svg.insert(head_end,
-             // The palette of the audit report on white.
-             "<style>svg{--c1:#2457d6;--c2:#d9730d;--c3:#0b8a5e;--c4:#8a3fd1;--c5:#c2255c;--c6:#0c8599;"
-             "--c7:#7a6a00;--c8:#6b7787;background:#fff;font:11px sans-serif}.grid{stroke:#ddd}"
-             "text{fill:#222}.tick{fill:#555}.axis{font-weight:bold}</style>");
+             "<style>svg{background:#fff;font:11px sans-serif}.grid{stroke:#ddd}text{fill:#222}"
+             ".tick{fill:#555}.axis{font-weight:bold}</style>");
   return svg + "\n";
 }
 
