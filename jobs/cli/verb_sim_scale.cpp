@@ -148,7 +148,7 @@ json::object to_json(const Study& study, const Row& row) {
           {"cores_for_signatures", cpu_share(study, row)},
           {"certificate_max_bytes", r.certificate_size_max},
           {"disk_gb_per_year", disk_gb_per_year(row)},
-          {"blocks_full", r.saturated}};
+          {"falls_behind", r.saturated}};
 }
 
 json::object to_json(const Bend& bend, const char* unit) {
@@ -244,7 +244,7 @@ void print_study(const Study& study, const std::vector<Row>& rows, const std::ve
         per_block(r.messages, r), all / static_cast<double>(row.validators), all,
         static_cast<unsigned long long>(r.certificate_size_max), disk_gb_per_year(row), cpu_share(study, row),
         static_cast<unsigned long long>(r.views - std::min(r.views, r.blocks)),
-        r.saturated ? "  blocks are full" : "");
+        r.saturated ? "  falls behind" : "");
   }
   for (const Bends& b : bends) print_bends(b);
 }

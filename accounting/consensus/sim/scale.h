@@ -50,7 +50,7 @@ struct ScaleReport {
   std::uint64_t certificate_size_max = 0;  // bytes
   std::uint64_t disk_bytes = 0;            // blocks with their certificates, at the first validator
   std::uint64_t payload_bytes = 0;         // of final blocks
-  bool saturated = false;                  // more was offered than became final
+  bool saturated = false;  // less than three quarters of the records that came became final
   Quantiles proposal_to_final;             // over all blocks and validators
   Quantiles arrival_to_final;              // of a byte of records, over all validators; zero without load
 };

@@ -248,9 +248,9 @@ Bytes ScaleCluster::payload_of(View view, std::size_t bytes_max) {
   if (options_.payload_per_s > 0 && known_ns > coverage.from_ns) {
     const std::uint64_t offered = product(options_.payload_per_s, known_ns - coverage.from_ns, ns_per_s);
     bytes = std::min(offered, room(bytes_max));
-    coverage.full = offered > bytes;
-    coverage.to_ns =
-        coverage.full ? coverage.from_ns + product(bytes, ns_per_s, options_.payload_per_s) : known_ns;
+    coverage.to_ns = offered > bytes
+                         ? coverage.from_ns + product(bytes, ns_per_s, options_.payload_per_s)
+                         : known_ns;
   }
   return Bytes(std::min<std::uint64_t>(bytes_max, options_.payload_base) + bytes);
 }
@@ -270,7 +270,7 @@ void ScaleCluster::delivered(Seat self, std::uint64_t time_ns, const Deliver& ac
   report_.certificate_size_max = std::max<std::uint64_t>(report_.certificate_size_max, certificate);
   if (self != 0) return;
   report_.payload_bytes += action.block->payload.size();
-  report_.saturated = coverage.full;
+  final_until_ns_ = coverage.to_ns;
   report_.disk_bytes += size_of(action.block) - 1 + log_frame_size;
   if (action.certificate->block == action.block->digest) report_.disk_bytes += certificate;
 }
@@ -298,6 +298,7 @@ ScaleReport ScaleCluster::run() {
   report_.views = nodes_[0].state.view - 1;
   report_.signatures_checked = scheme_.count();
   report_.bytes_forwarded = product(options_.payload_per_s * (nodes_.size() - 1), now_ns_, ns_per_s);
+  report_.saturated = options_.payload_per_s > 0 && final_until_ns_ < now_ns_ / 4 * 3;
   report_.proposal_to_final = quantiles(proposal_to_final_us_);
   report_.arrival_to_final = quantiles(arrival_to_final_us_);
   return report_;

@@ -64,7 +64,6 @@ class ScaleCluster {
   // The records in a block: those that came to the validators in this time.
   struct Coverage {
     std::uint64_t from_ns = 0, to_ns = 0, proposed_ns = 0;
-    bool full = false;  // there were more
   };
 
   void schedule(std::uint64_t time_ns, Event event);
@@ -89,6 +88,7 @@ class ScaleCluster {
   std::vector<Node> nodes_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> due_;
   std::uint64_t now_ns_ = 0, order_ = 0, upload_bit_per_s_ = 0;
+  std::uint64_t final_until_ns_ = 0;  // records that came before are in final blocks, at the first validator
   std::map<View, Coverage> coverage_;  // of the views that have a proposal, or are about to
   std::size_t vote_size_ = 0, certificate_size_ = 0, proposal_size_ = 0, request_size_ = 0;
   std::size_t signature_size_ = 0;  // of each signer in a certificate
