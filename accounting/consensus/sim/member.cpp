@@ -262,8 +262,10 @@ void Member::prune_log() {
   damaged_at_.reset();
 }
 
-// What it sends is among the records that the disk says it has.
+// What it sends is among the records that the disk says it has. An observer passes on what its key signed
+// before its log was lost, as others have it.
 void Member::check_durable(const Vote& vote) const {
+  if (state_->observer) return;
   const auto end = records_.begin() + static_cast<std::ptrdiff_t>(std::min(records_synced_, records_.size()));
   const auto is_it = [&](const VoteRecord& record) { return record.vote == vote; };
   if (std::find_if(std::make_reverse_iterator(end), records_.rend(), is_it) == records_.rend())
