@@ -145,6 +145,106 @@ std::string loss_chart(const std::vector<ChartPoint>& training, const std::vecto
   return figure("Training loss", description, 720, 310, svg);
 }
 
+namespace {
+
+// 1, 2, 5, 10, … up to the first that is at least `largest`, from the last that is at most `smallest`.
+std::vector<std::uint64_t> ratio_steps(std::uint64_t smallest, std::uint64_t largest) {
+  std::vector<std::uint64_t> steps;
+  std::uint64_t step = 1;
+  for (std::uint64_t turn = 0;; ++turn) {
+    if (step <= smallest) steps.clear();
+    steps.push_back(step);
+    if (step >= largest && steps.size() > 1) return steps;
+    const auto next = checked_mul(step, turn % 3 == 1 ? 5 : 2);
+    if (!next) return steps;
+    step = turn % 3 == 1 ? *next / 2 : *next;
+  }
+}
+
+}  // namespace
+
+std::string lines_chart(const std::string& title, const std::string& x_axis, const std::string& y_axis,
+                        const std::vector<Line>& lines) {
+  std::vector<std::uint64_t> xs;
+  std::uint64_t smallest = UINT64_MAX, largest = 0;
+  for (const Line& line : lines) {
+    for (const ChartPoint& point : line.points) {
+      xs.push_back(point.x);
+      smallest = std::min(smallest, point.y);
+      largest = std::max(largest, point.y);
+    }
+  }
+  if (xs.empty()) return "";
+  std::sort(xs.begin(), xs.end());
+  xs.erase(std::unique(xs.begin(), xs.end()), xs.end());
+  const std::vector<std::uint64_t> steps = ratio_steps(smallest, largest);
+  constexpr std::uint64_t left = 760, top = 260, width = 4700, height = 2600, legend = 5650;
+  const auto at_x = [&](std::uint64_t x) {
+    const auto place = static_cast<std::uint64_t>(std::lower_bound(xs.begin(), xs.end(), x) - xs.begin());
+    return left + (2 * place + 1) * width / (2 * xs.size());
+  };
+  const auto at_step = [&](std::size_t step) { return top + height - step * height / (steps.size() - 1); };
+  const auto at_y = [&](std::uint64_t y) {
+    std::size_t step = 0;
+    while (step + 2 < steps.size() && y >= steps[step + 1]) ++step;
+    const std::uint64_t within = y - std::min(y, steps[step]);
+    return at_step(step) - scale(within, steps[step + 1] - steps[step], at_step(step) - at_step(step + 1));
+  };
+  std::string svg;
+  for (std::size_t step = 0; step < steps.size(); ++step) {
+    svg += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>", px(left),
+                       px(left + width), px(at_step(step)), px(at_step(step)));
+    const std::uint64_t value = steps[step];
+    svg += text_at(left - 80, at_step(step) + 40, "end", "tick",
+                   value % 1000 == 0 ? std::to_string(value / 1000) : millionths_text(value * 1000));
+  }
+  for (const std::uint64_t x : xs)
+    svg += text_at(at_x(x), top + height + 200, "middle", "tick", std::to_string(x));
+  svg += text_at(left + width / 2, top + height + 420, "middle", "axis", x_axis);
+  svg += text_at(left - 600, 120, "start", "axis", y_axis);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const Line& line = lines[i];
+    const std::string style =
+        fmt::format("stroke=\"{}\" fill=\"none\" stroke-width=\"2\"{}", color_of(line.color),
+                    line.dashed ? " stroke-dasharray=\"5 4\"" : "");
+    std::string path;
+    for (const ChartPoint& point : line.points) {
+      path += fmt::format("{}{} {}", path.empty() ? "M" : "L", px(at_x(point.x)), px(at_y(point.y)));
+      svg += fmt::format("<circle cx=\"{}\" cy=\"{}\" r=\"3\" fill=\"{}\"><title>{}, {}: {}</title></circle>",
+                         px(at_x(point.x)), px(at_y(point.y)), color_of(line.color), html_escape(line.label),
+                         point.x, millionths_text(point.y * 1000));
+    }
+    svg += fmt::format("<path d=\"{}\" {}/>", path, style);
+    const std::uint64_t y = top + 100 + i * 260;
+    svg += fmt::format("<path d=\"M{} {}H{}\" {}/>", px(legend), px(y), px(legend + 300), style);
+    svg += text_at(legend + 380, y + 40, "start", "label", line.label);
+  }
+  const std::string description =
+      fmt::format("{} over {}, from {} to {}.", y_axis, x_axis, millionths_text(smallest * 1000),
+                  millionths_text(largest * 1000));
+  return figure(title, description, 760, (top + height + 520) / 10, svg);
+}
+
+std::string stand_alone(const std::string& figure) {
+  const std::size_t begin = figure.find("<svg "), end = figure.find("</figure>");
+  if (begin == std::string::npos || end == std::string::npos) return "";
+  std::string svg = figure.substr(begin, end - begin);
+  svg.insert(5, "xmlns=\"http://www.w3.org/2000/svg\" ");
+  // Not every viewer of SVG knows variables.
+  const char* const colors[palette_size] = {"#2457d6", "#d9730d", "#0b8a5e", "#8a3fd1",
+                                            "#c2255c", "#0c8599", "#7a6a00", "#6b7787"};
+  for (unsigned i = 0; i < palette_size; ++i) {
+    const std::string name = color_of(i);
+    for (std::size_t at = svg.find(name); at != std::string::npos; at = svg.find(name, at))
+      svg.replace(at, name.size(), colors[i]);
+  }
+  const std::size_t head_end = svg.find('>') + 1;
+  svg.insert(head_end,
+             "<style>svg{background:#fff;font:11px sans-serif}.grid{stroke:#ddd}text{fill:#222}"
+             ".tick{fill:#555}.axis{font-weight:bold}</style>");
+  return svg + "\n";
+}
+
 std::string bars_chart(const std::string& title, const std::vector<Bar>& bars) {
   constexpr std::uint64_t left = 1100, width = 5900, row = 520;
   std::string svg;

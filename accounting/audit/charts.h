@@ -23,6 +23,20 @@ struct ChartPoint {
 [[nodiscard]] std::string loss_chart(const std::vector<ChartPoint>& training,
                                      const std::vector<ChartPoint>& evaluation);
 
+struct Line {
+  std::string label;
+  unsigned color = 0;  // palette index
+  bool dashed = false;
+  std::vector<ChartPoint> points;  // x ascending; y in thousandths of the axis' unit
+};
+// Lines over the values of x that occur, evenly spaced, with a legend. The upward axis has steps of 1, 2, 5,
+// 10, …, evenly spaced too, from the smallest value to the largest: it shows ratios. Empty input gives an
+// empty string.
+[[nodiscard]] std::string lines_chart(const std::string& title, const std::string& x_axis,
+                                      const std::string& y_axis, const std::vector<Line>& lines);
+// A chart as an SVG file of its own, with its colours.
+[[nodiscard]] std::string stand_alone(const std::string& figure);
+
 struct Slice {
   std::string label;
   std::string note;  // shown beside the label

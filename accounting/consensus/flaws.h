@@ -28,6 +28,9 @@ enum class Flaw : std::uint8_t {
   second_vote,           // votes for every proposal of a view, not only for the first
   forgotten_votes,       // starts again without reading its vote log
   ignored_loss,          // goes on voting although its vote log is lost
+  ignored_damage,        // takes a damaged vote log for one whose end is torn
+  ignored_full_disk,     // sends a vote that did not fit on the disk (the simulation's driver, not the core)
+  unbounded_votes,       // keeps votes of views however far ahead
 };
 
 #ifdef UFAB_CONSENSUS_FLAWS

@@ -142,7 +142,8 @@ bool Machine::of_this_epoch(const Peer& from, const Message& message) {
 void Machine::on_message(const Peer& from, const Vote& vote) {
   if (vote.kind == VoteKind::propose) return;  // comes with its proposal
   if (vote.kind == VoteKind::skip && vote.view < s_.view) help(from, vote.view);
-  if (!in_window(vote.view) || vote.view > s_.view + s_.config.limits.ahead) return;
+  const bool far = vote.view > s_.view + s_.config.limits.ahead && !planted(Flaw::unbounded_votes);
+  if (!in_window(vote.view) || far) return;
   if (!keeps_votes_of(vote.view)) return;
   if (vote.seat >= s_.epoch->validators.size()) return;
   const Slot* slot = find_slot(vote.view);

@@ -33,7 +33,9 @@ struct Campaign {
 
 struct Totals {
   std::uint64_t seeds = 0, real_signatures = 0, simulated_ms = 0, blocks = 0, messages = 0, crashes = 0,
-                partitions = 0, logs_lost = 0, evidence = 0;
+                partitions = 0, evidence = 0;
+  std::uint64_t logs_lost = 0, logs_damaged = 0, disks_lost = 0, disks_full = 0, syncs_denied = 0;
+  std::uint64_t stale_lists = 0, late = 0, forgeries = 0, spam = 0;
   std::optional<SimulationReport> failed;  // of the lowest seed that failed
 
   void add(const SimulationReport& report, bool real) {
@@ -45,6 +47,14 @@ struct Totals {
     crashes += report.crashes;
     partitions += report.partitions;
     logs_lost += report.logs_lost;
+    logs_damaged += report.logs_damaged;
+    disks_lost += report.disks_lost;
+    disks_full += report.disks_full;
+    syncs_denied += report.syncs_denied;
+    stale_lists += report.stale_lists;
+    late += report.late;
+    forgeries += report.forgeries;
+    spam += report.spam;
     evidence += report.evidence;
     if (!report.violation.empty() && (!failed || report.seed < failed->seed)) failed = report;
   }
@@ -117,6 +127,14 @@ json::object to_json(const Campaign& campaign, const Totals& totals) {
       {"crashes", totals.crashes},
       {"partitions", totals.partitions},
       {"vote_logs_lost", totals.logs_lost},
+      {"vote_logs_found_damaged", totals.logs_damaged},
+      {"disks_lost", totals.disks_lost},
+      {"stops_by_full_disk", totals.disks_full},
+      {"crashes_after_false_syncs", totals.syncs_denied},
+      {"stale_list_attacks", totals.stale_lists},
+      {"late_messages", totals.late},
+      {"forged_certificates", totals.forgeries},
+      {"spam_messages", totals.spam},
       {"equivocations_reported", totals.evidence},
       {"mutant", campaign.mutant.empty() ? json::value(nullptr) : json::value(campaign.mutant)},
       {"failed_seed", totals.failed ? json::value(totals.failed->seed) : json::value(nullptr)},
@@ -135,6 +153,15 @@ void print_totals(const Campaign& campaign, const Totals& totals) {
       "%llu equivocations reported\n",
       number(totals.blocks), number(totals.messages), number(totals.crashes), number(totals.partitions),
       number(totals.logs_lost), number(totals.evidence));
+  std::printf(
+      "disks: %llu vote logs found damaged, %llu disks replaced, %llu stops because a vote did not fit, %llu "
+      "crashes that lost what was said to be synced\n",
+      number(totals.logs_damaged), number(totals.disks_lost), number(totals.disks_full),
+      number(totals.syncs_denied));
+  std::printf(
+      "the dishonest: %llu attacks by an older list, %llu messages sent late, %llu forged certificates, %llu "
+      "messages of spam\n",
+      number(totals.stale_lists), number(totals.late), number(totals.forgeries), number(totals.spam));
   if (totals.failed) {
     std::printf("seed %llu fails: %s\n", number(totals.failed->seed), totals.failed->violation.c_str());
   } else {

@@ -53,6 +53,9 @@ VerbResult verb_sim(const Invocation& invocation, Words words);
 VerbResult sim_consensus(Words words);
 inline constexpr const char* sim_consensus_usage =
     "sim consensus [--seeds A..B] [--hours H] [--mutant NAME] [--json]";
+VerbResult sim_scale(Words words);
+inline constexpr const char* sim_scale_usage =
+    "sim scale [--validators N,…] [--delay-ms D,…] [--providers N] [--plot FILE.svg] [--json]";
 VerbResult verb_model(const Invocation& invocation, Words words);
 
 // One call to the node of the invocation's home.

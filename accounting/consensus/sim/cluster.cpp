@@ -9,7 +9,9 @@ constexpr std::uint64_t us_per_ms = 1000, us_per_s = 1'000'000;
 constexpr std::uint64_t calm_us_max =
     3600 * us_per_s;  // by then blocks must have come; most runs need minutes
 constexpr std::uint64_t new_blocks = 3;
-constexpr std::size_t events_max = 1U << 20;  // under way at one time
+constexpr std::uint64_t late_s_max = 300;
+constexpr std::uint64_t memory_checked_every = 32;  // messages
+constexpr std::size_t events_max = 1U << 20;        // under way at one time
 }  // namespace
 
 Cluster::Cluster(std::uint64_t seed, const SimulationOptions& options)
@@ -25,26 +27,31 @@ Cluster::Cluster(std::uint64_t seed, const SimulationOptions& options)
 
 void Cluster::add_member(std::size_t number) {
   if (!world_.dishonest(number)) {
-    checks_.declare_honest(world_.key(number));
-    return add_self(number, ~0ULL, 0, true);
+    if (!world_.lies(number)) checks_.declare_honest(world_.key(number));
+    return add_self(number, ~0ULL, {});
   }
   const Vices vices = draw_vices(rng_);
   const std::uint64_t mask = vices.second_self ? rng_.next() : ~0ULL;
-  add_self(number, mask, vices.withheld, false);
-  if (vices.second_self) add_self(number, ~mask, vices.withheld, false);
+  add_self(number, mask, vices);
+  if (vices.second_self) add_self(number, ~mask, vices);
   meddlers_[number] = std::make_unique<Meddler>(world_, number, rng_.next(), vices,
                                                 [this, number](std::size_t to, const Message& m) {
                                                   transmit(number, to, Delivery{number, to, m});
                                                 });
 }
 
-void Cluster::add_self(std::size_t number, std::uint64_t mask, std::uint64_t withheld, bool honest) {
+void Cluster::add_self(std::size_t number, std::uint64_t mask, const Vices& vices) {
   const std::size_t self = selves_.size();
   Surroundings around;
   around.send = [this, self, number](std::size_t to, const Message& message) {
     const Self& sender = selves_[self];
     const bool masked = !world_.dishonest(to) && (sender.mask >> to & 1) == 0;
-    if (masked || (sender.withheld > 0 && rng_.percent(sender.withheld))) return;
+    if (masked) return;
+    if (sender.withheld > 0 && rng_.percent(sender.withheld)) {
+      if (!sender.late) return;
+      ++late_;
+      return schedule(rng_.between(1, late_s_max) * us_per_s, Delivery{number, to, message});
+    }
     transmit(number, to, Delivery{number, to, message});
   };
   around.wake = [this, self](std::uint64_t after_us, Member::Alarm alarm, std::uint64_t token) {
@@ -53,10 +60,15 @@ void Cluster::add_self(std::size_t number, std::uint64_t mask, std::uint64_t wit
   around.request_chain = [this, number](std::size_t to, std::uint64_t epoch, View after_view) {
     transmit(number, to, ChainRequest{number, to, epoch, after_view});
   };
-  around.checks = honest ? &checks_ : nullptr;
+  around.stopped = [this, self] {
+    ++crashes_;
+    selves_[self].member->set_disk_full(false);  // somebody makes room
+    schedule(rng_.between(1, 60) * us_per_s, Restart{self});
+  };
+  around.checks = world_.dishonest(number) ? nullptr : &checks_;
   selves_of_[number].push_back(self);
-  selves_.push_back(
-      {std::make_unique<Member>(world_, number, rng_.next(), std::move(around)), mask, withheld});
+  selves_.push_back({std::make_unique<Member>(world_, number, rng_.next(), std::move(around)), mask,
+                     vices.withheld, vices.late});
 }
 
 void Cluster::schedule(std::uint64_t after_us, What what) {
@@ -93,7 +105,10 @@ void Cluster::handle(const Delivery& event) {
     if (!decoded.ok()) checks_.violate("a message does not survive its encoding: " + decoded.error().message);
     if (decoded.ok()) message = std::move(*decoded);
   }
-  for (const std::size_t self : selves_of_[event.to]) selves_[self].member->receive(event.from, message);
+  for (const std::size_t self : selves_of_[event.to]) {
+    selves_[self].member->receive(event.from, message);
+    if (messages_ % memory_checked_every == 0) selves_[self].member->check_memory();
+  }
   const auto meddler = meddlers_.find(event.to);
   if (meddler == meddlers_.end() || world_.dishonest(event.from)) return;
   const Member& self = *selves_[selves_of_[event.to].front()].member;
@@ -128,12 +143,33 @@ void Cluster::crash(std::size_t self, std::uint64_t down_us_max) {
   if (!member.is_up() || world_.dishonest(member.number())) return;
   ++crashes_;
   member.crash();
-  if (!log_loss_done_ && member.number() == world_.forgetful() && rng_.one_in(4)) {
-    log_loss_done_ = true;
-    ++logs_lost_;
-    member.lose_log(rng_.one_in(2));
-  }
+  spoil_disk(member);
   schedule(rng_.between(us_per_ms, down_us_max), Restart{self});
+}
+
+// Once in a run, the forgetful member's; where blocks need not come, now and then anybody's.
+void Cluster::spoil_disk(Member& member) {
+  DiskFault fault = DiskFault::none;
+  if (member.number() == world_.forgetful()) {
+    if (disk_fault_done_ || !rng_.one_in(4)) return;
+    fault = world_.disk_fault();
+  } else if (!world_.live() && rng_.one_in(20)) {
+    const DiskFault any[] = {DiskFault::log_gone, DiskFault::log_rot, DiskFault::disk_gone};
+    fault = any[rng_.below(3)];
+  }
+  if (fault == DiskFault::none || fault == DiskFault::lying || fault == DiskFault::misdirected) return;
+  if (member.number() == world_.forgetful()) disk_fault_done_ = true;
+  ++logs_lost_;
+  member.spoil_disk(fault);
+}
+
+void Cluster::misdirect_a_write() {
+  const std::size_t number = world_.forgetful();
+  if (world_.disk_fault() != DiskFault::misdirected || number >= world_.size() || disk_fault_done_) return;
+  Member& member = *selves_[selves_of_[number].front()].member;
+  if (!member.is_up()) return;
+  disk_fault_done_ = true;
+  member.misdirect_next_write();
 }
 
 void Cluster::partition() {
@@ -152,7 +188,7 @@ void Cluster::partition() {
 
 void Cluster::handle(const Mischance&) {
   if (!chaos_) return;
-  switch (rng_.below(8)) {
+  switch (rng_.below(10)) {
     case 0:
     case 1: partition(); break;
     case 2:
@@ -172,6 +208,12 @@ void Cluster::handle(const Mischance&) {
       for (Self& self : selves_) self.member->set_clock(rng_.between(70, 140));
       break;
     case 7: network_ = {}; break;
+    case 8: misdirect_a_write(); break;
+    case 9: {
+      Member& member = *selves_[rng_.below(selves_.size())].member;
+      if (!world_.dishonest(member.number())) member.set_disk_full(true);
+      break;
+    }
   }
   schedule(rng_.between(2, 60) * us_per_s, Mischance{});
 }
@@ -193,6 +235,7 @@ void Cluster::calm_down() {
   network_ = {};
   for (auto& row : cut_until_us_) std::fill(row.begin(), row.end(), 0);
   for (Self& self : selves_) {
+    self.member->set_disk_full(false);
     if (!self.member->is_up()) self.member->start();
   }
 }
@@ -235,6 +278,19 @@ SimulationReport Cluster::report() const {
   report.partitions = partitions_;
   report.logs_lost = logs_lost_;
   report.evidence = checks_.evidence();
+  report.late = late_;
+  for (const Self& self : selves_) {
+    const Member::DiskCounts& counts = self.member->disk_counts();
+    report.logs_damaged += counts.logs_damaged;
+    report.disks_lost += counts.disks_lost;
+    report.disks_full += counts.disks_full;
+    report.syncs_denied += counts.syncs_denied;
+  }
+  for (const auto& [number, meddler] : meddlers_) {
+    report.stale_lists += meddler->counts().stale_lists;
+    report.forgeries += meddler->counts().forgeries;
+    report.spam += meddler->counts().spam;
+  }
   Sha256 hash;
   hash.update_u64(now_us_).update_u64(messages_).update_u64(order_);
   for (const Self& self : selves_) {

@@ -47,11 +47,11 @@ class Cluster {
     std::unique_ptr<Member> member;
     std::uint64_t mask = ~0ULL;  // of the members that it talks to
     std::uint64_t withheld = 0;  // percent
-    std::uint64_t life = 0;
+    bool late = false;           // what is withheld is sent later
   };
 
   void add_member(std::size_t number);
-  void add_self(std::size_t number, std::uint64_t mask, std::uint64_t withheld, bool honest);
+  void add_self(std::size_t number, std::uint64_t mask, const Vices& vices);
   void schedule(std::uint64_t after_us, What what);
   void transmit(std::size_t from, std::size_t to, What what);
   void handle(const Delivery& event);
@@ -62,6 +62,8 @@ class Cluster {
   void handle(const Mischance& event);
   void run_until(std::uint64_t time_us);
   void crash(std::size_t self, std::uint64_t down_us_max);
+  void spoil_disk(Member& member);
+  void misdirect_a_write();
   void partition();
   void calm_down();
   [[nodiscard]] bool all_have(std::uint64_t height) const;
@@ -94,8 +96,8 @@ class Cluster {
   } network_;
   std::vector<std::vector<std::uint64_t>> cut_until_us_;  // by sender and receiver
   bool chaos_ = true;
-  bool log_loss_done_ = false;
-  std::uint64_t messages_ = 0, crashes_ = 0, partitions_ = 0, logs_lost_ = 0;
+  bool disk_fault_done_ = false;
+  std::uint64_t messages_ = 0, crashes_ = 0, partitions_ = 0, logs_lost_ = 0, late_ = 0;
   std::string stuck_;
 };
 

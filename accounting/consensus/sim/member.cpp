@@ -51,12 +51,18 @@ Restored Member::read_disk() {
   auto log = read_vote_log(vote_file_);
   if (!log.ok()) {
     log_lost_ = true;
+    ++counts_.logs_damaged;
+    if (!damaged_at_ && around_.checks != nullptr)
+      around_.checks->violate("a vote log was taken for damaged that is not: " + log.error().message);
     return restored;
   }
+  if (damaged_at_ && around_.checks != nullptr)
+    around_.checks->violate("a damaged vote log was taken for a whole one");
   vote_file_.resize(log->size);
-  vote_file_synced_ = log->size;
+  vote_file_synced_ = vote_file_promised_ = log->size;
   writer_ = log->size == 0 ? VoteLogWriter() : VoteLogWriter(log->check);
   records_ = std::move(log->records);
+  records_synced_ = records_.size();
   restored.log = records_;
   return restored;
 }
@@ -71,6 +77,9 @@ void Member::crash() {
   ++life_;
   // Of what was written and not synced any part may have reached the disk.
   vote_file_.resize(rng_.between(vote_file_synced_, vote_file_.size()));
+  if (vote_file_.size() < vote_file_promised_) ++counts_.syncs_denied;
+  if (damaged_at_ && *damaged_at_ >= vote_file_.size()) damaged_at_.reset();
+  misdirect_next_ = false;
   chain_.resize(rng_.between(chain_synced_, chain_.size()));
   // The store keeps blocks together with the certificate that finalises them.
   while (!chain_.empty() && chain_.back().certificate->block != chain_.back().block->digest)
@@ -78,17 +87,27 @@ void Member::crash() {
   chain_synced_ = std::min(chain_synced_, chain_.size());
 }
 
-void Member::lose_log(bool rot) {
+void Member::spoil_disk(DiskFault fault) {
   UFAB_ASSERT(!state_);
-  if (rot && vote_file_synced_ > 0) {
-    const std::uint64_t bit = rng_.below(vote_file_synced_ * 8);
-    vote_file_[bit / 8] = static_cast<std::uint8_t>(vote_file_[bit / 8] ^ 1U << (bit % 8));
-    return;
+  if (fault == DiskFault::log_rot && vote_file_synced_ > 0) return flip_bit();
+  if (fault == DiskFault::disk_gone) {
+    ++counts_.disks_lost;
+    chain_.clear();
+    chain_synced_ = 0;
   }
+  // Whoever gives a node a new disk says that its key has voted.
   vote_file_.clear();
-  vote_file_synced_ = 0;
+  vote_file_synced_ = vote_file_promised_ = 0;
   records_.clear();
+  records_synced_ = 0;
+  damaged_at_.reset();
   log_lost_ = true;
+}
+
+void Member::flip_bit() {
+  const std::size_t bit = rng_.below(vote_file_synced_ * 8);
+  vote_file_[bit / 8] = static_cast<std::uint8_t>(vote_file_[bit / 8] ^ 1U << (bit % 8));
+  damaged_at_ = std::min(damaged_at_.value_or(bit / 8), bit / 8);
 }
 
 std::uint64_t Member::height() const {
@@ -116,7 +135,9 @@ void Member::note_heard(const Message& message) {
       return;
     if (vote.view - state.tip.view > state.config.limits.window || vote.view > state.view + ahead) return;
     if (vote.view + state.config.limits.kept < state.view) return;
-    if (vote.seat < validators.size() && world_.dishonest(world_.member(validators[vote.seat].key)))
+    if (vote.seat >= validators.size()) return;
+    const std::size_t author = world_.member(validators[vote.seat].key);
+    if (author != number_ && (world_.dishonest(author) || world_.lies(author)))
       around_.checks->on_heard(life_key(), vote, validators);
   };
   if (const auto* vote = std::get_if<Vote>(&message)) {
@@ -140,11 +161,15 @@ void Member::alarm(std::uint64_t life, Alarm alarm, std::uint64_t token) {
       if (timers_[0] == token) take(TimerFired{Timer::view, timer_view_});
       return;
     case Alarm::standstill_timer:
+      check_memory();
+      if (around_.checks != nullptr && !around_.checks->violation().empty()) return;
       if (timers_[1] == token) take(TimerFired{Timer::standstill, 0});
       return;
     case Alarm::synced:
       syncing_ = false;
-      vote_file_synced_ = vote_file_.size();
+      vote_file_promised_ = vote_file_.size();
+      records_synced_ = records_.size();
+      if (!world_.lies(number_) || rng_.one_in(2)) vote_file_synced_ = vote_file_.size();
       return run();
     case Alarm::built:
     case Alarm::validated: {
@@ -183,16 +208,39 @@ void Member::run() {
 }
 
 void Member::perform(const PersistVote& action) {
+  if (disk_full_) {
+    if (planted(Flaw::ignored_full_disk)) return;
+    // As much of it as there is room for; what is not durable is never sent.
+    const Bytes bytes = writer_.append(action.record);
+    vote_file_.insert(vote_file_.end(), bytes.begin(),
+                      bytes.begin() + static_cast<std::ptrdiff_t>(rng_.below(bytes.size())));
+    ++counts_.disks_full;
+    crash();
+    return around_.stopped();
+  }
   records_.push_back(action.record);
   if (vote_file_.size() > vote_file_prune_size) {
     prune_log();
   } else {
-    const Bytes bytes = writer_.append(action.record);
-    vote_file_.insert(vote_file_.end(), bytes.begin(), bytes.end());
+    write_log(writer_.append(action.record));
   }
   syncing_ = true;
   around_.wake(rng_.one_in(20) ? rng_.between(50'000, 1'000'000) : rng_.between(300, 5'000), Alarm::synced,
                0);
+}
+
+void Member::write_log(const Bytes& bytes) {
+  const std::size_t end = vote_file_.size();
+  if (!misdirect_next_ || end == 0) {
+    vote_file_.insert(vote_file_.end(), bytes.begin(), bytes.end());
+    return;
+  }
+  // Over what is there; the file is as long as it should be, with zeros where the record belongs.
+  misdirect_next_ = false;
+  const std::size_t at = rng_.below(end);
+  vote_file_.resize(end + bytes.size());
+  std::copy(bytes.begin(), bytes.end(), vote_file_.begin() + static_cast<std::ptrdiff_t>(at));
+  damaged_at_ = std::min(damaged_at_.value_or(at), at);
 }
 
 // A new file renamed over the old one: from here on the old one is gone, so what it held must be in the new
@@ -209,21 +257,43 @@ void Member::prune_log() {
     const Bytes bytes = writer_.append(record);
     vote_file_.insert(vote_file_.end(), bytes.begin(), bytes.end());
   }
-  vote_file_synced_ = vote_file_.size();
+  vote_file_synced_ = vote_file_promised_ = vote_file_.size();
+  records_synced_ = records_.size();
+  damaged_at_.reset();
+}
+
+// What it sends is among the records that the disk says it has. An observer passes on what its key signed
+// before its log was lost, as others have it.
+void Member::check_durable(const Vote& vote) const {
+  if (state_->observer) return;
+  const auto end = records_.begin() + static_cast<std::ptrdiff_t>(std::min(records_synced_, records_.size()));
+  const auto is_it = [&](const VoteRecord& record) { return record.vote == vote; };
+  if (std::find_if(std::make_reverse_iterator(end), records_.rend(), is_it) == records_.rend())
+    around_.checks->violate("a vote was sent that is not on disk");
+}
+
+void Member::check_memory() const {
+  if (around_.checks == nullptr || !state_) return;
+  if (memory_used(*state_) > memory_bound(state_->config.limits, state_->epoch->validators.size()))
+    around_.checks->violate("the state is above its memory bound");
 }
 
 void Member::note_sent(const Message& message) {
   if (around_.checks == nullptr) return;
   const auto& validators = state_->epoch->validators;
+  const auto sent = [&](const Vote& vote) {
+    check_durable(vote);
+    if (!world_.lies(number_)) around_.checks->on_signed(world_.key(number_), vote);
+  };
   if (const auto* vote = std::get_if<Vote>(&message)) {
-    around_.checks->on_signed(world_.key(number_), *vote);
+    sent(*vote);
   } else if (const auto* proposal = std::get_if<ProposalPtr>(&message)) {
     const Header& header = (*proposal)->header;
     if (header.epoch != state_->epoch->number) return;
     const Seat leader = state_->epoch->leader(header.view);
     if (leader < validators.size() && validators[leader].key == world_.key(number_)) {
-      around_.checks->on_signed(world_.key(number_), {header.epoch, header.view, VoteKind::propose,
-                                                      (*proposal)->digest, leader, (*proposal)->signature});
+      sent({header.epoch, header.view, VoteKind::propose, (*proposal)->digest, leader,
+            (*proposal)->signature});
       valid_.insert((*proposal)->digest);  // it made it itself
     }
   }
@@ -314,7 +384,7 @@ void Member::perform(const Penalise& action) {
 }
 
 void Member::perform(const RetireKey&) {
-  if (around_.checks != nullptr && !log_lost_)
+  if (around_.checks != nullptr && !log_lost_ && !world_.lies(number_))
     around_.checks->violate("a key was retired whose log was whole");
 }
 

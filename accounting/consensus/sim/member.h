@@ -19,7 +19,8 @@ struct Surroundings {
   enum class Alarm : std::uint8_t { view_timer, standstill_timer, synced, built, validated };
   std::function<void(std::uint64_t after_us, Alarm alarm, std::uint64_t token)> wake;
   std::function<void(std::size_t to, std::uint64_t epoch, View after_view)> request_chain;
-  Checks* checks = nullptr;  // null for a dishonest member
+  std::function<void()> stopped;  // it has crashed by itself, because its disk is full
+  Checks* checks = nullptr;       // null for a dishonest member
 };
 
 class Member {
@@ -34,8 +35,16 @@ class Member {
 
   void start();  // at first, and after a crash
   void crash();
-  // The next start finds its vote log gone, or with a flipped bit.
-  void lose_log(bool rot);
+  // While it is down: the next start finds the disk so. Misdirected and lying are not for here.
+  void spoil_disk(DiskFault fault);
+  // While it is up, and its log has records: the next record is written over earlier ones.
+  void misdirect_next_write() { misdirect_next_ = true; }
+  void set_disk_full(bool full) { disk_full_ = full; }
+  struct DiskCounts {
+    std::uint64_t logs_damaged = 0, disks_lost = 0, disks_full = 0, syncs_denied = 0;
+  };
+  [[nodiscard]] const DiskCounts& disk_counts() const { return counts_; }
+  void check_memory() const;
   [[nodiscard]] bool is_up() const { return state_.has_value(); }
   [[nodiscard]] bool is_observer() const { return state_ && state_->observer; }
   [[nodiscard]] const State& state() const { return *state_; }
@@ -76,6 +85,9 @@ class Member {
   void perform(const ReportFork& action);
   [[nodiscard]] Restored read_disk();
   void prune_log();
+  void write_log(const Bytes& bytes);
+  void flip_bit();
+  void check_durable(const Vote& vote) const;
 
   World& world_;
   std::size_t number_;
@@ -92,14 +104,19 @@ class Member {
   View timer_view_ = 0;
   std::uint64_t tokens_ = 0;
   std::map<std::uint64_t, Event> answers_;  // of the application, by token
-  std::vector<VoteRecord> records_;         // what vote_file_ holds
+  std::vector<VoteRecord> records_;         // what vote_file_ should hold
+  std::size_t records_synced_ = 0;          // of these, those that the disk says it has
   VoteLogWriter writer_;
   std::set<Digest> valid_;
 
   // Disk.
   Bytes vote_file_;
   std::size_t vote_file_synced_ = 0;
+  std::size_t vote_file_promised_ = 0;     // what it said it had synced
+  std::optional<std::size_t> damaged_at_;  // the first byte of vote_file_ that is not as it was written
   bool log_lost_ = false;
+  bool misdirect_next_ = false, disk_full_ = false;
+  DiskCounts counts_;
   std::vector<Stored> chain_;
   std::size_t chain_synced_ = 0;
 };

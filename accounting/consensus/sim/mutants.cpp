@@ -8,10 +8,11 @@ namespace ufab::consensus {
 
 namespace {
 
-constexpr std::array<Flaw, 11> flaws = {
+constexpr std::array<Flaw, 14> flaws = {
     Flaw::quorum_off_by_one,    Flaw::unweighted_quorum, Flaw::ignored_stake,       Flaw::stale_list,
     Flaw::skipped_parent_check, Flaw::dropped_sync,      Flaw::unchecked_signature, Flaw::finalise_after_skip,
-    Flaw::second_vote,          Flaw::forgotten_votes,   Flaw::ignored_loss};
+    Flaw::second_vote,          Flaw::forgotten_votes,   Flaw::ignored_loss,        Flaw::ignored_damage,
+    Flaw::ignored_full_disk,    Flaw::unbounded_votes};
 
 }  // namespace
 
@@ -28,6 +29,9 @@ const std::vector<Mutant>& mutants() {
       {"second-vote", "votes for every proposal of a view, not only for the first"},
       {"forgotten-votes", "starts again without reading its vote log"},
       {"ignored-loss", "goes on voting although its vote log is lost"},
+      {"ignored-damage", "takes a damaged vote log for one whose end is torn"},
+      {"ignored-full-disk", "sends a vote that did not fit on the disk"},
+      {"unbounded-votes", "keeps votes of views however far ahead"},
   };
   return list;
 }

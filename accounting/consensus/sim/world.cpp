@@ -28,9 +28,10 @@ World::World(const WorldOptions& options) : seed_(options.seed) {
   for (std::size_t i = 0; i < liars; ++i) dishonest_[rng.below(count)] = true;
   live_ = !rng.one_in(6);
   forgetful_ = count;
-  if (rng.one_in(3)) {
+  if (rng.one_in(2)) {
     const std::size_t member = rng.below(count);
     if (!dishonest_[member]) forgetful_ = member;
+    disk_fault_ = static_cast<DiskFault>(rng.between(1, 5));
   }
   chain_id_ = sha256("simulated chain " + std::to_string(options.seed));
   timing.fill_ms = rng.between(500, 3000);
@@ -62,7 +63,7 @@ std::vector<Validator> World::draw_validators(std::uint64_t number) const {
     const Validator validator{key(i), rng.between(1, 9), rng.between(1, 9)};
     weight += validator.weight;
     stake += validator.stake;
-    if (dishonest_[i] || (live_ && i == forgetful_)) {
+    if (dishonest_[i] || lies(i) || (live_ && i == forgetful_)) {
       faulty_weight += validator.weight;
       faulty_stake += validator.stake;
     } else {

@@ -12,6 +12,16 @@
 
 namespace ufab::consensus::inline UFAB_CONSENSUS_BUILD {
 
+// What becomes of a disk for good.
+enum class DiskFault : std::uint8_t {
+  none,
+  log_gone,     // the vote log is not there any more
+  log_rot,      // a bit of it has flipped
+  misdirected,  // a write went to another place of the vote log, over what was there
+  disk_gone,    // the whole disk
+  lying,        // says that it has synced when it has not, again and again
+};
+
 struct WorldOptions {
   std::uint64_t seed = 0;
   bool real_signatures = false;
@@ -28,8 +38,13 @@ class World {
   [[nodiscard]] bool dishonest(std::size_t member) const { return dishonest_[member]; }
   [[nodiscard]] const SignatureScheme& scheme() const { return *scheme_; }
   [[nodiscard]] const Digest& chain_id() const { return chain_id_; }
-  // Whose vote log may be lost for good: it counts as faulty where lists are made. None: size().
+  // Whose disk may fail for good: it counts as faulty where lists are made. None: size().
   [[nodiscard]] std::size_t forgetful() const { return forgetful_; }
+  [[nodiscard]] DiskFault disk_fault() const { return disk_fault_; }  // the forgetful member's
+  // Its disk breaks promises that no protocol can do without: it may vote twice like a dishonest member.
+  [[nodiscard]] bool lies(std::size_t member) const {
+    return member == forgetful_ && disk_fault_ == DiskFault::lying;
+  }
   // Without the faulty there is a quorum in every epoch.
   [[nodiscard]] bool live() const { return live_; }
   // The epoch after that anchor: a pure function of the seed and both arguments.
@@ -50,6 +65,7 @@ class World {
   std::map<PublicKey, std::size_t> members_;
   std::vector<bool> dishonest_;
   std::size_t forgetful_ = 0;
+  DiskFault disk_fault_ = DiskFault::none;
   bool live_ = true;
   Digest chain_id_;
   std::map<std::pair<std::uint64_t, Digest>, EpochPtr> epochs_;

@@ -81,6 +81,18 @@ TEST(Charts, TextThatPeopleChoseIsEscaped) {
   EXPECT_EQ(audit::html_escape("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
 }
 
+TEST(Charts, LinesStandAloneWithAxesLegendAndColours) {
+  const std::vector<audit::Line> lines = {{"slow", 0, false, {{4, 3'000}, {100, 90'000}}},
+                                          {"fast", 1, true, {{4, 1'000}}}};
+  const std::string svg = audit::stand_alone(audit::lines_chart("A title", "validators", "ms", lines));
+  EXPECT_EQ(svg.find("<svg xmlns="), 0U);
+  EXPECT_EQ(svg.find("var("), std::string::npos) << "a file of its own has no page to take colours from";
+  for (const char* what : {">validators<", ">ms<", ">slow<", ">fast<", ">100<", ">50<", "stroke-dasharray"})
+    EXPECT_NE(svg.find(what), std::string::npos) << what;
+  EXPECT_EQ(audit::lines_chart("A title", "x", "y", {}), "");
+  EXPECT_EQ(audit::stand_alone(""), "");
+}
+
 TEST(Charts, DecimalTextBecomesMillionths) {
   std::uint64_t value = 0;
   EXPECT_TRUE(audit::parse_millionths("1.897", value));
