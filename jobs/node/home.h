@@ -3,12 +3,11 @@
 //   config.toml   who we are, where we listen, whom we follow, what we offer (below)
 //   org.key       Ed25519 seed of the organisation, 0600; may be kept elsewhere once there is an agent's
 //   agent.key     Ed25519 seed of its agent, 0600 (`ufab agent enroll`)
-//   chain/        the ledger (accounting/ledger.h)
-//   jobs/N/       our part in job N: what we submitted, what we run, outputs
-//   batch/        the local batch system's runs; slurm/ and the like: another's
-//   imports/      runs of Slurm whose use is not on the ledger yet, an empty file for each
-//   outbox/       what submissions need until it is durable in jobs/N (jobs/node/submission_journal.h)
-//   blobs/        corpora by digest
+//   validator.key Ed25519 seed of its validator, 0600 (`ufab validator stand`); validator.key.NAME: earlier
+//   ones chain/        the ledger (accounting/ledger.h) jobs/N/       our part in job N: what we submitted,
+//   what we run, outputs batch/        the local batch system's runs; slurm/ and the like: another's imports/
+//   runs of Slurm whose use is not on the ledger yet, an empty file for each outbox/       what submissions
+//   need until it is durable in jobs/N (jobs/node/submission_journal.h) blobs/        corpora by digest
 //   speed.json    what `ufab provider bench` measured; bench/, bench-checks/: benchmarks under way
 //   node.sock     the owner's socket; node.lock, node.log beside it
 #pragma once
@@ -108,6 +107,9 @@ class Home {
   [[nodiscard]] Result<KeyPair> load_key() const;  // the organisation's own
   // ErrorCode::not_found when there is neither; a key that others may read or that is damaged is an error.
   [[nodiscard]] Result<HomeKeys> load_keys() const;
+  // The validator's key with this public half: validator.key or an earlier one, as long as it is not retired.
+  // Empty when it is not here; one that others may read or that is damaged is an error.
+  [[nodiscard]] Result<std::optional<KeyPair>> load_validator_key(const PublicKey& key) const;
 
  private:
   std::string path_;

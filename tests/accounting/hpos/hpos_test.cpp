@@ -136,7 +136,8 @@ TEST(Hpos, TheReadmesTableNamesEveryGenesisParameter) {
   ASSERT_NE(begin, std::string::npos);
   const std::string table = readme->substr(begin, readme->find("\n## ", begin) - begin);
   NameVisitor visitor;
-  ChainParams::fields(visitor, ChainParams{});
+  const ChainParams params;
+  ChainParams::fields(visitor, params);
   EXPECT_GT(visitor.names.size(), 45U);
   for (const std::string& name : visitor.names)
     EXPECT_NE(table.find("`" + name + "`"), std::string::npos) << name << " is missing";
