@@ -66,6 +66,10 @@ std::vector<std::uint64_t> weights(std::span<const std::uint64_t> power, std::sp
       left -= cap;
       open[i] = 0;
     }
+    // Where all that is left weighs too little to be seen, those who have it share it equally.
+    if (std::all_of(open.begin(), open.end(), [](std::uint64_t part) { return part == 0; })) {
+      for (std::size_t i = 0; i < n; ++i) open[i] = capped[i] ? 0 : 1;
+    }
     const std::vector<std::uint64_t> parts = apportion(left, open);
     bool changed = false;
     for (std::size_t i = 0; i < n; ++i) {
@@ -105,7 +109,8 @@ std::uint64_t part_of(std::uint64_t good, std::uint64_t bad) {
 Merit merit_of(const OrgEntry& org) {
   Merit result;
   result.verified_mflop = org.verified_mflop;
-  result.uptime_ppm = part_of(org.duties_done, org.duties_missed);
+  result.uptime_ppm =
+      std::min(part_of(org.duties_done, org.duties_missed), part_of(org.blocks_produced, org.slots_missed));
   result.quality_ppm = part_of(org.receipts_good, org.receipts_bad);
   result.merit = part_ppm(part_ppm(org.verified_mflop, result.uptime_ppm), result.quality_ppm);
   return result;

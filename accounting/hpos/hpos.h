@@ -32,7 +32,8 @@ void grow_power(std::vector<EpochAmount>& power, std::uint64_t epoch_ended, std:
 
 // weight = α·power share + (1 − α)·stake share in ppm, summing to 1,000,000 (largest remainder), each capped
 // at weight_cap_ppm; what is above the cap goes to the others in proportion. With so few seats that the cap
-// cannot hold (cap × n < 1), the cap is ceil(1,000,000 / n). Without any power the stake alone counts.
+// cannot hold (cap × n < 1), the cap is ceil(1,000,000 / n). Without any power the stake alone counts. What
+// is above the cap is shared equally where the others' shares are below 10^-12.
 [[nodiscard]] std::vector<std::uint64_t> weights(std::span<const std::uint64_t> power,
                                                  std::span<const std::uint64_t> stake,
                                                  const ChainParams& params);
@@ -43,8 +44,10 @@ void set_weights(std::vector<Seat>& seats, const ChainParams& params);
 // What the ending epoch mints: emission_per_epoch halved every halving_epochs, never beyond supply_max.
 [[nodiscard]] MicroUnc emission(std::uint64_t epoch, MicroUnc minted, const ChainParams& params);
 
-// merit = verified work × uptime × quality. Uptime is the part of its duties (verifications) that a provider
-// did in time, all of it when it had none; quality the part of its windows that stood.
+// merit = verified work × uptime × quality. Uptime is the part of its duties that a provider did in time, all
+// of it when it had none: the smaller one of its verifications' part and of its validator's (blocks against
+// missed slots, a missed share of the seed being one), so that many of one kind do not hide the misses of the
+// other. Quality is the part of its windows that stood.
 struct Merit {
   std::uint64_t verified_mflop = 0;
   std::uint64_t uptime_ppm = 0;

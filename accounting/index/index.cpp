@@ -90,7 +90,8 @@ struct Index::Impl {
     UFAB_TRY(execute("BEGIN"));
     if (old < 2) UFAB_TRY(execute(index_schema_2));
     if (old < 3) UFAB_TRY(execute(index_schema_3));
-    UFAB_TRY(execute(index_schema_4));
+    if (old < 4) UFAB_TRY(execute(index_schema_4));
+    UFAB_TRY(execute(index_schema_5));
     put("UPDATE meta SET value=? WHERE key='version_and_chain'", version);
     if (failed) return error();
     return execute("COMMIT");
@@ -210,6 +211,28 @@ struct Index::Impl {
   void add(const Epoch& b, OrgId, const Record&, Place p) {
     put("INSERT INTO epoch VALUES(?,?,?,?,?,?,?)", b.epoch, b.seed, b.emission, b.treasury,
         static_cast<std::uint64_t>(b.seats.size()), p.height, p.position);
+    for (const Seat& seat : b.seats) {
+      put("INSERT INTO seat VALUES(?,?,?,?,?,?)", b.epoch, seat.organisation, seat.key, seat.pledge,
+          seat.power_mflop, seat.weight_ppm);
+    }
+  }
+  void end_candidacy(OrgId organisation, Place p) {
+    put("UPDATE validator SET ended_height=? WHERE organisation=? AND ended_height IS NULL", p.height,
+        organisation);
+  }
+  void add(const ValidatorStand& b, OrgId signer, const Record&, Place p) {
+    end_candidacy(signer, p);
+    put("INSERT INTO validator(key,organisation,vrf_key,protocol,height,position) VALUES(?,?,?,?,?,?)", b.key,
+        signer, b.vrf_key, b.protocol, p.height, p.position);
+  }
+  void add(const ValidatorLeave&, OrgId signer, const Record&, Place p) { end_candidacy(signer, p); }
+  void add(const SeedShareRecord& b, OrgId signer, const Record&, Place p) {
+    put("INSERT INTO seed_share VALUES(?,?,?,?)", b.epoch, signer, p.height, p.position);
+  }
+  void add(const Conviction& b, OrgId, const Record&, Place p) {
+    end_candidacy(b.organisation, p);
+    put("INSERT INTO conviction VALUES(?,?,?,?,?,?,?,?,?,?)", b.key, b.organisation, b.epoch, b.view,
+        b.reporter, b.from_stake + b.from_unbonding, b.reward, b.burned, p.height, p.position);
   }
   void add(const Refusal& b, OrgId, const Record&, Place p) {
     put("INSERT INTO refusal VALUES(?,?,?,?,?)", b.record, error_code_name(static_cast<ErrorCode>(b.code)),
@@ -287,6 +310,7 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, const Digest
     UFAB_TRY(impl->execute(index_schema_2));
     UFAB_TRY(impl->execute(index_schema_3));
     UFAB_TRY(impl->execute(index_schema_4));
+    UFAB_TRY(impl->execute(index_schema_5));
     impl->put("INSERT INTO meta VALUES('version_and_chain',?)", version);
     if (impl->failed) return impl->error();
     UFAB_TRY(impl->execute("COMMIT"));

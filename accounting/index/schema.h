@@ -3,7 +3,7 @@
 
 namespace ufab {
 
-inline constexpr int index_version = 4;
+inline constexpr int index_version = 5;
 
 inline constexpr const char* index_schema = R"sql(
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -107,12 +107,52 @@ CREATE TABLE agent(key BLOB PRIMARY KEY, organisation INTEGER NOT NULL, allowanc
 ALTER TABLE job ADD COLUMN agent BLOB;
 )sql";
 
+// What version 5 has beyond version 4: validators. validator.ended_height: when it was replaced, left or was
+// convicted. seat: of each epoch, those in office.
+inline constexpr const char* index_schema_5 = R"sql(
+CREATE TABLE validator(key BLOB PRIMARY KEY, organisation INTEGER NOT NULL, vrf_key BLOB NOT NULL,
+  protocol INTEGER NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL,
+  ended_height INTEGER) WITHOUT ROWID;
+CREATE TABLE seat(epoch INTEGER, organisation INTEGER, key BLOB NOT NULL, pledge INTEGER NOT NULL,
+  power INTEGER NOT NULL, weight INTEGER NOT NULL, PRIMARY KEY(epoch, organisation)) WITHOUT ROWID;
+CREATE TABLE seed_share(epoch INTEGER, organisation INTEGER, height INTEGER NOT NULL,
+  position INTEGER NOT NULL, PRIMARY KEY(epoch, organisation)) WITHOUT ROWID;
+CREATE TABLE conviction(key BLOB PRIMARY KEY, organisation INTEGER NOT NULL, epoch INTEGER NOT NULL,
+  view INTEGER NOT NULL, reporter INTEGER NOT NULL, amount INTEGER NOT NULL, reward INTEGER NOT NULL,
+  burned INTEGER NOT NULL, height INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
+)sql";
+
 // In the order of a dump; every table is dumped in the order of its primary key.
-inline constexpr const char* index_tables[] = {
-    "meta",     "block",       "record",       "organisation",     "account",          "movement",
-    "job",      "attempt",     "lease",        "receipt",          "countersignature", "usage",
-    "vote",     "verdict",     "slash",        "settlement",       "payment",          "reward",
-    "epoch",    "refusal",     "usage_import", "usage_correction", "benchmark",        "fault",
-    "standing", "link_report", "agent"};
+inline constexpr const char* index_tables[] = {"meta",
+                                               "block",
+                                               "record",
+                                               "organisation",
+                                               "account",
+                                               "movement",
+                                               "job",
+                                               "attempt",
+                                               "lease",
+                                               "receipt",
+                                               "countersignature",
+                                               "usage",
+                                               "vote",
+                                               "verdict",
+                                               "slash",
+                                               "settlement",
+                                               "payment",
+                                               "reward",
+                                               "epoch",
+                                               "refusal",
+                                               "usage_import",
+                                               "usage_correction",
+                                               "benchmark",
+                                               "fault",
+                                               "standing",
+                                               "link_report",
+                                               "agent",
+                                               "validator",
+                                               "seat",
+                                               "seed_share",
+                                               "conviction"};
 
 }  // namespace ufab

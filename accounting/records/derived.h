@@ -107,6 +107,32 @@ struct Slash {
     v("reason", s.reason, text_size_max);
   }
 };
+// A validator's key signed two votes that no honest one signs both: its stake and what unbonds are slashed,
+// it stands no more, and the key is never in office again. from_stake + from_unbonding = reward + burned.
+struct Conviction {
+  static constexpr RecordType type = RecordType::conviction;
+  OrgId organisation = 0;
+  PublicKey key;
+  std::uint64_t epoch = 0;  // of the votes
+  std::uint64_t view = 0;
+  MicroUnc from_stake = 0;
+  MicroUnc from_unbonding = 0;
+  OrgId reporter = 0;
+  MicroUnc reward = 0;  // the reporter's; none for a report of oneself
+  MicroUnc burned = 0;
+  template <class V, class S>
+  static void fields(V& v, S& s) {
+    v("organisation", s.organisation);
+    v("key", s.key);
+    v("epoch", s.epoch);
+    v("view", s.view);
+    v("from_stake_micro", s.from_stake);
+    v("from_unbonding_micro", s.from_unbonding);
+    v("reporter", s.reporter);
+    v("reward_micro", s.reward);
+    v("burned_micro", s.burned);
+  }
+};
 // Burn to earn, per epoch (params.burn_to_earn).
 struct Burn {
   static constexpr RecordType type = RecordType::burn;
@@ -200,7 +226,7 @@ struct Score {
   template <class V, class S>
   static void fields(V& v, S& s) {
     v("organisation", s.organisation);
-    v("cause", s.cause, 3);
+    v("cause", s.cause, 5);
     v("count", s.count);
     v("before", s.before);
     v("after", s.after);
@@ -210,7 +236,8 @@ struct Score {
 struct Seat {
   OrgId organisation = 0;
   PublicKey key;      // its validator's key: it signs blocks and votes, nothing else
-  PublicKey vrf_key;  // its validator's, for its part of the next epoch's seed
+  PublicKey vrf_key;  // its validator's
+  bool draws = false;  // it owes a share of the next epoch's seed: its keys are known long enough
   MicroUnc pledge = 0;
   std::uint64_t power_mflop = 0;
   std::uint64_t weight_ppm = 0;
@@ -220,6 +247,7 @@ struct Seat {
     v("organisation", s.organisation);
     v("key", s.key);
     v("vrf_key", s.vrf_key);
+    v("draws", s.draws);
     v("pledge_micro", s.pledge);
     v("power_mflop", s.power_mflop);
     v("weight_ppm", s.weight_ppm);
@@ -233,7 +261,8 @@ struct Epoch {
   MicroUnc emission = 0;  // minted for the epoch that ended, the treasury's part included
   MicroUnc treasury = 0;
   MicroUnc seat_price = 0;  // the pledge that the last seat took
-  bool seats_stay = false;  // fewer than params.validators_min stood: the seats are those of the epoch before
+  // Fewer than params.validators_min stood: the seats are those of the epoch before, but for convicted ones.
+  bool seats_stay = false;
   std::vector<Seat> seats;
   std::vector<OrgId> kicked;
   template <class V, class S>

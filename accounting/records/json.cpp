@@ -40,12 +40,17 @@ class JsonVisitor {
   }
   static json::value text_of(FaultKind kind) { return json::string(fault_kind_name(kind)); }
   static json::value text_of(StandingStatus status) { return json::string(standing_status_name(status)); }
+  static json::value text_of(consensus::VoteKind kind) {
+    return json::string(consensus::vote_kind_name(kind));
+  }
   static json::value text_of(ScoreCause cause) {
     switch (cause) {
       case ScoreCause::block_produced: return "block_produced";
       case ScoreCause::verified: return "verified";
       case ScoreCause::missed_verification: return "missed_verification";
       case ScoreCause::slashed: return "slashed";
+      case ScoreCause::missed_slot: return "missed_slot";
+      case ScoreCause::missed_seed: return "missed_seed";
     }
     return nullptr;
   }

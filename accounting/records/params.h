@@ -8,6 +8,8 @@ namespace ufab {
 
 inline constexpr std::uint64_t seats_limit = 512;  // of seats_max; the consensus has no more
 
+inline constexpr std::uint64_t evidence_epochs_limit = 64;
+
 struct ChainParams {
   // Blocks.
   std::uint64_t block_interval_ms = 2000;  // an empty block is due after this long without one
@@ -25,7 +27,10 @@ struct ChainParams {
   MicroUnc stake_min = 100 * micro_per_unc;        // to lease, to verify and to earn emission
   std::uint64_t slash_ppm = 200'000;               // of the stake, per proven false result
   std::uint64_t slash_compensation_ppm = 500'000;  // at most this part of a slash compensates honest members
-  std::uint64_t unbonding_epochs = 4;
+  std::uint64_t slash_equivocation_ppm = 1'000'000;  // of stake and unbonding, once per validator's key
+  std::uint64_t evidence_reward_ppm = 50'000;        // of such a slash, to whoever filed the evidence
+  std::uint64_t evidence_epochs = 3;                 // how many epochs later evidence is still taken
+  std::uint64_t unbonding_epochs = 4;                // more than that
   // Score.
   std::uint64_t score_initial = 100;
   std::uint64_t score_max = 1'000'000;
@@ -67,6 +72,9 @@ struct ChainParams {
     v("stake_min_micro", s.stake_min);
     v("slash_ppm", s.slash_ppm);
     v("slash_compensation_ppm", s.slash_compensation_ppm);
+    v("slash_equivocation_ppm", s.slash_equivocation_ppm);
+    v("evidence_reward_ppm", s.evidence_reward_ppm);
+    v("evidence_epochs", s.evidence_epochs);
     v("unbonding_epochs", s.unbonding_epochs);
     v("score_initial", s.score_initial);
     v("score_max", s.score_max);

@@ -24,9 +24,10 @@ using RecordBody =
     std::variant<Genesis, Organisation, KeyChange, ProviderEnrol, ProviderUpdate, ProviderActionRecord, Stake,
                  Unstake, Transfer, JobOrder, JobAttempt, Lease, ReceiptBatch, Countersignature, UsageReceipt,
                  Vote, Cancel, Correction, UsageImport, ProviderBenchmark, BenchmarkCheck, LeaseReturn,
-                 LinkReport, AgentEnrol, AgentAllowance, AgentRevoke, ValidatorStand, ValidatorLeave, Refusal, Validation, Verdict, Slash,
-                 Burn, Settlement, Reward, Score, Epoch, Release, Fault, StandingChange, BenchmarkCredit,
-                 BenchmarkDuty>;
+                 LinkReport, AgentEnrol, AgentAllowance, AgentRevoke, ValidatorStand, ValidatorLeave,
+                 EvidenceRecord, SeedShareRecord, Refusal, Validation, Verdict, Slash, Burn, Settlement,
+                 Reward, Score, Epoch, Release, Fault, StandingChange, BenchmarkCredit, BenchmarkDuty,
+                 Conviction>;
 
 [[nodiscard]] RecordType type_of(const RecordBody& body);
 

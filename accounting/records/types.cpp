@@ -38,6 +38,8 @@ const char* record_type_name(RecordType type) {
     case RecordType::agent_revoke: return "agent_revoke";
     case RecordType::validator_stand: return "validator_stand";
     case RecordType::validator_leave: return "validator_leave";
+    case RecordType::evidence: return "evidence";
+    case RecordType::seed_share: return "seed_share";
     case RecordType::refusal: return "refusal";
     case RecordType::validation: return "validation";
     case RecordType::verdict: return "verdict";
@@ -52,6 +54,7 @@ const char* record_type_name(RecordType type) {
     case RecordType::standing: return "standing";
     case RecordType::benchmark_credit: return "benchmark_credit";
     case RecordType::benchmark_duty: return "benchmark_duty";
+    case RecordType::conviction: return "conviction";
   }
   return "?";
 }
@@ -156,6 +159,8 @@ Status check_params(const ChainParams& p) {
        {std::pair{"treasury_ppm", p.treasury_ppm}, std::pair{"fee_ppm", p.fee_ppm},
         std::pair{"fee_burn_ppm", p.fee_burn_ppm}, std::pair{"slash_ppm", p.slash_ppm},
         std::pair{"slash_compensation_ppm", p.slash_compensation_ppm},
+        std::pair{"slash_equivocation_ppm", p.slash_equivocation_ppm},
+        std::pair{"evidence_reward_ppm", p.evidence_reward_ppm},
         std::pair{"weight_cap_ppm", p.weight_cap_ppm}, std::pair{"power_growth_ppm", p.power_growth_ppm},
         std::pair{"seat_ratio_min_ppm", p.seat_ratio_min_ppm},
         std::pair{"kickout_median_ppm", p.kickout_median_ppm}}) {
@@ -186,6 +191,11 @@ Status check_params(const ChainParams& p) {
         p.countersign_deadline_blocks, p.job_retention_blocks, p.unbonding_epochs, p.epoch_blocks}) {
     if (value > 1'000'000'000) return wrong("a score, deadline or duration is above 1000000000");
   }
+  if (p.evidence_epochs == 0 || p.evidence_epochs > evidence_epochs_limit)
+    return wrong(fmt::format("evidence_epochs must be 1 to {}", evidence_epochs_limit));
+  // What is unstaked while its owner is in office comes free when evidence of that time is no longer taken.
+  if (p.unbonding_epochs <= p.evidence_epochs)
+    return wrong("unbonding_epochs must be more than evidence_epochs");
   UFAB_TRY(check_enrolment_params(p.enrolment));
   return {};
 }

@@ -55,6 +55,8 @@ enum class RecordType : std::uint8_t {
   agent_revoke = 43,
   validator_stand = 44,
   validator_leave = 45,
+  evidence = 46,
+  seed_share = 47,
   // Derived by the rules: every replica computes the same ones, so they carry no signature of their own.
   refusal = 64,
   validation = 65,
@@ -70,6 +72,7 @@ enum class RecordType : std::uint8_t {
   standing = 75,
   benchmark_credit = 76,
   benchmark_duty = 77,
+  conviction = 78,
 };
 [[nodiscard]] const char* record_type_name(RecordType type);  // "?" for a value that is none
 [[nodiscard]] bool record_type_known(std::uint8_t type);
@@ -113,7 +116,9 @@ enum class KeyRole : std::uint8_t { owner = 0, agent = 1, validator = 2 };
     case RecordType::usage_import:
     case RecordType::benchmark:
     case RecordType::benchmark_check:
-    case RecordType::link_report: return false;
+    case RecordType::link_report:
+    case RecordType::evidence:
+    case RecordType::seed_share: return false;
     default: return true;  // derived records: nobody signs them
   }
 }
@@ -126,7 +131,9 @@ enum class ScoreCause : std::uint8_t {
   block_produced = 0,
   verified = 1,
   missed_verification = 2,
-  slashed = 3
+  slashed = 3,
+  missed_slot = 4,  // views in which it was the leader and no block came
+  missed_seed = 5   // no share of the next epoch's seed
 };
 
 // What a provider can fall short in, as far as the ledger itself sees it.

@@ -1,9 +1,10 @@
-// Records about validators: who stands for a seat. A validator has two keys of its own, neither of which
-// signs records: one signs blocks and votes, the other makes VRF outputs (accounting/hpos/validator_key.h
-// derives the second from the first). Both are on the ledger for ever, and nobody takes them again. Layout as
-// in bodies.h.
+// Records about validators: who stands for a seat, their shares of the epoch's seed, and evidence against
+// them. A validator has two keys of its own, neither of which signs records: one signs blocks and votes, the
+// other makes VRF outputs (accounting/hpos/validator_key.h derives the second from the first). Both are on
+// the ledger for ever, and nobody takes them again. Layout as in bodies.h.
 #pragma once
 
+#include "accounting/consensus/scheme.h"
 #include "accounting/hpos/vrf.h"
 #include "accounting/records/types.h"
 
@@ -40,6 +41,51 @@ struct ValidatorLeave {
   static constexpr RecordType type = RecordType::validator_leave;
   template <class V, class S>
   static void fields(V&, S&) {}
+};
+
+// One of two votes that no honest validator signs both.
+struct EvidencePart {
+  consensus::VoteKind kind = consensus::VoteKind::notarise;
+  Digest block;
+  Signature signature;
+  template <class V, class S>
+  static void fields(V& v, S& s) {
+    v("kind", s.kind, std::uint8_t{4});
+    v("block", s.block);
+    v("signature", s.signature);
+  }
+};
+// The consensus' evidence (consensus::Evidence) of this chain: the votes were signed by `key`, which was in
+// office in `epoch`. Any organisation files it, within params.evidence_epochs; a key is convicted once, for
+// all that it ever signed. accounting/hpos/evidence.h converts.
+struct EvidenceRecord {
+  static constexpr RecordType type = RecordType::evidence;
+  std::uint64_t epoch = 0;
+  std::uint64_t view = 0;
+  PublicKey key;
+  EvidencePart first, second;
+  template <class V, class S>
+  static void fields(V& v, S& s) {
+    v("epoch", s.epoch);
+    v("view", s.view);
+    v("key", s.key);
+    v("first", s.first);
+    v("second", s.second);
+  }
+};
+
+// A validator's part of the seed of epoch + 1, in office in `epoch`: the proof of its VRF output
+// (accounting/hpos/epoch_seed.h says over what, accounting/state/rules_seed.cpp until when). Its organisation
+// signs, or the agent.
+struct SeedShareRecord {
+  static constexpr RecordType type = RecordType::seed_share;
+  std::uint64_t epoch = 0;
+  vrf::Proof proof;
+  template <class V, class S>
+  static void fields(V& v, S& s) {
+    v("epoch", s.epoch);
+    v("proof", s.proof);
+  }
 };
 
 }  // namespace ufab

@@ -85,6 +85,17 @@ struct Candidacy {
   std::uint64_t height = 0;  // of the block from which on it stands with these keys
 };
 
+// Who was in office in an epoch, for as long as evidence about it is taken.
+struct Committee {
+  struct Member {
+    OrgId organisation = 0;
+    PublicKey key;
+    bool convicted = false;
+  };
+  bool stayed = false;  // the seats of the epoch before: their pledges may have been unstaked since
+  std::vector<Member> members;
+};
+
 // The organisation's agent. allowance + escrowed + spent is what it was granted: every allowance that was set
 // adds the difference to what was left then.
 struct AgentEntry {
@@ -110,6 +121,7 @@ struct OrgEntry {
   std::vector<EpochAmount> power;      // verified MFLOP by the epoch that earned it, growth cap applied
   std::uint64_t verified_mflop = 0;    // settled as verified in the present epoch
   std::uint64_t blocks_produced = 0;   // in the present epoch
+  std::uint64_t slots_missed = 0;      // views that it led and in which no block came
   std::uint64_t duties_done = 0;       // verifications in the present epoch
   std::uint64_t duties_missed = 0;
   std::uint64_t receipts_good = 0;  // windows paid and

@@ -15,7 +15,9 @@ constexpr std::size_t timers_per_block = 256;
 
 Applied Transition::begin_block(const BlockContext& context) {
   mark_block(context);
+  count_missed_slots(context);
   s_.context_ = context;
+  ++org_mutable(context.producer).blocks_produced;
   judge_faults();
   draw_benchmark_checks();
   for (std::size_t done = 0; done < timers_per_block; ++done) {
@@ -26,7 +28,6 @@ Applied Transition::begin_block(const BlockContext& context) {
   }
   forget_usage();
   if (context.height % s_.params_.epoch_blocks == 0) begin_epoch();
-  ++org_mutable(context.producer).blocks_produced;
   s_.accounts_.check_invariant();
   return std::move(out_);
 }
@@ -71,32 +72,29 @@ void Transition::score(OrgEntry& org, ScoreCause cause, std::uint64_t count) {
   const auto raise = [&](std::uint64_t by) {
     org.score = std::max(before, std::min(p.score_max, checked_add(before, by).value_or(UINT64_MAX)));
   };
+  const auto lower = [&](std::uint64_t by) { org.score = before > by ? before - by : 0; };
   switch (cause) {
     case ScoreCause::block_produced: raise(times(p.score_per_block)); break;
     case ScoreCause::verified: raise(times(p.score_per_verification)); break;
-    case ScoreCause::missed_verification: {
-      const std::uint64_t penalty = times(p.score_per_verification * p.score_penalty_multiple);
-      org.score = before > penalty ? before - penalty : 0;
+    case ScoreCause::missed_verification:
+      lower(times(p.score_per_verification * p.score_penalty_multiple));
       break;
-    }
+    case ScoreCause::missed_slot:
+    case ScoreCause::missed_seed: lower(times(p.score_per_block * p.score_penalty_multiple)); break;
     case ScoreCause::slashed: org.score = 0; break;
   }
   touch(Slot::organisation, org.id);
   if (org.score != before) derive(Score{org.id, cause, count, before, org.score});
 }
 
-// The end of one epoch and the start of the next: scores, rewards for verified work, releases, power, seats.
-void Transition::begin_epoch() {
+// Emission for the verified work of the epoch that ended.
+void Transition::reward_work(Epoch& body, std::uint64_t ended) {
   const ChainParams& p = s_.params_;
-  const std::uint64_t ended = s_.epoch_;
   std::vector<OrgId> earners;
   std::vector<hpos::Merit> merits;
   std::vector<std::uint64_t> merit_values;
   Uint128 merit_total = 0;
-  for (auto& [id, org] : s_.organisations_) {
-    score(org, ScoreCause::block_produced, org.blocks_produced);
-    score(org, ScoreCause::verified, org.duties_done);
-    score(org, ScoreCause::missed_verification, org.duties_missed);
+  for (const auto& [id, org] : s_.organisations_) {
     // Pledge gates eligibility.
     if (org.verified_mflop == 0 || s_.stake(id) < p.stake_min) continue;
     const hpos::Merit merit = hpos::merit_of(org);
@@ -111,7 +109,6 @@ void Transition::begin_epoch() {
     merit_values.push_back(merit.merit);
     merit_total += merit.merit;
   }
-  Epoch body;
   // Without verified work nothing is minted: emission pays for work.
   body.emission = earners.empty() ? 0 : hpos::emission(ended, s_.accounts_.minted(), p);
   body.treasury = part_ppm(body.emission, p.treasury_ppm);
@@ -125,35 +122,53 @@ void Transition::begin_epoch() {
     derive(Reward{ended, earners[i], merits[i].verified_mflop, merits[i].uptime_ppm, merits[i].quality_ppm,
                   merits[i].merit, total, shared, parts[i]});
   }
-  s_.epoch_ = ended + 1;
-  Sha256 hash;
-  hash.update("ufab epoch seed 1\n").update(s_.epoch_seed_.view()).update(s_.context_.previous.view());
-  s_.epoch_seed_ = hash.finish();
-  begin_enrolment_epoch();
+}
+
+// What unbonds stays where it is while its owner is in office without having to have its pledge staked.
+void Transition::release_unbonded() {
   for (auto& [id, org] : s_.organisations_) {
+    if (org.unbonding.empty() || org.unbonding.front().epoch > s_.epoch_ || is_held(id)) continue;
     MicroUnc released = 0;
     while (!org.unbonding.empty() && org.unbonding.front().epoch <= s_.epoch_) {
       released += org.unbonding.front().amount;
       org.unbonding.erase(org.unbonding.begin());
-      touch(Slot::organisation, id);
     }
-    if (released > 0) {
-      move({AccountKind::unbonding, id}, {AccountKind::balance, id}, released);
-      derive(Release{id, released});
-    }
-    const bool counted = org.verified_mflop != 0 || org.blocks_produced != 0 || org.duties_done != 0 ||
-                         org.duties_missed != 0 || org.receipts_good != 0 || org.receipts_bad != 0 ||
-                         org.refusals != 0 || (org.agent && org.agent->refusals != 0) || !org.power.empty();
-    if (counted) {
-      hpos::grow_power(org.power, ended, org.verified_mflop, p);
-      org.verified_mflop = org.blocks_produced = org.duties_done = org.duties_missed = 0;
-      org.receipts_good = org.receipts_bad = 0;
-      org.refusals = 0;
-      if (org.agent) org.agent->refusals = 0;
-      touch(Slot::organisation, id);
-    }
+    touch(Slot::organisation, id);
+    move({AccountKind::unbonding, id}, {AccountKind::balance, id}, released);
+    derive(Release{id, released});
+  }
+}
+
+// The end of one epoch and the start of the next: scores, rewards for verified work, power, seats, releases.
+void Transition::begin_epoch() {
+  const std::uint64_t ended = s_.epoch_;
+  for (auto& [id, org] : s_.organisations_) {
+    score(org, ScoreCause::block_produced, org.blocks_produced);
+    score(org, ScoreCause::verified, org.duties_done);
+    score(org, ScoreCause::missed_verification, org.duties_missed);
+    score(org, ScoreCause::missed_slot, org.slots_missed);
+  }
+  charge_missed_shares();
+  Epoch body;
+  reward_work(body, ended);
+  s_.epoch_ = ended + 1;
+  draw_epoch_seed();
+  begin_enrolment_epoch();
+  for (auto& [id, org] : s_.organisations_) {
+    const bool counted = org.verified_mflop != 0 || org.blocks_produced != 0 || org.slots_missed != 0 ||
+                         org.duties_done != 0 || org.duties_missed != 0 || org.receipts_good != 0 ||
+                         org.receipts_bad != 0 || org.refusals != 0 ||
+                         (org.agent && org.agent->refusals != 0) || !org.power.empty();
+    if (!counted) continue;
+    hpos::grow_power(org.power, ended, org.verified_mflop, s_.params_);
+    org.verified_mflop = org.blocks_produced = org.slots_missed = org.duties_done = org.duties_missed = 0;
+    org.receipts_good = org.receipts_bad = 0;
+    org.refusals = 0;
+    if (org.agent) org.agent->refusals = 0;
+    touch(Slot::organisation, id);
   }
   form_committee(body);
+  release_unbonded();
   body.epoch = s_.epoch_;
   body.seed = s_.epoch_seed_;
   derive(std::move(body));

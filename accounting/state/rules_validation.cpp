@@ -229,27 +229,15 @@ void Transition::convict(JobEntry& job, const Vote& vote, const WindowEntry& win
 // `losses` is what is still owed to honest members; what this slash pays is taken off it.
 void Transition::slash(OrgId id, JobEntry& job, std::uint64_t window, std::vector<OrgAmount>& losses,
                        const std::string& reason) {
-  const AccountId stake{AccountKind::stake, id};
-  const AccountId unbonding{AccountKind::unbonding, id};
-  const MicroUnc staked = s_.accounts_.balance(stake);
-  const MicroUnc leaving = s_.accounts_.balance(unbonding);
-  const MicroUnc amount = part_ppm(staked + leaving, s_.params_.slash_ppm);
+  Seizure seized = seize(id, s_.params_.slash_ppm);
+  const MicroUnc amount = seized.stake + seized.unbonding;
   Slash body;
   body.organisation = id;
   body.job = job.id;
   body.window = window;
-  body.from_stake = std::min(amount, staked);
-  body.from_unbonding = amount - body.from_stake;
+  body.from_stake = seized.stake;
+  body.from_unbonding = seized.unbonding;
   body.reason = reason;
-  MicroUnc rest = body.from_unbonding;
-  OrgEntry& org = org_mutable(id);
-  for (auto it = org.unbonding.rbegin(); it != org.unbonding.rend() && rest > 0; ++it) {
-    const MicroUnc part = std::min(rest, it->amount);
-    it->amount -= part;
-    rest -= part;
-  }
-  UFAB_ASSERT(rest == 0);
-  std::erase_if(org.unbonding, [](const EpochAmount& item) { return item.amount == 0; });
   Uint128 owed = 0;
   std::vector<std::uint64_t> wanted;
   for (const OrgAmount& loss : losses) {
@@ -259,22 +247,14 @@ void Transition::slash(OrgId id, JobEntry& job, std::uint64_t window, std::vecto
   const MicroUnc pot_max = part_ppm(amount, s_.params_.slash_compensation_ppm);
   const MicroUnc pot = owed < pot_max ? static_cast<MicroUnc>(owed) : pot_max;
   const std::vector<std::uint64_t> parts = hpos::apportion(pot, wanted);
-  // Out of the stake first, then out of what unbonds; each receiver's part may need both.
-  MicroUnc from_stake = body.from_stake;
-  const auto pay = [&](AccountId to, MicroUnc sum) {
-    const MicroUnc first = std::min(sum, from_stake);
-    from_stake -= first;
-    move(stake, to, first);
-    move(unbonding, to, sum - first);
-  };
   for (std::size_t i = 0; i < losses.size(); ++i) {
     losses[i].amount -= parts[i];
     if (parts[i] == 0) continue;
-    pay({AccountKind::balance, losses[i].organisation}, parts[i]);
+    pay(seized, {AccountKind::balance, losses[i].organisation}, parts[i]);
     body.compensation.push_back({losses[i].organisation, parts[i]});
   }
   body.burned = amount - pot;
-  pay({AccountKind::burn, 0}, body.burned);
+  pay(seized, {AccountKind::burn, 0}, body.burned);
   derive(std::move(body));
 }
 

@@ -119,10 +119,18 @@ State::Producer State::producer(std::uint64_t view) const {
   return {leader.organisation, leader.key};
 }
 
+const Seat* State::seat_of(OrgId id) const {
+  const auto found =
+      std::find_if(seats_.begin(), seats_.end(), [id](const Seat& seat) { return seat.organisation == id; });
+  return found == seats_.end() ? nullptr : &*found;
+}
+
 bool State::in_office(OrgId id) const {
-  if (seats_.empty()) return id == founder;
-  return std::any_of(seats_.begin(), seats_.end(),
-                     [id](const Seat& seat) { return seat.organisation == id; });
+  return seats_.empty() ? id == founder : seat_of(id) != nullptr;
+}
+
+std::uint64_t State::seed_share_last() const {
+  return epoch_ * params_.epoch_blocks + params_.epoch_blocks / 2;
 }
 
 OrgId State::organisation_of_any_key(const PublicKey& key) const {
@@ -246,8 +254,9 @@ void encode_organisation(Writer& writer, const OrgEntry& org) {
   writer.u64(org.score);
   encode_amounts(writer, org.unbonding);
   encode_amounts(writer, org.power);
-  for (const std::uint64_t value : {org.verified_mflop, org.blocks_produced, org.duties_done,
-                                    org.duties_missed, org.receipts_good, org.receipts_bad}) {
+  for (const std::uint64_t value :
+       {org.verified_mflop, org.blocks_produced, org.slots_missed, org.duties_done, org.duties_missed,
+        org.receipts_good, org.receipts_bad}) {
     writer.u64(value);
   }
   writer.u32(org.refusals);
@@ -304,6 +313,16 @@ void encode_job(Writer& writer, const JobEntry& job) {
   writer.u64(job.order_height);
   writer.u64(job.order_us);
   writer.u64(job.settled_height);
+}
+
+void encode_committee(Writer& writer, const Committee& committee) {
+  writer.flag(committee.stayed);
+  writer.u32(static_cast<std::uint32_t>(committee.members.size()));
+  for (const Committee::Member& member : committee.members) {
+    writer.u32(member.organisation);
+    writer.raw(member.key.view());
+    writer.flag(member.convicted);
+  }
 }
 
 void encode_window(Writer& writer, const WindowEntry& window) {
@@ -366,6 +385,18 @@ bool State::encode_slot(const StateKey& key, Writer& writer, WindowCursor& curso
           usage_.find({key.a, static_cast<std::uint32_t>(key.b >> 32), static_cast<OrgId>(key.b)});
       if (import == nullptr) return false;
       writer.raw(import->record.view());
+      return true;
+    }
+    case Slot::committee: {
+      const auto found = committees_.find(key.a);
+      if (found == committees_.end()) return false;
+      encode_committee(writer, found->second);
+      return true;
+    }
+    case Slot::seed_share: {
+      const auto found = seed_shares_.find(static_cast<OrgId>(key.a));
+      if (found == seed_shares_.end()) return false;
+      writer.raw(found->second.view());
       return true;
     }
     case Slot::global: break;

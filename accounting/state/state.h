@@ -78,6 +78,14 @@ class State {
     PublicKey key;
   };
   [[nodiscard]] Producer producer(std::uint64_t view) const;
+  // Of the seats in office, by organisation; those that drew so far.
+  [[nodiscard]] const std::map<OrgId, vrf::Output>& seed_shares() const { return seed_shares_; }
+  // The last block that may hold a share of the next epoch's seed.
+  [[nodiscard]] std::uint64_t seed_share_last() const;
+  // By epoch, as far back as evidence is taken; epochs without seats are left out.
+  [[nodiscard]] const std::map<std::uint64_t, Committee>& committees() const { return committees_; }
+  // The seat in office of the organisation; null if it has none.
+  [[nodiscard]] const Seat* seat_of(OrgId id) const;
   // Its validator is in office.
   [[nodiscard]] bool in_office(OrgId id) const;
 
@@ -120,8 +128,18 @@ class State {
  private:
   friend class Transition;  // accounting/state/transition.h: the rules
   // Which piece of state a StateKey names: account (a: kind, b: number), organisation (a: id), job (a: id),
-  // window (a: job, b: window), usage import (a: job, b: attempt << 32 | provider).
-  enum class Slot : std::uint8_t { global, account, organisation, job, window, usage_import };
+  // window (a: job, b: window), usage import (a: job, b: attempt << 32 | provider), committee (a: epoch),
+  // seed share (a: organisation).
+  enum class Slot : std::uint8_t {
+    global,
+    account,
+    organisation,
+    job,
+    window,
+    usage_import,
+    committee,
+    seed_share
+  };
   // The window that a walk over keys in order has come to, so that the next one is beside it.
   struct WindowCursor {
     JobId job = 0;
@@ -141,6 +159,8 @@ class State {
   Digest epoch_seed_;
   std::vector<Seat> seats_;
   std::vector<OrgId> kicked_;  // without a seat in the present epoch
+  std::map<OrgId, vrf::Output> seed_shares_;
+  std::map<std::uint64_t, Committee> committees_;
   std::uint64_t derived_sequence_ = 0;
   Accounts accounts_;
   std::map<OrgId, OrgEntry> organisations_;

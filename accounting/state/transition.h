@@ -4,7 +4,9 @@
 //
 //   rules_organisation.cpp  organisations, keys, providers, stake, transfers
 //   rules_agent.cpp         the agent's key and its allowance
-//   rules_validator.cpp     who stands for a seat, and the seats of an epoch
+//   rules_validator.cpp     who stands for a seat, the seats of an epoch, missed slots
+//   rules_seed.cpp          the validators' shares of an epoch's seed
+//   rules_evidence.cpp      validators that contradicted themselves
 //   rules_job.cpp           orders, attempts, leases, cancels, batch usage, settlement
 //   rules_occupation.cpp    leases given back, and the time for which leases were held
 //   rules_receipt.cpp       receipts and countersignatures
@@ -47,6 +49,8 @@ class Transition {
   Status on(const AgentRevoke& body, OrgId org);
   Status on(const ValidatorStand& body, OrgId org);
   Status on(const ValidatorLeave& body, OrgId org);
+  Status on(const EvidenceRecord& body, OrgId org);
+  Status on(const SeedShareRecord& body, OrgId org);
   Status on(const JobOrder& body, OrgId org);
   Status on(const JobAttempt& body, OrgId org);
   Status on(const Lease& body, OrgId org);
@@ -124,13 +128,31 @@ class Transition {
   void after_validation(JobEntry& job);
   void replace_late_verifiers(JobEntry& job);
   void convict(JobEntry& job, const Vote& vote, const WindowEntry& window);
+  // Part of an organisation's stake and of what unbonds, the stake first; to be paid out whole.
+  struct Seizure {
+    OrgId from = 0;
+    MicroUnc stake = 0;
+    MicroUnc unbonding = 0;
+  };
+  [[nodiscard]] Seizure seize(OrgId org, std::uint64_t ppm);
+  void pay(Seizure& seizure, AccountId to, MicroUnc amount);
   void slash(OrgId org, JobEntry& job, std::uint64_t window, std::vector<OrgAmount>& losses,
              const std::string& reason);
 
   // Epochs.
   void begin_epoch();
-  void form_committee(Epoch& body);
+  void reward_work(Epoch& body, std::uint64_t ended);
+  void release_unbonded();
   void score(OrgEntry& org, ScoreCause cause, std::uint64_t count);
+
+  // Validators.
+  void count_missed_slots(const BlockContext& next);
+  void charge_missed_shares();
+  void draw_epoch_seed();
+  void form_committee(Epoch& body);
+  void keep_committee(Epoch& body);
+  void remember_committee(bool stayed);
+  [[nodiscard]] bool is_held(OrgId org) const;
 
   // Marks what changes for the state root.
   void touch(Slot slot, std::uint64_t a, std::uint64_t b = 0) {

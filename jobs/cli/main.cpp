@@ -30,6 +30,7 @@ constexpr Verb verbs[] = {
     {"sacct", verb_sacct, "Slurm's accounting columns over ledger records"},
     {"account", nullptr, "balance, transfer, stake, unstake, history"},
     {"agent", nullptr, "the node's own key beside the organisation's: enroll, allowance, revoke, status"},
+    {"validator", nullptr, "stand for a seat among those who make blocks: stand, leave, status"},
     {"audit", nullptr, "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
     {"sim", nullptr,
      "queue: a trace under the scheduling policy; consensus: validators that crash and lie; scale: its cost"},

@@ -6,12 +6,19 @@ namespace ufab::jobs {
 namespace {
 
 constexpr Verb verbs[] = {
-    {"init", verb_init, ""},         {"up", verb_up, ""},
-    {"down", verb_down, ""},         {"status", verb_status, ""},
-    {"provider", verb_provider, ""}, {"account", verb_account, ""},
-    {"agent", verb_agent, ""},       {"audit", verb_audit, ""},
-    {"sim", verb_sim, ""},           {"data", verb_data, ""},
-    {"train", verb_train, ""},       {"model", verb_model, ""},
+    {"init", verb_init, ""},
+    {"up", verb_up, ""},
+    {"down", verb_down, ""},
+    {"status", verb_status, ""},
+    {"provider", verb_provider, ""},
+    {"account", verb_account, ""},
+    {"agent", verb_agent, ""},
+    {"audit", verb_audit, ""},
+    {"sim", verb_sim, ""},
+    {"data", verb_data, ""},
+    {"train", verb_train, ""},
+    {"model", verb_model, ""},
+    {"validator", verb_validator, ""},
 };
 
 }  // namespace

@@ -103,7 +103,8 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const Home home, invocation.home());
   if (home.exists()) return Error{ErrorCode::conflict, home.path() + " is a home already"};
   // A key without a configuration is a home that lost a file, not an empty one: the key may own money.
-  for (const std::string& precious : {home.file("org.key"), home.file("agent.key"), home.chain_folder()}) {
+  for (const std::string& precious :
+       {home.file("org.key"), home.file("agent.key"), home.file("validator.key"), home.chain_folder()}) {
     if (!file_exists(precious)) continue;
     return Error{ErrorCode::conflict, precious +
                                           " exists but config.toml does not; restore config.toml, or "

@@ -1,6 +1,7 @@
 #include "jobs/node/chain.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fabric/base/codec.h"
 #include "fabric/net/mesh_member.h"
@@ -13,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto call_wait = 10s;
 constexpr std::uint64_t follow_wait_ms = 1000;
 constexpr int send_tries = 3;
+constexpr std::size_t evidence_max = 64;
 constexpr std::uint64_t final_wait_ms = 8000;  // less than call_wait: the answer must get there
 
 LedgerOptions ledger_options(const Home& home) {
@@ -61,7 +63,7 @@ Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& c
   UFAB_ASSIGN(HomeKeys keys, home.load_keys());
   LedgerOptions options = ledger_options(home);
   // Where there are others to get blocks from.
-  options.repair = config.follow.has_value() || file_exists(home.validator_key());
+  options.repair = config.follow.has_value() || file_exists(home.file("validator.key"));
   options.repaired = log;
   UFAB_ASSIGN(std::unique_ptr<Ledger> ledger, Ledger::open(options));
   bool founder_alone = false;
@@ -105,6 +107,11 @@ std::shared_ptr<Committee> Chain::committee() const {
   return committee_;
 }
 
+std::vector<consensus::Evidence> Chain::take_evidence() {
+  const std::lock_guard lock(committee_mutex_);
+  return std::exchange(evidence_, {});
+}
+
 bool Chain::expects_validator(const PublicKey& key) const {
   const auto committee = this->committee();
   return committee != nullptr && committee->mesh().is_peer(key);
@@ -115,28 +122,36 @@ void Chain::serve_validator(Link& link, const Frame& first) {
   refuse_mesh_link(link, "this node's validator is not in office");
 }
 
+Result<std::optional<KeyPair>> Chain::seat_key() const {
+  const OrgId own = self();
+  const auto seat = read([&](const State& state) -> std::optional<PublicKey> {
+    const Seat* found = state.seat_of(own);
+    return found == nullptr ? std::nullopt : std::optional(found->key);
+  });
+  if (!seat) return std::optional<KeyPair>();
+  UFAB_ASSIGN(std::optional<KeyPair> key, home_.load_validator_key(*seat));
+  if (!key) {
+    return Error{ErrorCode::not_found, "the validator does not vote: the key of its seat (" +
+                                           seat->hex().substr(0, 12) + "…) is not in this home"};
+  }
+  return key;
+}
+
 Chain::Part Chain::part() {
   if (ledger_->is_producer()) return Part::produce;
-  if (vote_failed_ || !file_exists(home_.validator_key())) return Part::follow;
-  const OrgId own = self();
-  const bool seated = read([&](const State& state) { return !state.seats().empty() && state.in_office(own); });
-  if (!seated) return Part::follow;
-  const auto key = KeyPair::load(home_.validator_key());
+  auto key = seat_key();
   if (!key.ok()) {
-    set_trouble("the validator does not vote: " + key.error().message);
+    set_trouble(key.error().message);
     return Part::follow;
   }
-  const auto floor = VoteFile::floor(home_.votes());
-  const bool may_vote = floor.ok() && ledger_->head().height >= *floor;
-  const bool several = read([&](const State& state) {
-    return state.by_vote() &&
-           std::any_of(state.seats().begin(), state.seats().end(),
-                       [&](const Seat& seat) { return seat.key == key->public_key(); });
-  });
-  if (several && may_vote) return Part::vote;
-  // The only seat: its signature is enough.
-  if (!several && ledger_->use_key(key->copy()).ok() && ledger_->is_producer()) return Part::produce;
-  return Part::follow;
+  if (!*key || (*key)->public_key() == failed_) return Part::follow;
+  if (!read([](const State& state) { return state.by_vote(); })) {
+    // The only seat: its signature is enough.
+    static_cast<void>(ledger_->use_key(std::move(**key)));
+    return ledger_->is_producer() ? Part::produce : Part::follow;
+  }
+  const auto floor = VoteFile::floor(home_.votes((*key)->public_key()));
+  return floor.ok() && ledger_->head().height >= *floor ? Part::vote : Part::follow;
 }
 
 void Chain::run() {
@@ -150,17 +165,22 @@ void Chain::run() {
 }
 
 void Chain::vote() {
-  const auto fail = [this](const Error& error) {
-    vote_failed_ = true;
+  auto key = seat_key();
+  if (!key.ok() || !*key) return;  // the next look will say
+  const PublicKey public_key = (*key)->public_key();
+  const auto fail = [&](const Error& error) {
+    failed_ = public_key;
     set_trouble("the validator has stopped: " + error.message);
     if (log_) log_("the validator has stopped: " + error.message);
   };
-  auto key = KeyPair::load(home_.validator_key());
-  if (!key.ok()) return fail(key.error());
   CommitteeOptions options;
-  options.votes = home_.votes();
+  options.votes = home_.votes(public_key);
+  options.evidence = [this](const consensus::Evidence& evidence) {
+    const std::lock_guard lock(committee_mutex_);
+    if (evidence_.size() < evidence_max) evidence_.push_back(evidence);
+  };
   options.log = log_;
-  auto opened = Committee::open(*ledger_, *std::move(key), std::move(options));
+  auto opened = Committee::open(*ledger_, std::move(**key), std::move(options));
   if (!opened.ok()) return fail(opened.error());
   const std::shared_ptr<Committee> committee = *std::move(opened);
   {

@@ -63,6 +63,10 @@ class Chain {
   [[nodiscard]] bool is_validator() const;
   // Null unless this node votes now.
   [[nodiscard]] std::shared_ptr<Committee> committee() const;
+  // The key of this organisation's seat in office; empty if it has none, not_found if it is not in this home.
+  [[nodiscard]] Result<std::optional<KeyPair>> seat_key() const;
+  // What the committee has come upon since the last call.
+  [[nodiscard]] std::vector<consensus::Evidence> take_evidence();
   // Links of other validators to this node (OtherProtocol of jobs/rpc/server.h).
   [[nodiscard]] bool expects_validator(const PublicKey& key) const;
   void serve_validator(Link& link, const Frame& first);
@@ -131,7 +135,8 @@ class Chain {
   std::atomic<std::size_t> source_{0};  // whom to ask next, by its place in sources()
   mutable std::mutex committee_mutex_;
   std::shared_ptr<Committee> committee_;  // guarded by committee_mutex_
-  bool vote_failed_ = false;              // for good; only the thread looks at it
+  std::vector<consensus::Evidence> evidence_;    // guarded by committee_mutex_
+  std::optional<PublicKey> failed_;              // a key that cannot vote any more; only the thread looks at it
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> reachable_{true};

@@ -23,7 +23,6 @@
 namespace ufab::jobs {
 
 struct CommitteeOptions {
-  Endpoint endpoint;  // where the own node listens
   std::string votes;  // path of the vote log
   std::function<void(const std::string&)> log;
   std::function<void(const consensus::Evidence&)> evidence;

@@ -281,4 +281,15 @@ Result<HomeKeys> Home::load_keys() const {
   return Error{ErrorCode::not_found, path_ + ": neither org.key nor agent.key is here"};
 }
 
+Result<std::optional<KeyPair>> Home::load_validator_key(const PublicKey& key) const {
+  const std::string present = file("validator.key");
+  for (const std::string& path : {present, present + "." + key.hex().substr(0, 12)}) {
+    auto pair = KeyPair::load(path);
+    if (!pair && pair.error().code == ErrorCode::not_found) continue;
+    if (!pair) return pair.error();
+    if (pair->public_key() == key) return std::optional<KeyPair>(std::move(*pair));
+  }
+  return std::optional<KeyPair>();
+}
+
 }  // namespace ufab::jobs

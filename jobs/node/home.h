@@ -3,7 +3,8 @@
 //   config.toml   who we are, where we listen, whom we follow, what we offer (below)
 //   org.key       Ed25519 seed of the organisation, 0600; may be kept elsewhere once there is an agent's
 //   agent.key     Ed25519 seed of its agent, 0600 (`ufab agent enroll`)
-//   validator.key Ed25519 seed of its validator, 0600; votes.log, votes.floor: what that has signed
+//   validator.key Ed25519 seed of its validator, 0600 (`ufab validator stand`); validator.key.NAME: earlier ones
+//   votes.NAME.log, votes.NAME.floor: what each of them has signed (jobs/node/vote_file.h)
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs; slurm/ and the like: another's
@@ -97,9 +98,10 @@ class Home {
   [[nodiscard]] std::string batch_folder(const std::string& system) const {
     return file(system == "local" ? "batch" : system);
   }
-  // The keys of its validator, and what it has signed (jobs/node/vote_file.h).
-  [[nodiscard]] std::string validator_key() const { return file("validator.key"); }
-  [[nodiscard]] std::string votes() const { return file("votes.log"); }
+  // What that validator's key has signed (jobs/node/vote_file.h).
+  [[nodiscard]] std::string votes(const PublicKey& validator) const {
+    return file("votes." + validator.hex().substr(0, 12) + ".log");
+  }
   [[nodiscard]] std::string socket() const { return file("node.sock"); }
   [[nodiscard]] std::string job_folder(std::uint64_t job) const {
     return file("jobs/" + std::to_string(job));
@@ -112,6 +114,9 @@ class Home {
   [[nodiscard]] Result<KeyPair> load_key() const;  // the organisation's own
   // ErrorCode::not_found when there is neither; a key that others may read or that is damaged is an error.
   [[nodiscard]] Result<HomeKeys> load_keys() const;
+  // The validator's key with this public half: validator.key or an earlier one, as long as it is not retired.
+  // Empty when it is not here; one that others may read or that is damaged is an error.
+  [[nodiscard]] Result<std::optional<KeyPair>> load_validator_key(const PublicKey& key) const;
 
  private:
   std::string path_;

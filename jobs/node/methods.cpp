@@ -9,6 +9,7 @@
 #include "jobs/node/job_json.h"
 #include "jobs/node/known_links.h"
 #include "jobs/node/provider_agent.h"
+#include "jobs/node/validator_key.h"
 
 namespace ufab::jobs {
 
@@ -366,6 +367,8 @@ Result<Answer> file_record(const MethodContext& context, const Caller&, const Re
     body = action;
   } else if (kind.starts_with("agent_")) {
     UFAB_ASSIGN(body, agent_record(*context.node, kind, params));
+  } else if (kind.starts_with("validator_")) {
+    UFAB_ASSIGN(body, validator_record(*context.node, kind, params));
   } else if (kind == "usage_import") {
     UFAB_ASSIGN(body, decode_fields<UsageImport>(request.body, "usage import"));
   } else if (kind == "correction") {
@@ -393,6 +396,17 @@ Result<Answer> submit_signed(const MethodContext& context, const Caller&, const 
 Result<Answer> agent_offer(const MethodContext& context, const Caller&, const Request&) {
   UFAB_ASSIGN(const AgentEnrol offer, offer_agent(*context.node));
   return Answer{{}, encode_fields(offer)};
+}
+
+// The validator's key of this home, made if need be, with the proofs that its owner's record needs.
+Result<Answer> validator_offer(const MethodContext& context, const Caller&, const Request& request) {
+  UFAB_ASSIGN(const ValidatorStand offer,
+              offer_validator(*context.node, json_flag(request.params, "new_key")));
+  return Answer{{}, encode_fields(offer)};
+}
+
+Result<Answer> show_validator(const MethodContext& context, const Caller&, const Request&) {
+  return validator_status(*context.node);
 }
 
 enum class Access { anyone, party, owner };
@@ -427,6 +441,8 @@ constexpr std::array entries{
     Entry{"record.next", Access::owner, next_of_owner},
     Entry{"record.submit", Access::owner, submit_signed},
     Entry{"agent.offer", Access::owner, agent_offer},
+    Entry{"validator.offer", Access::owner, validator_offer},
+    Entry{"validator.status", Access::owner, show_validator},
 };
 
 }  // namespace

@@ -23,6 +23,7 @@
 #include "jobs/node/link_watch.h"
 #include "jobs/node/methods.h"
 #include "jobs/node/provider_agent.h"
+#include "jobs/node/validator_duties.h"
 #include "jobs/node/verifier.h"
 
 namespace ufab::jobs {
@@ -159,6 +160,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
   UFAB_TRY(gateway.open());
   ProviderAgent provider(node);
   Verifier verifier(node);
+  ValidatorDuties duties(node);
   Benchmarker benchmarker(node);
   CapacityWatch capacity(node, ask_machines());
   Housekeeping housekeeping(node, [&gateway](const auto& what) { gateway.undisturbed(what); });
@@ -191,6 +193,7 @@ Status run_node(const Home& home, const NodeOptions& options) {
     provider.tick();
     gateway.tick();
     verifier.tick();
+    duties.tick();
     benchmarker.tick();
     capacity.tick();
     housekeeping.tick();

@@ -10,7 +10,7 @@ constexpr std::size_t votes_size_max = std::size_t{1} << 30;
 constexpr mode_t private_mode = 0600;
 
 std::string floor_path(const std::string& path) {
-  return path.substr(0, path.rfind('/')) + "/votes.floor";
+  return path.substr(0, path.rfind('.')) + ".floor";
 }
 
 }  // namespace

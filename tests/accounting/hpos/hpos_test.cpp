@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <string>
 
 #include "accounting/hpos/sample.h"
+#include "fabric/base/file.h"
 
 namespace ufab::hpos {
 namespace {
@@ -103,13 +105,42 @@ TEST(Hpos, MeritIsWorkTimesUptimeTimesQuality) {
 TEST(Hpos, KickoutTakesTheWeakestButLessThanAThirdAndNeverTheLast) {
   ChainParams params;
   params.kickout_median_ppm = 500'000;
-  const std::vector<Seat> seats{
-      {1, 1, 0, 300'000}, {2, 1, 0, 300'000}, {3, 1, 0, 200'000}, {4, 1, 0, 200'000}};
+  params.validators_min = 1;
+  const auto seat = [](OrgId id, std::uint64_t weight) { return Seat{id, {}, {}, true, 1, 0, weight}; };
+  const std::vector<Seat> seats{seat(1, 300'000), seat(2, 300'000), seat(3, 200'000), seat(4, 200'000)};
   // Median 90 (the lower one), limit 45: seats 3 and 4 are below, together 40 % of the weight.
   EXPECT_EQ(kickout(seats, std::vector<std::uint64_t>{100, 90, 10, 20}, params), (std::vector<OrgId>{}));
   EXPECT_EQ(kickout(seats, std::vector<std::uint64_t>{100, 100, 90, 20}, params), (std::vector<OrgId>{4}));
-  const std::vector<Seat> one{{1, 1, 0, 1'000'000}};
+  const std::vector<Seat> one{seat(1, 1'000'000)};
   EXPECT_TRUE(kickout(one, std::vector<std::uint64_t>{0}, params).empty());
+}
+
+// The names of all parameters, at whatever depth.
+class NameVisitor {
+ public:
+  template <class T>
+  void operator()(const char* name, const T& field) {
+    if constexpr (std::is_same_v<T, std::uint64_t>) {
+      names.emplace_back(name);
+    } else {
+      T::fields(*this, field);
+    }
+  }
+  std::vector<std::string> names;
+};
+
+TEST(Hpos, TheReadmesTableNamesEveryGenesisParameter) {
+  const auto readme = read_text_file(UFAB_README, 1 << 20);
+  ASSERT_TRUE(readme.ok());
+  const std::size_t begin = readme->find("## HPOS in one table\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string table = readme->substr(begin, readme->find("\n## ", begin) - begin);
+  NameVisitor visitor;
+  const ChainParams params;
+  ChainParams::fields(visitor, params);
+  EXPECT_GT(visitor.names.size(), 45U);
+  for (const std::string& name : visitor.names)
+    EXPECT_NE(table.find("`" + name + "`"), std::string::npos) << name << " is missing";
 }
 
 TEST(Hpos, ApportionGivesEverythingToTheLargestRemainders) {

@@ -68,7 +68,7 @@ TEST(Index, ABatchOfAnySizeBecomesARowEachAndALaterReceiptReplaces) {
 }
 
 TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
-  for (const int version : {1, 2, 3}) {
+  for (const int version : {1, 2, 3, 4}) {
     const Folder folder;
     const std::string path = folder.path("index.sqlite");
     {
@@ -79,7 +79,8 @@ TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
     }
     sqlite3* db = nullptr;
     ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
-    std::string sql = "DROP TABLE link_report; DROP TABLE agent; ALTER TABLE job DROP COLUMN agent; ";
+    std::string sql = "DROP TABLE validator; DROP TABLE seat; DROP TABLE seed_share; DROP TABLE conviction; ";
+    if (version < 4) sql += "DROP TABLE link_report; DROP TABLE agent; ALTER TABLE job DROP COLUMN agent; ";
     if (version < 3) sql += "DROP TABLE benchmark; DROP TABLE fault; DROP TABLE standing; ";
     if (version == 1) sql += "DROP TABLE usage_import; DROP TABLE usage_correction; ";
     sql += fmt::format("UPDATE meta SET value='{} {}';", version, sha256("chain").hex());
@@ -91,12 +92,47 @@ TEST(Index, AnIndexOfAnEarlierVersionIsUpgradedInPlaceAndKeepsItsRows) {
     EXPECT_EQ((*index)->height(), 0U);
     const auto dump = (*index)->dump();
     ASSERT_TRUE(dump.ok());
-    for (const char* table :
-         {"[usage_correction]", "[benchmark]", "[fault]", "[standing]", "[link_report]", "[agent]"}) {
+    for (const char* table : {"[usage_correction]", "[benchmark]", "[fault]", "[standing]", "[link_report]",
+                              "[agent]", "[validator]", "[seat]", "[seed_share]", "[conviction]"}) {
       EXPECT_NE(dump->find(table), std::string::npos) << table;
     }
-    EXPECT_NE(dump->find("4 " + sha256("chain").hex()), std::string::npos);
+    EXPECT_NE(dump->find("5 " + sha256("chain").hex()), std::string::npos);
   }
+}
+
+TEST(Index, ValidatorsHaveTheirRows) {
+  const Folder folder;
+  auto index = Index::open(folder.path("index.sqlite"), sha256("chain"));
+  ASSERT_TRUE(index.ok());
+  const auto key = [](std::uint8_t number) {
+    PublicKey made;
+    made.bytes.fill(number);
+    return made;
+  };
+  std::vector<Record> records(5);
+  records[0].body = ValidatorStand{key(1), {}, key(2), {}, 1};
+  records[1].body = ValidatorStand{key(3), {}, key(4), {}, 1};  // replaces the first
+  records[2].body = SeedShareRecord{7, {}};
+  Epoch epoch;
+  epoch.epoch = 8;
+  epoch.seats = {Seat{2, key(3), key(4), true, 500, 60, 1'000'000}};
+  records[3].body = epoch;
+  records[4].body = Conviction{2, key(3), 8, 5, 300, 200, 9, 25, 475};
+  std::vector<IndexedRecord> items;
+  for (const Record& record : records) items.push_back({&record, record_id(record), 2, nullptr});
+  BlockHeader header;
+  ASSERT_TRUE((*index)->add(header, sha256("block"), {}, {}).ok());
+  header.height = 1;
+  ASSERT_TRUE((*index)->add(header, sha256("block"), items, {}).ok());
+  const auto dump = (*index)->dump();
+  ASSERT_TRUE(dump.ok());
+  EXPECT_NE(dump->find("[validator]\n" + key(1).hex() + "|2|" + key(2).hex() + "|1|1|0|1\n" + key(3).hex() +
+                       "|2|" + key(4).hex() + "|1|1|1|1\n"),
+            std::string::npos)
+      << *dump;
+  EXPECT_NE(dump->find("[seat]\n8|2|" + key(3).hex() + "|500|60|1000000\n"), std::string::npos);
+  EXPECT_NE(dump->find("[seed_share]\n7|2|1|2\n"), std::string::npos);
+  EXPECT_NE(dump->find("[conviction]\n" + key(3).hex() + "|2|8|5|9|500|25|475|1|4\n"), std::string::npos);
 }
 
 TEST(Index, EnrolmentHasItsRows) {

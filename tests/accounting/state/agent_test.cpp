@@ -62,11 +62,12 @@ TEST(Agent, SignsEveryRecordButThoseThatTheTableKeepsForTheOwner) {
       EXPECT_EQ(error.find("needs the organisation's key"), std::string::npos) << record_type_name(type);
     }
   });
-  EXPECT_EQ(kept, 7U);
-  EXPECT_EQ(free, 17U);
+  EXPECT_EQ(kept, 9U);
+  EXPECT_EQ(free, 19U);
   for (const RecordType type :
        {RecordType::transfer, RecordType::stake, RecordType::unstake, RecordType::key_change,
-        RecordType::agent_enrol, RecordType::agent_allowance, RecordType::agent_revoke}) {
+        RecordType::agent_enrol, RecordType::agent_allowance, RecordType::agent_revoke,
+        RecordType::validator_stand, RecordType::validator_leave}) {
     EXPECT_TRUE(record_needs_owner(type)) << record_type_name(type);
   }
 }
@@ -153,7 +154,7 @@ TEST(Agent, ARevokedKeySignsNothingLeavesNoTraceAndGetsNoRefund) {
 
 TEST(Agent, AKeyIsNeverTakenAgainByAnybodyForAnything) {
   World world = agent_world(0);
-  const std::string taken = "agent key: it is or was a key of an organisation or an agent";
+  const std::string taken = "agent key: it is or was a key of an organisation, an agent or a validator";
   EXPECT_EQ(world.refused(beta, enrol_of(world, beta, agent_key, 0)), taken);
   EXPECT_EQ(world.refused(beta, enrol_of(world, beta, world.key(alpha), 0)), taken);
   EXPECT_EQ(world.refused(beta, enrol_of(world, beta, world.key(beta), 0)), taken);
@@ -162,7 +163,7 @@ TEST(Agent, AKeyIsNeverTakenAgainByAnybodyForAnything) {
   const Digest digest =
       key_change_digest(world.state().chain_id(), world.key(alpha).public_key(), agent_key.public_key());
   EXPECT_EQ(world.refused(alpha, KeyChange{agent_key.public_key(), agent_key.sign(digest.view())}),
-            "new key: it is or was a key of an organisation or an agent");
+            "new key: it is or was a key of an organisation, an agent or a validator");
   EXPECT_EQ(error_of(world, agent_key, Organisation{"epsilon", ""}),
             "organisation 'epsilon': its key is registered already");
 }

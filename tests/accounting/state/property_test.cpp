@@ -14,7 +14,8 @@ ChainParams quick_params() {
   params.verify_deadline_blocks = 5;
   params.countersign_deadline_blocks = 5;
   params.job_retention_blocks = 9;
-  params.unbonding_epochs = 1;
+  params.evidence_epochs = 1;
+  params.unbonding_epochs = 2;
   // Two chains of three ask for no benchmarks, so that leases are common.
   params.enrolment.bench_epochs = *rc::gen::element<std::uint64_t>(0, 0, 2);
   params.enrolment.bench_ms_min = 1000;

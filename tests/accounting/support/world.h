@@ -5,9 +5,11 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "accounting/chain/chain.h"
+#include "accounting/hpos/validator_key.h"
 
 namespace ufab::test {
 
@@ -67,7 +69,12 @@ class World {
   RecordOutcome submit(const Record& record) { return make({record}).outcomes[0]; }
   AppliedBlock make(const std::vector<Record>& records) {
     now_us_ += 1'000'000;
-    AppliedBlock made = chain_.make(records, keys_[0], now_us_);
+    const State& state = chain_.state();
+    const std::uint64_t view = state.by_vote() ? next_view() + std::exchange(views_skipped_, 0) : 0;
+    const State::Producer producer = state.producer(view);
+    const auto validator = validators_.find(producer.key);
+    const KeyPair& key = validator == validators_.end() ? keys_[0] : validator->second;
+    AppliedBlock made = chain_.make(records, key, now_us_, Signatures::check, view);
     blocks_.push_back(encode_block(made.block));
     for (const Record& record : made.records) log_.push_back(record);
     return made;
@@ -83,6 +90,26 @@ class World {
     if (outcome.status.ok()) return "";
     EXPECT_TRUE(outcome.on_chain) << outcome.status.error().message;
     return outcome.status.error().message;
+  }
+  // The organisation stands for a seat with a validator's key of this number.
+  RecordOutcome stand(OrgId org, std::uint8_t number) { return must(org, stand_of(org, number)); }
+  ValidatorStand stand_of(OrgId org, std::uint8_t number) {
+    KeyPair validator = key_of(number);
+    const ValidatorStand stand =
+        hpos::make_stand(chain_.state().chain_id(), key(org).public_key(), validator);
+    validators_.emplace(stand.key, std::move(validator));
+    return stand;
+  }
+  [[nodiscard]] const KeyPair& validator(const PublicKey& key) const { return validators_.at(key); }
+  // The first view of the next block.
+  [[nodiscard]] std::uint64_t next_view() const {
+    return chain_.state().height() % chain_.state().params().epoch_blocks == 0 ? 1 : chain_.head().view + 1;
+  }
+  // The next block comes so many views later.
+  void skip_views(std::uint64_t count) { views_skipped_ = count; }
+  void next_epoch() {
+    const std::uint64_t epoch_blocks = chain_.state().params().epoch_blocks;
+    empty_blocks(epoch_blocks - chain_.state().height() % epoch_blocks);
   }
   // Time without blocks.
   void pass(std::uint64_t us) { now_us_ += us; }
@@ -232,6 +259,8 @@ class World {
  private:
   std::uint64_t now_us_ = 1'800'000'000'000'000;
   std::vector<KeyPair> keys_;
+  std::map<PublicKey, KeyPair> validators_;
+  std::uint64_t views_skipped_ = 0;
   Chain chain_;
   std::vector<Bytes> blocks_;
   std::vector<Record> log_;
