@@ -31,6 +31,8 @@ constexpr Verb verbs[] = {
     {"account", nullptr, "balance, transfer, stake, unstake, history"},
     {"agent", nullptr, "the node's own key beside the organisation's: enroll, allowance, revoke, status"},
     {"validator", nullptr, "stand for a seat among those who make blocks: stand, leave, status"},
+    {"node", nullptr, "this node among the validators: status, peers"},
+    {"testnet", nullptr, "several nodes on this machine that make one chain together: up, down, status"},
     {"audit", nullptr, "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
     {"sim", nullptr,
      "queue: a trace under the scheduling policy; consensus: validators that crash and lie; scale: its cost"},

@@ -19,6 +19,8 @@ constexpr Verb verbs[] = {
     {"train", verb_train, ""},
     {"model", verb_model, ""},
     {"validator", verb_validator, ""},
+    {"node", verb_node, ""},
+    {"testnet", verb_testnet, ""},
 };
 
 }  // namespace

@@ -47,6 +47,8 @@ VerbResult audit_export(const Invocation& invocation, Words words);
 VerbResult audit_reconcile(const Invocation& invocation, Words words);
 VerbResult audit_import(const Invocation& invocation, Words words);
 VerbResult audit_correct(const Invocation& invocation, Words words);
+VerbResult verb_node(const Invocation& invocation, Words words);
+VerbResult verb_testnet(const Invocation& invocation, Words words);
 VerbResult verb_validator(const Invocation& invocation, Words words);
 VerbResult verb_data(const Invocation& invocation, Words words);
 VerbResult verb_train(const Invocation& invocation, Words words);

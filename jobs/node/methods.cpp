@@ -9,6 +9,7 @@
 #include "jobs/node/job_json.h"
 #include "jobs/node/known_links.h"
 #include "jobs/node/provider_agent.h"
+#include "jobs/node/consensus_json.h"
 #include "jobs/node/validator_key.h"
 
 namespace ufab::jobs {
@@ -405,6 +406,14 @@ Result<Answer> validator_offer(const MethodContext& context, const Caller&, cons
   return Answer{{}, encode_fields(offer)};
 }
 
+Result<Answer> node_consensus(const MethodContext& context, const Caller&, const Request&) {
+  return Answer{consensus_json(*context.node->chain), {}};
+}
+
+Result<Answer> node_peers(const MethodContext& context, const Caller&, const Request&) {
+  return Answer{peers_json(*context.node->chain), {}};
+}
+
 Result<Answer> show_validator(const MethodContext& context, const Caller&, const Request&) {
   return validator_status(*context.node);
 }
@@ -441,6 +450,8 @@ constexpr std::array entries{
     Entry{"record.next", Access::owner, next_of_owner},
     Entry{"record.submit", Access::owner, submit_signed},
     Entry{"agent.offer", Access::owner, agent_offer},
+    Entry{"node.consensus", Access::owner, node_consensus},
+    Entry{"node.peers", Access::owner, node_peers},
     Entry{"validator.offer", Access::owner, validator_offer},
     Entry{"validator.status", Access::owner, show_validator},
 };

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# `ufab testnet`: four nodes that make one chain together, as whoever wants to try it starts them. One of them may be
+# missing; a wrong number, a second one in the same place and a testnet that is none get one clear line.
+source "$(dirname "$0")/lib.sh"
+export HOME=$state
+for i in 1 2 3 4; do homes+=(net/node$i); done
+net() { "$BIN/ufab" testnet "$@" --home "$state/net"; }
+
+output=$(net up --validators 4 --block-interval-ms 300)
+expect "it says what it does" contains "$output" "4 validators make the chain"
+status=$(net status)
+expect "all vote" equal "$(grep -c ' votes ' <<<"$status")" 4
+expect "all are connected" equal "$(net status --json | grep -oE '"peers_connected":[0-9]+' | sort -u)" '"peers_connected":3'
+expect "peers for people" contains "$(ufab net/node2 node peers)" "org3"
+expect "validator status" contains "$(ufab net/node2 validator status)" "org4"
+
+# A record that one node takes is on every node's chain.
+ufab net/node3 account transfer org1 1.5 >/dev/null
+height=$(ufab net/node3 node status --json | field height)
+reached() { [ "$(ufab "$1" node status --json | field height)" -ge "$2" ]; }
+for i in 1 2 4; do wait_until 20 reached net/node$i "$height"; done
+
+# One is missing: the others go on, and it comes back.
+ufab net/node2 down >/dev/null
+expect "the missing one is shown" contains "$(net status || true)" " down "
+ufab net/node4 account transfer org1 2 >/dev/null
+height=$(ufab net/node4 node status --json | field height)
+ufab net/node2 up >/dev/null
+wait_until 30 reached net/node2 "$height"
+
+# Offline, from the files alone.
+output=$("$BIN/ufab" audit verify "$state/net/node2/chain")
+expect "an auditor accepts it" contains "$output" "$(ufab net/node1 status --json | field chain_id)"
+
+output=$(net up --validators 5 2>&1) && fail "another number of nodes in the same place"
+expect "why not" contains "$output" "has 4 nodes"
+output=$("$BIN/ufab" testnet up --validators 1 --home "$state/one" 2>&1) && fail "one node is no testnet"
+expect "which numbers" contains "$output" "2 to"
+output=$("$BIN/ufab" testnet status --home "$state/nowhere" 2>&1) && fail "no testnet"
+expect "that there is none" contains "$output" "no testnet is there"
+expect "down" contains "$(net down)" "4 nodes are down"
+expect "all are down" equal "$(net status | grep -c ' down ')" 4
+expect "up again" contains "$(net up)" "4 nodes are up again"
+wait_until 30 eval '[ "$(net status | grep -c " votes ")" -eq 4 ]'
+net down >/dev/null
