@@ -289,7 +289,10 @@ void Replica::build(std::uint64_t now_us) {
   if (!core_->building || core_->building->view != wanted.view) return;
   const auto line = line_to(wanted.parent.view, wanted.parent.digest);
   if (!line) return;
-  auto payload = bench_.make(*line, pool_, wanted.frugal, key_, now_us, wanted.view);
+  // After views that were skipped blocks are smaller: one that is too large for this network to carry within a
+  // view would be skipped again.
+  const std::size_t size_max = wanted.frugal ? 0 : options_.blocks.signed_size_max >> core_->doublings;
+  auto payload = bench_.make(*line, pool_, size_max, key_, now_us, wanted.view);
   if (!payload || payload->size() > wanted.bytes_max) {
     bench_.forget();
     return;

@@ -1,5 +1,7 @@
 #include "accounting/replica/workbench.h"
 
+#include <algorithm>
+
 namespace ufab {
 
 namespace {
@@ -44,11 +46,11 @@ bool Workbench::go_to(const Line& line) {
   return true;
 }
 
-std::optional<Bytes> Workbench::make(const Line& line, const Mempool& pool, bool frugal, const KeyPair& key,
-                                     std::uint64_t now_us, consensus::View view) {
+std::optional<Bytes> Workbench::make(const Line& line, const Mempool& pool, std::size_t size_max,
+                                     const KeyPair& key, std::uint64_t now_us, consensus::View view) {
   if (!go_to(line)) return std::nullopt;
-  std::vector<const PooledRecord*> chosen;
-  if (!frugal) chosen = pool.choose(chain_->state(), limits_.signed_size_max, limits_.signed_count_max);
+  const std::vector<const PooledRecord*> chosen =
+      pool.choose(chain_->state(), std::min(size_max, limits_.signed_size_max), limits_.signed_count_max);
   std::vector<Record> records;
   std::vector<Bytes> encodings;
   records.reserve(chosen.size());

@@ -34,8 +34,9 @@ class Workbench {
   // The proposals from the one after the final end up to the parent of what is made or judged, in order.
   using Line = std::vector<consensus::ProposalPtr>;
 
-  // A block for that view on top of the line; the payload. Empty optional when the line does not hold.
-  [[nodiscard]] std::optional<Bytes> make(const Line& line, const Mempool& pool, bool frugal,
+  // A block for that view on top of the line, with at most so many bytes of records that wait: the payload. Empty
+  // optional when the line does not hold.
+  [[nodiscard]] std::optional<Bytes> make(const Line& line, const Mempool& pool, std::size_t size_max,
                                           const KeyPair& key, std::uint64_t now_us, consensus::View view);
   // The block that make() returned became this proposal.
   void adopt(const Digest& proposal);

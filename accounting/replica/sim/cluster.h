@@ -43,6 +43,8 @@ class Cluster {
  public:
   Cluster(std::uint64_t seed, const ClusterOptions& options);
   [[nodiscard]] ClusterReport run();
+  // The blocks of that node, encoded: its ledger's log.
+  [[nodiscard]] const std::vector<Bytes>& log(std::size_t node) const { return nodes_[node]->log(); }
 
  private:
   struct Delivery {
