@@ -90,8 +90,9 @@ Result<Answer> validator_status(const NodeContext& node) {
   json::object result = node.chain->read([&](const State& state) {
     const ChainParams& params = state.params();
     std::uint64_t standing = 0;
-    for (const auto& [id, org] : state.organisations())
-      standing += org.candidacy && state.stake(id) >= params.stake_min ? 1 : 0;
+    for (const auto& [id, org] : state.organisations()) {
+      if (org.candidacy && state.stake(id) >= params.stake_min) ++standing;
+    }
     json::array seats;
     for (const Seat& seat : state.seats()) seats.push_back(seat_to_json(state, seat));
     json::object object{{"schema", "ufab.validator/1"},
