@@ -71,7 +71,8 @@ VerbResult peers(const Invocation& invocation, Words words) {
     std::printf("%-16s %-21s %-5s %9s %5llu %10llu %10llu %7llu %5llu  %s\n", text(peer, "organisation").c_str(),
                 text(peer, "endpoint").c_str(), out && in ? "both" : out ? "to" : in ? "from" : "none",
                 rtt.c_str(), number(peer, "version"), number(peer, "bytes_out"), number(peer, "bytes_in"),
-                number(peer, "dropped"), number(peer, "links"), text(peer, "last_error").c_str());
+                number(peer, "dropped"), number(peer, "links"),
+                out && in ? "" : text(peer, "last_error").c_str());
   }
   return 0;
 }

@@ -29,7 +29,7 @@ ufab net/node2 up >/dev/null
 wait_until 30 reached net/node2 "$height"
 
 # Offline, from the files alone.
-output=$("$BIN/ufab" audit verify "$state/net/node2/chain")
+output=$(ufab net/node2 audit verify)
 expect "an auditor accepts it" contains "$output" "$(ufab net/node1 status --json | field chain_id)"
 
 output=$(net up --validators 5 2>&1) && fail "another number of nodes in the same place"

@@ -108,7 +108,7 @@ for ((i = 1; i <= count; ++i)); do in_place $i down >/dev/null; done
 
 # Offline: every chain holds, they agree at the height that all have, and what was acknowledged is there, once.
 for ((i = 1; i <= count; ++i)); do
-  "$BIN/ufab" audit verify "$state/n$i/chain" >verified.$i || fail "the chain of node $i does not hold"
+  ufab n$i audit verify >verified.$i || fail "the chain of node $i does not hold"
   equal "$(sqlite3 "$state/n$i/chain/index.sqlite" "SELECT hex(hash) FROM block WHERE height = $goal")" \
     "$(sqlite3 "$state/n1/chain/index.sqlite" "SELECT hex(hash) FROM block WHERE height = $goal")" ||
     fail "node $i has another chain"

@@ -39,7 +39,7 @@ struct MempoolTest : ::testing::Test {
 TEST_F(MempoolTest, RecordsOfOneSignerGoInInTheirOrderWhateverTheOrderOfArrival) {
   Mempool pool({});
   const std::uint64_t first = next(1);
-  for (const std::uint64_t at : {2, 0, 1}) ASSERT_TRUE(pool.add(payment(1, first + at), state()).ok());
+  for (const std::uint64_t at : {2U, 0U, 1U}) ASSERT_TRUE(pool.add(payment(1, first + at), state()).ok());
   const auto chosen = pool.choose(state(), SIZE_MAX, SIZE_MAX);
   ASSERT_EQ(chosen.size(), 3u);
   for (std::uint64_t i = 0; i < 3; ++i) EXPECT_EQ(chosen[i]->record.sequence, first + i);
