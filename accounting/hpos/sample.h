@@ -1,6 +1,6 @@
 // Deterministic draws from a seed. SHA-256 is the source of randomness, so that every replica draws the same;
-// integer arithmetic only. The seed comes from a hash chain over blocks for now, which the producer of a
-// block can grind: draws that nobody can influence need the validators' ECVRF outputs (epoch_seed.h).
+// integer arithmetic only. Leaders are drawn from the epoch's seed (epoch_seed.h); verifiers and windows from
+// it and the hash of the block before, so that nobody knows them early; that block's maker can try several.
 #pragma once
 
 #include <cstdint>
