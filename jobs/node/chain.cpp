@@ -33,11 +33,6 @@ Endpoint endpoint_of(const JoinTicket& ticket) {
   return {ticket.host, ticket.port};
 }
 
-Result<Answer> call_validator(PeerPool& pool, const JoinTicket& ticket, const std::string& method,
-                              boost::json::object params, Bytes body, std::chrono::milliseconds wait) {
-  return pool.call(endpoint_of(ticket), ticket.validator, {method, std::move(params), std::move(body)}, wait);
-}
-
 Result<FiledRecord> decode_submitted(const Answer& answer) {
   UFAB_ASSIGN(const std::string id, json_text(answer.result, "id"));
   UFAB_ASSIGN(const std::uint64_t height, json_number(answer.result, "height"));
@@ -445,44 +440,6 @@ Result<FiledRecord> Chain::submit_remote(const KeyPair& key, RecordBody body) {
   UFAB_ASSIGN(const FiledRecord submitted, submit_signed(encode_record(record)));
   acknowledged = sequence;
   return submitted;
-}
-
-Status found_chain(const Home& home, const HomeConfig& config, const std::string& chain_name,
-                   const ChainParams& params) {
-  UFAB_ASSIGN(const KeyPair key, home.load_key());
-  Genesis genesis;
-  genesis.chain_name = chain_name;
-  genesis.organisation = config.organisation;
-  genesis.endpoint = Endpoint{config.listen_host, config.listen_port}.str();
-  genesis.params = params;
-  const auto ledger = Ledger::create(ledger_options(home), key, genesis);
-  if (!ledger) return ledger.error();
-  return {};
-}
-
-Status join_chain(const Home& home, const HomeConfig& config) {
-  UFAB_ASSERT(config.follow.has_value());
-  UFAB_ASSIGN(const KeyPair key, home.load_key());
-  UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
-  PeerPool pool(std::move(credentials));
-  const auto answer =
-      call_validator(pool, *config.follow, "chain.blocks", {{"from", 0}, {"wait_ms", 0}}, {}, call_wait);
-  if (!answer) return answer.error().within("the validator at " + endpoint_of(*config.follow).str());
-  Reader reader(answer->body);
-  const ByteView block = reader.blob(max_body_bytes);
-  if (reader.failed()) return Error{ErrorCode::invalid, "the validator sent no first block"};
-  UFAB_ASSIGN(const std::unique_ptr<Ledger> ledger, Ledger::join(ledger_options(home), block));
-  if (ledger->chain_id() != config.follow->genesis) {
-    return Error{ErrorCode::corrupt,
-                 "the validator has another chain (" + ledger->chain_id().str() + ") than the ticket names"};
-  }
-  const Record record =
-      sign_record(ledger->chain_id(), key, 1, now_us(),
-                  Organisation{config.organisation, Endpoint{config.listen_host, config.listen_port}.str()});
-  const auto registered =
-      call_validator(pool, *config.follow, "chain.submit", {}, encode_record(record), call_wait);
-  if (!registered) return registered.error().within("registration");
-  return {};
 }
 
 }  // namespace ufab::jobs
