@@ -37,8 +37,7 @@ Status Ledger::Impl::open_log() {
     UFAB_ASSIGN(Block block, decode_block(payload));
     UFAB_ASSIGN(AppliedBlock applied, chain.import(std::move(block), Signatures::checked));
     const bool wants = wants_certificate(applied.block);
-    uncertified.push_back(
-        indexed_block(std::make_shared<AppliedBlock>(std::move(applied)), chain.state()));
+    uncertified.push_back(indexed_block(std::make_shared<AppliedBlock>(std::move(applied)), chain.state()));
     if (wants) return {};
     std::vector<IndexedBlock> whole;
     whole.swap(uncertified);
@@ -99,9 +98,10 @@ Status Ledger::Impl::repair(const Error& why) {
                                                  options.folder, why.message)};
   }
   if (options.repaired) {
-    options.repaired(fmt::format("the ledger's log was damaged ({}): blocks 0 to {} are whole and stay, what "
-                                 "followed is in {} and comes from the peers again",
-                                 why.message, whole - 1, aside));
+    options.repaired(
+        fmt::format("the ledger's log was damaged ({}): blocks 0 to {} are whole and stay, what "
+                    "followed is in {} and comes from the peers again",
+                    why.message, whole - 1, aside));
   }
   return {};
 }

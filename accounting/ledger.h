@@ -29,8 +29,8 @@ struct LedgerOptions {
   std::function<std::uint64_t()> now_us;         // wall clock, microseconds since 1970; default: the system's
   std::uint64_t segment_size_max = 64ULL << 20;  // bytes
   bool index = true;                             // keep index.sqlite
-  // A log that is damaged is cut before the damage, which is kept beside it ("damaged-…"), and the node gets the
-  // rest from its peers. For chains that have other nodes; `repaired` is told in one line what happened.
+  // A log that is damaged is cut before the damage, which is kept beside it ("damaged-…"), and the node gets
+  // the rest from its peers. For chains that have other nodes; `repaired` is told in one line what happened.
   bool repair = false;
   std::function<void(const std::string&)> repaired;
 };
@@ -77,14 +77,14 @@ class Ledger {
   [[nodiscard]] Result<bool> produce_if_due();
 
   // The next blocks of the chain, as block() of another node returned them: all of them or none. A block that
-  // is already here is ignored; a different one at that height is conflict; a gap is ErrorCode::not_found. Where
-  // validators vote, the last one brings a certificate (else ErrorCode::unavailable: more is needed).
+  // is already here is ignored; a different one at that height is conflict; a gap is ErrorCode::not_found.
+  // Where validators vote, the last one brings a certificate (else ErrorCode::unavailable: more is needed).
   [[nodiscard]] Status import_blocks(const std::vector<Bytes>& encoded_blocks);
   [[nodiscard]] Status import_block(ByteView encoded_block);
   // Blocks that follow the head and that the caller knows to be final.
   [[nodiscard]] Status append_final(std::vector<Block> blocks);
-  // For a record that others put into a block: its outcome once it is final here (at once, if it is already), or
-  // when turn_away() says that it never will be.
+  // For a record that others put into a block: its outcome once it is final here (at once, if it is already),
+  // or when turn_away() says that it never will be.
   class Expectation {
    public:
     ~Expectation();

@@ -92,8 +92,9 @@ Status Ledger::import_blocks(const std::vector<Bytes>& encoded_blocks) {
     consensus::BlockRef place = impl_->chain.place();
     for (const Block& block : blocks) UFAB_TRY(impl_->chain.check_finality(block, place, scheme));
     if (blocks.back().finality && !blocks.back().finality->certificate) {
-      return Error{ErrorCode::unavailable, fmt::format("block {}: the certificate that makes it final is missing",
-                                                       blocks.back().header.height)};
+      return Error{ErrorCode::unavailable,
+                   fmt::format("block {}: the certificate that makes it final is missing",
+                               blocks.back().header.height)};
     }
   }
   return impl_->advance(std::move(blocks), Signatures::check);

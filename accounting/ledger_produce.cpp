@@ -46,7 +46,7 @@ Result<const KeyPair*> Ledger::Impl::producer_key() const {
 }
 
 Status Ledger::Impl::make_block(const std::vector<std::shared_ptr<Impl::Waiting>>& batch,
-                              std::vector<Fate>& fates) {
+                                std::vector<Fate>& fates) {
   fates.resize(batch.size());
   std::vector<SubmittedRecord> records;
   records.reserve(batch.size());
@@ -121,7 +121,7 @@ std::uint64_t Ledger::Impl::next_sequence(const PublicKey& signer) {
 }
 
 Result<std::shared_ptr<Ledger::Impl::Waiting>> Ledger::Impl::enqueue(Record record, Bytes encoding,
-                                                                   const RecordId& id) {
+                                                                     const RecordId& id) {
   auto item = std::make_shared<Waiting>();
   item->record = std::move(record);
   item->encoding = std::move(encoding);
@@ -150,8 +150,8 @@ Result<SubmitOutcome> Ledger::Impl::wait_for(const std::shared_ptr<Impl::Waiting
   Result<SubmitOutcome>& outcome = *item->fate.outcome;
   // Turned away for its sequence number, or for a key that counts no more: perhaps it is a repetition of a
   // record that went through.
-  const bool old = !outcome.ok() && (outcome.error().code == ErrorCode::conflict ||
-                                     outcome.error().code == ErrorCode::denied);
+  const bool old = !outcome.ok() &&
+                   (outcome.error().code == ErrorCode::conflict || outcome.error().code == ErrorCode::denied);
   if (old && !item->fate.on_chain) {
     if (auto earlier = known(item->id)) return std::move(*earlier);
   }

@@ -62,8 +62,8 @@ class SegmentLog {
   // Drops all entries from that one on: `entries` > 0 stay. Durable when it returns.
   [[nodiscard]] Status cut(std::uint64_t entries);
   // What can be kept of a log that open() calls corrupt: the entries before the first that is wrong, which
-  // `replay` gets. Everything from there on is moved to `aside`, a new folder, file by file as it was. Returns
-  // how many entries stay; the log may be opened then.
+  // `replay` gets. Everything from there on is moved to `aside`, a new folder, file by file as it was.
+  // Returns how many entries stay; the log may be opened then.
   [[nodiscard]] static Result<std::uint64_t> salvage(const std::string& folder, std::size_t payload_size_max,
                                                      const Replay& replay, const std::string& aside);
   [[nodiscard]] Result<Bytes> read(std::uint64_t entry) const;

@@ -235,8 +235,8 @@ struct Score {
 // A validator in office.
 struct Seat {
   OrgId organisation = 0;
-  PublicKey key;      // its validator's key: it signs blocks and votes, nothing else
-  PublicKey vrf_key;  // its validator's
+  PublicKey key;       // its validator's key: it signs blocks and votes, nothing else
+  PublicKey vrf_key;   // its validator's
   bool draws = false;  // it owes a share of the next epoch's seed: its keys are known long enough
   MicroUnc pledge = 0;
   std::uint64_t power_mflop = 0;

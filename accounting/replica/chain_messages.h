@@ -1,4 +1,5 @@
-// The bytes of the chain and records channels between replicas (accounting/replica/replica.h has the layouts).
+// The bytes of the chain and records channels between replicas (accounting/replica/replica.h has the
+// layouts).
 #pragma once
 
 #include <functional>
@@ -25,8 +26,8 @@ struct ChainAnswer {
 [[nodiscard]] Result<std::variant<ChainRequest, ChainAnswer>> decode_chain_message(ByteView message);
 [[nodiscard]] Bytes encode_records(const std::vector<const PooledRecord*>& records);
 
-// The answer to a request, out of the final blocks of an epoch of `epoch_blocks` blocks: about size_max bytes,
-// ending with a certificate. Empty if there is nothing.
+// The answer to a request, out of the final blocks of an epoch of `epoch_blocks` blocks: about size_max
+// bytes, ending with a certificate. Empty if there is nothing.
 using ReadBlock = std::function<Result<Bytes>(std::uint64_t height)>;
 [[nodiscard]] Bytes blocks_after(std::uint64_t epoch, consensus::View after_view, std::uint64_t epoch_blocks,
                                  std::uint64_t head, const ReadBlock& read, std::size_t size_max);

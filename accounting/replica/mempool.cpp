@@ -17,8 +17,9 @@ Status Mempool::add(PooledRecord record, const State& state) {
   const std::uint64_t sequence = record.record.sequence;
   const std::uint64_t next = state.next_sequence(signer);
   if (sequence < next) {
-    return Error{ErrorCode::conflict,
-                 fmt::format("sequence {} was used already, expected {} (a replayed record?)", sequence, next)};
+    return Error{
+        ErrorCode::conflict,
+        fmt::format("sequence {} was used already, expected {} (a replayed record?)", sequence, next)};
   }
   const auto same_signer = by_signer_.find(signer);
   const std::size_t present = same_signer == by_signer_.end() ? 0 : same_signer->second.size();
@@ -32,12 +33,14 @@ Status Mempool::add(PooledRecord record, const State& state) {
   }
   const bool unknown = !state.key_holder(signer).has_value();
   if (unknown && record.record.type() != RecordType::organisation) {
-    return Error{ErrorCode::denied, fmt::format("signer {}… is no organisation's present key: register it first",
-                                                signer.hex().substr(0, 12))};
+    return Error{ErrorCode::denied,
+                 fmt::format("signer {}… is no organisation's present key: register it first",
+                             signer.hex().substr(0, 12))};
   }
   if (by_id_.size() >= limits_.records || size_ + record.encoding.size() > limits_.size ||
       (unknown && unknown_ >= limits_.of_unknown_signers)) {
-    return Error{ErrorCode::unavailable, fmt::format("{} records wait already: try again later", by_id_.size())};
+    return Error{ErrorCode::unavailable,
+                 fmt::format("{} records wait already: try again later", by_id_.size())};
   }
   size_ += record.encoding.size();
   if (unknown) ++unknown_;

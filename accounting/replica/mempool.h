@@ -1,8 +1,8 @@
 // The records that wait for a block, as one validator knows them. Bounded; what is refused names the reason.
 // Not thread-safe; no clock: the caller has the time.
 //
-// Records leave in the order of their arrival, those of one signer in the order of their sequence numbers. They
-// stay until they are in a final block, or until their sequence number is used up by another record.
+// Records leave in the order of their arrival, those of one signer in the order of their sequence numbers.
+// They stay until they are in a final block, or until their sequence number is used up by another record.
 #pragma once
 
 #include <map>
@@ -31,8 +31,9 @@ class Mempool {
  public:
   explicit Mempool(const MempoolLimits& limits) : limits_(limits) {}
 
-  // Precondition: the signature was checked. conflict: its sequence number is used, or taken by another record
-  // here; limit, unavailable: no room. A record that is here already is fine; it becomes own if it now is.
+  // Precondition: the signature was checked. conflict: its sequence number is used, or taken by another
+  // record here; limit, unavailable: no room. A record that is here already is fine; it becomes own if it now
+  // is.
   [[nodiscard]] Status add(PooledRecord record, const State& state);
   [[nodiscard]] bool contains(const RecordId& id) const { return by_id_.contains(id); }
   [[nodiscard]] const PooledRecord* find(const RecordId& id) const;

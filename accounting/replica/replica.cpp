@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t record_message_size = 256U << 10;  // bytes of records in one message, about
 constexpr std::size_t records_sent_again_max = 4096;
-constexpr std::size_t early_of_one_max = 16;           // messages
-constexpr std::size_t early_size_max = 16U << 20;      // bytes, of all
+constexpr std::size_t early_of_one_max = 16;                // messages
+constexpr std::size_t early_size_max = 16U << 20;           // bytes, of all
 constexpr std::uint64_t chain_answer_interval_us = 20'000;  // to one peer
 
 SharedBytes share(Bytes bytes) {
@@ -289,8 +289,8 @@ void Replica::build(std::uint64_t now_us) {
   if (!core_->building || core_->building->view != wanted.view) return;
   const auto line = line_to(wanted.parent.view, wanted.parent.digest);
   if (!line) return;
-  // After views that were skipped blocks are smaller: one that is too large for this network to carry within a
-  // view would be skipped again.
+  // After views that were skipped blocks are smaller: one that is too large for this network to carry within
+  // a view would be skipped again.
   const std::size_t size_max = wanted.frugal ? 0 : options_.blocks.signed_size_max >> core_->doublings;
   auto payload = bench_.make(*line, pool_, size_max, key_, now_us, wanted.view);
   if (!payload || payload->size() > wanted.bytes_max) {
@@ -330,15 +330,19 @@ void Replica::begin_epoch() {
 }
 
 // The core takes messages of its own epoch only. Whoever has finalised the last block of an epoch begins the
-// next at once, a moment before others do: without this they would miss its first votes, and wait for a time-out.
+// next at once, a moment before others do: without this they would miss its first votes, and wait for a
+// time-out.
 void Replica::keep_early(const consensus::Peer& from, const consensus::Message& message, std::size_t size) {
   const std::uint64_t next = core_->epoch->number + 1;
   const std::uint64_t epoch = std::visit(
       [](const auto& m) {
         using Kind = std::decay_t<decltype(m)>;
-        if constexpr (std::is_same_v<Kind, consensus::ProposalPtr>) return m->header.epoch;
-        else if constexpr (std::is_same_v<Kind, consensus::CertificatePtr>) return m->epoch;
-        else return m.epoch;
+        if constexpr (std::is_same_v<Kind, consensus::ProposalPtr>)
+          return m->header.epoch;
+        else if constexpr (std::is_same_v<Kind, consensus::CertificatePtr>)
+          return m->epoch;
+        else
+          return m.epoch;
       },
       message);
   if (epoch != next || early_size_ + size > early_size_max) return;
@@ -414,9 +418,10 @@ Status Replica::act(const consensus::Action& action, std::uint64_t now_us) {
       },
       [&](const Penalise& a) { ports_.penalise(a.peer, offence_text(a.offence)); },
       [&](const RetireKey& a) {
-        ports_.log(fmt::format("a vote of this node's key for view {} is not in its vote log: the key never "
-                               "votes again; stand with a new one (`ufab validator stand --new-key`)",
-                               a.vote.view));
+        ports_.log(
+            fmt::format("a vote of this node's key for view {} is not in its vote log: the key never "
+                        "votes again; stand with a new one (`ufab validator stand --new-key`)",
+                        a.vote.view));
       },
       [&](const ReportFork&) {
         status = Error{ErrorCode::corrupt,

@@ -1,20 +1,20 @@
 // One validator: the consensus (accounting/consensus/simplex.h), the ledger's state and the records that wait
 // for a block, as one state machine. It has no clock, socket, file or thread of its own: the caller hands it
 // what happens together with the time, then calls perform(), and everything that it does to the world goes
-// through ReplicaPorts. The same code runs in a node (jobs/node/committee.h) and under simulated time, network
-// and disks (accounting/replica/sim). Not thread-safe.
+// through ReplicaPorts. The same code runs in a node (jobs/node/committee.h) and under simulated time,
+// network and disks (accounting/replica/sim). Not thread-safe.
 //
-// Order. perform() writes the votes that are to be kept, has them synced once, and only then sends anything or
-// makes anything final; so votes of several messages share one sync. A port that fails (a full disk) stops the
-// replica for good: nothing is sent that was not kept.
+// Order. perform() writes the votes that are to be kept, has them synced once, and only then sends anything
+// or makes anything final; so votes of several messages share one sync. A port that fails (a full disk) stops
+// the replica for good: nothing is sent that was not kept.
 //
-// A block's records were admitted one by one: their signatures are checked when they arrive, at any validator,
-// and not again when they come in a proposal. Every validator gets every record from the node where it was
-// submitted, which sends it again until it is final.
+// A block's records were admitted one by one: their signatures are checked when they arrive, at any
+// validator, and not again when they come in a proposal. Every validator gets every record from the node
+// where it was submitted, which sends it again until it is final.
 //
-// A leader that has records proposes at once, so while records wait nobody waits for it as long as for an idle
-// one: a view is over (the core's view timer rings early) when it and the oldest record have lasted view_ms −
-// fill_ms, twice that with each doubling.
+// A leader that has records proposes at once, so while records wait nobody waits for it as long as for an
+// idle one: a view is over (the core's view timer rings early) when it and the oldest record have lasted
+// view_ms − fill_ms, twice that with each doubling.
 //
 // Messages between replicas travel in channels, so that the network can let votes pass before bulk:
 //   consensus  accounting/consensus/messages.h
@@ -70,16 +70,16 @@ struct ReplicaOptions {
   consensus::Timing timing;
   MempoolLimits pool;
   Workbench::Limits blocks;
-  std::uint64_t send_again_ms = 3000;          // own records that are not final
-  std::size_t votes_size_max = 16U << 20;      // bytes of the vote log before it is renewed
-  std::size_t chain_answer_size = 4U << 20;    // bytes of blocks in one answer, about
+  std::uint64_t send_again_ms = 3000;        // own records that are not final
+  std::size_t votes_size_max = 16U << 20;    // bytes of the vote log before it is renewed
+  std::size_t chain_answer_size = 4U << 20;  // bytes of blocks in one answer, about
   const consensus::SignatureScheme* scheme = nullptr;
 };
 
 class Replica {
  public:
-  // Where the final chain's epoch votes (Chain::epoch() is not null). `log` as consensus::Restored has it. The
-  // ports and the scheme outlive it.
+  // Where the final chain's epoch votes (Chain::epoch() is not null). `log` as consensus::Restored has it.
+  // The ports and the scheme outlive it.
   Replica(ReplicaOptions options, KeyPair key, ReplicaPorts& ports);
   void start(std::optional<std::vector<consensus::VoteRecord>> log, std::uint64_t now_us);
 
@@ -87,8 +87,8 @@ class Replica {
   // through decode_records() and admit() instead.
   void receive(const consensus::Peer& from, ReplicaChannel channel, ByteView message, std::uint64_t now_us);
   void ring(ReplicaAlarm alarm, std::uint64_t now_us);
-  // A record submitted at this node (own) or come from another. Precondition: its signature was checked. Errors
-  // are those of Mempool::add().
+  // A record submitted at this node (own) or come from another. Precondition: its signature was checked.
+  // Errors are those of Mempool::add().
   [[nodiscard]] Status admit(PooledRecord record, std::uint64_t now_us);
   // An error is final: the replica is stopped, and every later call returns it.
   [[nodiscard]] Status perform(std::uint64_t now_us);

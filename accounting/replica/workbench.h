@@ -1,9 +1,9 @@
-// The ledger's state ahead of what is final: where a validator makes its proposals and judges others'. Pure but
-// for signatures. Not thread-safe.
+// The ledger's state ahead of what is final: where a validator makes its proposals and judges others'. Pure
+// but for signatures. Not thread-safe.
 //
-// It holds one copy of the chain, which runs along one line of proposals on top of the final end. A proposal on
-// another line makes it begin anew from the final chain: that costs a copy of the state, and happens only after
-// a view was skipped.
+// It holds one copy of the chain, which runs along one line of proposals on top of the final end. A proposal
+// on another line makes it begin anew from the final chain: that costs a copy of the state, and happens only
+// after a view was skipped.
 #pragma once
 
 #include <optional>
@@ -34,14 +34,14 @@ class Workbench {
   // The proposals from the one after the final end up to the parent of what is made or judged, in order.
   using Line = std::vector<consensus::ProposalPtr>;
 
-  // A block for that view on top of the line, with at most so many bytes of records that wait: the payload. Empty
-  // optional when the line does not hold.
+  // A block for that view on top of the line, with at most so many bytes of records that wait: the payload.
+  // Empty optional when the line does not hold.
   [[nodiscard]] std::optional<Bytes> make(const Line& line, const Mempool& pool, std::size_t size_max,
                                           const KeyPair& key, std::uint64_t now_us, consensus::View view);
   // The block that make() returned became this proposal.
   void adopt(const Digest& proposal);
-  // Whether the block is right on top of the line: an error says what is wrong. `checked` says of which records
-  // the signature was checked before.
+  // Whether the block is right on top of the line: an error says what is wrong. `checked` says of which
+  // records the signature was checked before.
   using Checked = std::function<bool(const RecordId&)>;
   [[nodiscard]] Status judge(const Line& line, const consensus::Proposal& proposal, const Checked& checked,
                              std::uint64_t now_us);
@@ -59,7 +59,8 @@ class Workbench {
   const FinalChain& final_;
   const Limits limits_;
   std::optional<Chain> chain_;
-  std::vector<Digest> done_;  // proposals that chain_ has on top of the final chain; zero: made, not adopted yet
+  std::vector<Digest>
+      done_;  // proposals that chain_ has on top of the final chain; zero: made, not adopted yet
 };
 
 }  // namespace ufab

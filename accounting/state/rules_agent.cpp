@@ -39,7 +39,8 @@ Status Transition::on(const AgentEnrol& body, OrgId org) {
     return Error{ErrorCode::invalid, "agent key: not an acceptable Ed25519 key"};
   }
   if (s_.keys_.contains(body.key)) {
-    return Error{ErrorCode::conflict, "agent key: it is or was a key of an organisation, an agent or a validator"};
+    return Error{ErrorCode::conflict,
+                 "agent key: it is or was a key of an organisation, an agent or a validator"};
   }
   const Digest digest = agent_enrol_digest(s_.chain_id_, record_->signer, body.key);
   if (!verify(body.key, digest.view(), body.proof)) {

@@ -49,7 +49,8 @@ Status Transition::on(const KeyChange& body, OrgId org) {
   if (!body.new_key.is_acceptable())
     return Error{ErrorCode::invalid, "new key: not an acceptable Ed25519 key"};
   if (s_.keys_.contains(body.new_key)) {
-    return Error{ErrorCode::conflict, "new key: it is or was a key of an organisation, an agent or a validator"};
+    return Error{ErrorCode::conflict,
+                 "new key: it is or was a key of an organisation, an agent or a validator"};
   }
   const Digest digest = key_change_digest(s_.chain_id_, record_->signer, body.new_key);
   if (!verify(body.new_key, digest.view(), body.proof)) {

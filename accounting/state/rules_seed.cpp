@@ -9,8 +9,8 @@
 //   until the epoch's last leaders are known to be offline or friendly, and so that everybody knows the next
 //   leaders at the same time.
 // - A share must come from a key that the ledger had before epoch k - 1 (Seat::draws). The seed of k needs
-//   the outputs of k - 1, which honest validators do not show before that begins: so nobody can try keys until
-//   one's output suits.
+//   the outputs of k - 1, which honest validators do not show before that begins: so nobody can try keys
+//   until one's output suits.
 // - Whoever files last has seen the others' outputs and may withhold his own: one bit of choice for each
 //   validator in league with him, at the price of a missed duty each time. The window's end does not take
 //   that away; only a proof that needs time (a delay function) would.

@@ -57,8 +57,8 @@ Status Transition::admissible(const State& state, const Record& record) {
     const std::string key = record.signer.hex().substr(0, 12);
     if (before != nullptr && state.role_of_any_key(record.signer) == KeyRole::validator) {
       return Error{ErrorCode::denied,
-                   fmt::format("signer {}… is {}'s validator's key: it signs blocks and votes, no records", key,
-                               before->name)};
+                   fmt::format("signer {}… is {}'s validator's key: it signs blocks and votes, no records",
+                               key, before->name)};
     }
     if (before != nullptr) {
       return Error{ErrorCode::denied,

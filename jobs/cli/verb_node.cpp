@@ -21,8 +21,9 @@ std::string text(const json::object& object, const char* field) {
 
 VerbResult status(const Invocation& invocation, Words words) {
   bool as_json = false;
-  CommandLine line("node status [--json]",
-                   "What this node does for its chain: whether its validator votes, in which view, what waits.");
+  CommandLine line(
+      "node status [--json]",
+      "What this node does for its chain: whether its validator votes, in which view, what waits.");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
@@ -32,8 +33,8 @@ VerbResult status(const Invocation& invocation, Words words) {
     print_json(r);
     return 0;
   }
-  std::printf("chain       height %llu, epoch %llu, %llu validators\n", number(r, "height"), number(r, "epoch"),
-              number(r, "validators"));
+  std::printf("chain       height %llu, epoch %llu, %llu validators\n", number(r, "height"),
+              number(r, "epoch"), number(r, "validators"));
   std::printf("part        %s\n", text(r, "part").c_str());
   if (r.at("votes").as_bool()) {
     std::printf("consensus   view %llu, final up to block %llu, %llu records wait\n", number(r, "view"),
@@ -65,11 +66,16 @@ VerbResult peers(const Invocation& invocation, Words words) {
   for (const json::value& value : answer.result.at("peers").as_array()) {
     const json::object& peer = value.as_object();
     const bool out = peer.at("connected").as_bool(), in = peer.at("connected_from").as_bool();
-    const std::string rtt =
-        peer.at("rtt_us").is_null() ? "-" : std::to_string(number(peer, "rtt_us") / 1000) + "." +
-                                                std::to_string(number(peer, "rtt_us") / 100 % 10) + " ms";
-    std::printf("%-16s %-21s %-5s %9s %5llu %10llu %10llu %7llu %5llu  %s\n", text(peer, "organisation").c_str(),
-                text(peer, "endpoint").c_str(), out && in ? "both" : out ? "to" : in ? "from" : "none",
+    const std::string rtt = peer.at("rtt_us").is_null()
+                                ? "-"
+                                : std::to_string(number(peer, "rtt_us") / 1000) + "." +
+                                      std::to_string(number(peer, "rtt_us") / 100 % 10) + " ms";
+    std::printf("%-16s %-21s %-5s %9s %5llu %10llu %10llu %7llu %5llu  %s\n",
+                text(peer, "organisation").c_str(), text(peer, "endpoint").c_str(),
+                out && in ? "both"
+                : out     ? "to"
+                : in      ? "from"
+                          : "none",
                 rtt.c_str(), number(peer, "version"), number(peer, "bytes_out"), number(peer, "bytes_in"),
                 number(peer, "dropped"), number(peer, "links"),
                 out && in ? "" : text(peer, "last_error").c_str());

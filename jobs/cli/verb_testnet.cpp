@@ -42,7 +42,8 @@ std::map<std::string, std::string> own_environment() {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
     const std::size_t equals = text.find('=');
-    if (equals != std::string::npos && equals > 0) variables[text.substr(0, equals)] = text.substr(equals + 1);
+    if (equals != std::string::npos && equals > 0)
+      variables[text.substr(0, equals)] = text.substr(equals + 1);
   }
   variables.erase("UFAB_HOME");
   return variables;
@@ -81,8 +82,8 @@ Status found(const std::string& folder, std::uint64_t validators, std::uint64_t 
              std::uint64_t epoch_blocks) {
   const std::string first = node_home(folder, 1);
   UFAB_TRY(ufab(first, {"init", "--solo", "--org", "org1", "--chain-name", "testnet", "--block-interval-ms",
-                        std::to_string(interval_ms), "--epoch-blocks", std::to_string(epoch_blocks), "--param",
-                        "validators_min=" + std::to_string(validators)}));
+                        std::to_string(interval_ms), "--epoch-blocks", std::to_string(epoch_blocks),
+                        "--param", "validators_min=" + std::to_string(validators)}));
   UFAB_TRY(ufab(first, {"up"}));
   UFAB_ASSIGN(const json::object status, ufab_json(first, {"status"}));
   const std::string ticket(status.at("ticket").as_string());
@@ -176,7 +177,8 @@ VerbResult status(const Invocation& invocation, Words words) {
   if (present == 0) return Error{ErrorCode::not_found, folder + ": no testnet is there"};
   json::array nodes;
   bool all = true;
-  if (!as_json) std::printf("%-8s %-7s %8s %7s %6s  %s\n", "NODE", "STATE", "HEIGHT", "EPOCH", "PEERS", "HOME");
+  if (!as_json)
+    std::printf("%-8s %-7s %8s %7s %6s  %s\n", "NODE", "STATE", "HEIGHT", "EPOCH", "PEERS", "HOME");
   for (std::uint64_t i = 1; i <= present; ++i) {
     const std::string home = node_home(folder, i);
     const auto answer = ufab_json(home, {"node", "status"});

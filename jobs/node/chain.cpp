@@ -329,8 +329,10 @@ void Chain::follow() {
     taken = ledger_->import_blocks(run);
     // More blocks come with it, or with the next answer.
     const bool wants_more = !taken.ok() && taken.error().code == ErrorCode::unavailable;
-    if (wants_more) taken = {};
-    else run.clear();
+    if (wants_more)
+      taken = {};
+    else
+      run.clear();
   }
   if (taken.ok()) taken = reader.finish("the answer");
   set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);
@@ -346,7 +348,8 @@ std::optional<Result<FiledRecord>> Chain::submit_here(const KeyPair& key, const 
     return FiledRecord{outcome->id, outcome->height};
   };
   if (ledger_->is_producer()) return filed(ledger_->sign_and_submit(key, body));
-  if (const auto committee = this->committee()) return filed(committee->sign_and_submit(key, body, final_wait_ms));
+  if (const auto committee = this->committee())
+    return filed(committee->sign_and_submit(key, body, final_wait_ms));
   return std::nullopt;
 }
 

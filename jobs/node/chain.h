@@ -1,4 +1,5 @@
-// This node's copy of the chain, and its part in it. Signs and submits this organisation's records. Thread-safe.
+// This node's copy of the chain, and its part in it. Signs and submits this organisation's records.
+// Thread-safe.
 //
 // What the node does may change with every epoch (accounting/state/state.h, seats()):
 //   produce  it is the only validator, and its signature makes a block;
@@ -130,13 +131,13 @@ class Chain {
   std::optional<KeyPair> agent_;  // guarded by agent_mutex_
   const KeyPair key_;
   std::unique_ptr<Ledger> ledger_;
-  PeerPool calls_;      // for records
-  PeerPool following_;  // for blocks: its calls wait at the other end
+  PeerPool calls_;                      // for records
+  PeerPool following_;                  // for blocks: its calls wait at the other end
   std::atomic<std::size_t> source_{0};  // whom to ask next, by its place in sources()
   mutable std::mutex committee_mutex_;
-  std::shared_ptr<Committee> committee_;  // guarded by committee_mutex_
-  std::vector<consensus::Evidence> evidence_;    // guarded by committee_mutex_
-  std::optional<PublicKey> failed_;              // a key that cannot vote any more; only the thread looks at it
+  std::shared_ptr<Committee> committee_;       // guarded by committee_mutex_
+  std::vector<consensus::Evidence> evidence_;  // guarded by committee_mutex_
+  std::optional<PublicKey> failed_;            // a key that cannot vote any more; only the thread looks at it
   std::thread thread_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> reachable_{true};

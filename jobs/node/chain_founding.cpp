@@ -23,8 +23,8 @@ std::uint64_t now_us() {
 
 Result<Answer> call_validator(PeerPool& pool, const JoinTicket& ticket, const std::string& method,
                               boost::json::object params, Bytes body) {
-  return pool.call({ticket.host, ticket.port}, ticket.validator,
-                   {method, std::move(params), std::move(body)}, call_wait);
+  return pool.call({ticket.host, ticket.port}, ticket.validator, {method, std::move(params), std::move(body)},
+                   call_wait);
 }
 
 }  // namespace
@@ -47,9 +47,10 @@ Status join_chain(const Home& home, const HomeConfig& config) {
   UFAB_ASSIGN(const KeyPair key, home.load_key());
   UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
   PeerPool pool(std::move(credentials));
-  const auto answer =
-      call_validator(pool, *config.follow, "chain.blocks", {{"from", 0}, {"wait_ms", 0}}, {});
-  if (!answer) return answer.error().within("the validator at " + Endpoint{config.follow->host, config.follow->port}.str());
+  const auto answer = call_validator(pool, *config.follow, "chain.blocks", {{"from", 0}, {"wait_ms", 0}}, {});
+  if (!answer)
+    return answer.error().within("the validator at " +
+                                 Endpoint{config.follow->host, config.follow->port}.str());
   Reader reader(answer->body);
   const ByteView block = reader.blob(max_body_bytes);
   if (reader.failed()) return Error{ErrorCode::invalid, "the validator sent no first block"};
@@ -61,8 +62,7 @@ Status join_chain(const Home& home, const HomeConfig& config) {
   const Record record =
       sign_record(ledger->chain_id(), key, 1, now_us(),
                   Organisation{config.organisation, Endpoint{config.listen_host, config.listen_port}.str()});
-  const auto registered =
-      call_validator(pool, *config.follow, "chain.submit", {}, encode_record(record));
+  const auto registered = call_validator(pool, *config.follow, "chain.submit", {}, encode_record(record));
   if (!registered) return registered.error().within("registration");
   return {};
 }

@@ -38,7 +38,8 @@ Committee::Committee(Ledger& ledger, KeyPair key, CommitteeOptions options, Vote
 Result<std::unique_ptr<Committee>> Committee::open(Ledger& ledger, KeyPair key, CommitteeOptions options) {
   UFAB_ASSIGN(VoteFile votes, VoteFile::open(options.votes));
   UFAB_ASSIGN(Credentials credentials, Credentials::create(key));
-  std::unique_ptr<Committee> made(new Committee(ledger, std::move(key), std::move(options), std::move(votes)));
+  std::unique_ptr<Committee> made(
+      new Committee(ledger, std::move(key), std::move(options), std::move(votes)));
   if (!made->votes_.records()) {
     made->log("this node's validator follows and never votes: " + made->votes_.why_lost() +
               "; stand with a new key (`ufab validator stand --new-key`)");
@@ -49,11 +50,10 @@ Result<std::unique_ptr<Committee>> Committee::open(Ledger& ledger, KeyPair key, 
   made->replica_ = std::make_unique<Replica>(std::move(replica), made->key_.copy(), self);
   MeshOptions mesh;
   mesh.hello = {validator_protocol, validator_protocol, ledger.chain_id(), 0};
-  made->mesh_ = std::make_unique<Mesh>(
-      std::move(credentials), mesh,
-      [&self](const PublicKey& from, MeshChannel channel, Bytes message) {
-        self.arrive(from, channel, std::move(message));
-      });
+  made->mesh_ = std::make_unique<Mesh>(std::move(credentials), mesh,
+                                       [&self](const PublicKey& from, MeshChannel channel, Bytes message) {
+                                         self.arrive(from, channel, std::move(message));
+                                       });
   return made;
 }
 
@@ -103,7 +103,8 @@ void Committee::arrive(const PublicKey& from, MeshChannel channel, Bytes message
 void Committee::handle(Arrived& arrived) {
   if (arrived.channel != ReplicaChannel::records)
     return replica_->receive(arrived.from, arrived.channel, arrived.message, now_us());
-  for (PooledRecord& record : arrived.records) static_cast<void>(replica_->admit(std::move(record), now_us()));
+  for (PooledRecord& record : arrived.records)
+    static_cast<void>(replica_->admit(std::move(record), now_us()));
 }
 
 void Committee::ring_due() {
@@ -151,8 +152,10 @@ Status Committee::run(const std::atomic<bool>& stopping) {
     {
       std::unique_lock guard(inbox_mutex_);
       const auto news = [&] { return woken_ || !inbox_.empty(); };
-      if (next) inbox_changed_.wait_until(guard, *next, news);
-      else inbox_changed_.wait_for(guard, 1s, news);
+      if (next)
+        inbox_changed_.wait_until(guard, *next, news);
+      else
+        inbox_changed_.wait_for(guard, 1s, news);
       woken_ = false;
       taken.clear();
       taken.swap(inbox_);
@@ -179,7 +182,8 @@ Result<SubmitOutcome> Committee::admit(PooledRecord record, std::uint64_t timeou
   guard.unlock();
   wake();
   if (auto outcome = expectation->wait(timeout_ms)) return *outcome;
-  return Error{ErrorCode::timeout, "the record waits for the validators; it may still become part of the chain"};
+  return Error{ErrorCode::timeout,
+               "the record waits for the validators; it may still become part of the chain"};
 }
 
 Result<SubmitOutcome> Committee::submit(Record record, Bytes encoding, std::uint64_t timeout_ms) {
@@ -188,7 +192,8 @@ Result<SubmitOutcome> Committee::submit(Record record, Bytes encoding, std::uint
   return admit({std::move(record), std::move(encoding), id, now_us(), true}, timeout_ms, guard);
 }
 
-Result<SubmitOutcome> Committee::sign_and_submit(const KeyPair& key, RecordBody body, std::uint64_t timeout_ms) {
+Result<SubmitOutcome> Committee::sign_and_submit(const KeyPair& key, RecordBody body,
+                                                 std::uint64_t timeout_ms) {
   std::unique_lock guard(replica_mutex_);
   if (!started_) return not_yet();
   const std::uint64_t sequence = replica_->next_sequence(key.public_key());

@@ -1,10 +1,10 @@
 // This node among the validators that vote: drives the replica (accounting/replica/replica.h) with the real
 // clock, the mesh (fabric/net/mesh.h), the vote log (vote_file.h) and the ledger. Thread-safe.
 //
-// One thread runs it, from when the node's validator is in office until it is no more. What arrives meanwhile is
-// noted by the threads of the mesh, which check the signatures of records; the thread takes all that is there at
-// once, so that many messages share one sync of the vote log. The mesh's threads wait while more than
-// inbox_bytes_max are noted: a validator that is behind slows its peers' links, not its memory.
+// One thread runs it, from when the node's validator is in office until it is no more. What arrives meanwhile
+// is noted by the threads of the mesh, which check the signatures of records; the thread takes all that is
+// there at once, so that many messages share one sync of the vote log. The mesh's threads wait while more
+// than inbox_bytes_max are noted: a validator that is behind slows its peers' links, not its memory.
 #pragma once
 
 #include <array>
@@ -52,7 +52,7 @@ class Committee final : public ReplicaPorts {
   [[nodiscard]] Mesh& mesh() { return *mesh_; }
   struct Standing {
     std::uint64_t epoch = 0, view = 0, height = 0;
-    bool observer = false;  // the vote log is lost: follows, and never votes
+    bool observer = false;    // the vote log is lost: follows, and never votes
     std::size_t waiting = 0;  // records
     std::string why_observer;
   };

@@ -31,11 +31,10 @@ json::object consensus_json(const Chain& chain) {
   });
   const bool votes = committee != nullptr && !standing.observer;
   object["votes"] = votes;
-  object["part"] = votes       ? "its validator votes"
-                   : committee ? "its validator follows the votes of others"
-                   : chain.is_validator()
-                       ? "the only validator"
-                       : "follows the validators";
+  object["part"] = votes                  ? "its validator votes"
+                   : committee            ? "its validator follows the votes of others"
+                   : chain.is_validator() ? "the only validator"
+                                          : "follows the validators";
   object["view"] = standing.view;
   object["final_height"] = standing.height;
   object["records_waiting"] = standing.waiting;

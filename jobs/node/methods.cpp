@@ -6,10 +6,10 @@
 
 #include "accounting/records/codec.h"
 #include "jobs/node/agent_key.h"
+#include "jobs/node/consensus_json.h"
 #include "jobs/node/job_json.h"
 #include "jobs/node/known_links.h"
 #include "jobs/node/provider_agent.h"
-#include "jobs/node/consensus_json.h"
 #include "jobs/node/validator_key.h"
 
 namespace ufab::jobs {

@@ -178,7 +178,8 @@ Status run_node(const Home& home, const NodeOptions& options) {
   RpcServer server(
       credentials, [](const PublicKey& key) { return key.is_acceptable(); },
       [&](const Caller& caller, const Request& request) { return answer_request(methods, caller, request); },
-      OtherProtocol{frame_mesh_hello, [&chain](const PublicKey& key) { return chain->expects_validator(key); },
+      OtherProtocol{frame_mesh_hello,
+                    [&chain](const PublicKey& key) { return chain->expects_validator(key); },
                     [&chain](Link& link, const Frame& first) { chain->serve_validator(link, first); }});
   server.serve(*std::move(listener));
   server.serve(std::move(local));

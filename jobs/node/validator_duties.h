@@ -18,7 +18,7 @@ class ValidatorDuties {
   void file(RecordBody body, const std::string& what);
 
   NodeContext& node_;
-  std::uint64_t shared_epoch_ = 0;                     // in which a share was filed
+  std::uint64_t shared_epoch_ = 0;                      // in which a share was filed
   std::chrono::steady_clock::time_point next_share_{};  // not tried again before
 };
 

@@ -1,10 +1,10 @@
-// The vote log of one validator's key on disk (accounting/consensus/vote_log.h has its layout): votes.NAME.log in
-// the home, made together with the key. Not thread-safe.
+// The vote log of one validator's key on disk (accounting/consensus/vote_log.h has its layout):
+// votes.NAME.log in the home, made together with the key. Not thread-safe.
 //
 // A file that is missing or damaged is lost: its key never votes again, for nobody knows what it has signed.
 //
-// votes.NAME.floor, beside it, holds the ledger's height up to which votes were dropped. A ledger that was cut below
-// it (a damaged log that was repaired) must have come back that far before the key votes.
+// votes.NAME.floor, beside it, holds the ledger's height up to which votes were dropped. A ledger that was
+// cut below it (a damaged log that was repaired) must have come back that far before the key votes.
 #pragma once
 
 #include <optional>

@@ -34,9 +34,8 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
   report_.seed = seed;
   cut_until_us_.assign(options.validators, std::vector<std::uint64_t>(options.validators));
   Surroundings around;
-  around.send = [this](std::size_t from, const consensus::Peer& to, ReplicaChannel channel, SharedBytes message) {
-    transmit(from, node_of_.at(to), channel, message);
-  };
+  around.send = [this](std::size_t from, const consensus::Peer& to, ReplicaChannel channel,
+                       SharedBytes message) { transmit(from, node_of_.at(to), channel, message); };
   around.send_all = [this](std::size_t from, ReplicaChannel channel, SharedBytes message) {
     for (std::size_t to = 0; to < nodes_.size(); ++to) {
       if (to != from) transmit(from, to, channel, message);
@@ -63,7 +62,8 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
 
 void Cluster::violate(std::size_t node, const std::string& what) {
   if (report_.violation.empty())
-    report_.violation = fmt::format("after {:.3f} s, node {}: {}", static_cast<double>(time_us_) / 1e6, node, what);
+    report_.violation =
+        fmt::format("after {:.3f} s, node {}: {}", static_cast<double>(time_us_) / 1e6, node, what);
 }
 
 void Cluster::schedule(std::uint64_t after_us, What what) {
@@ -76,7 +76,8 @@ void Cluster::transmit(std::size_t from, std::size_t to, ReplicaChannel channel,
   if (cut_until_us_[from][to] > time_us_ || rng_.percent(loss_percent_)) return;
   const std::uint64_t copies = rng_.percent(duplicate_percent_) ? 2 : 1;
   for (std::uint64_t i = 0; i < copies; ++i)
-    schedule(rng_.between(options_.delay_min_us, options_.delay_max_us), Delivery{from, to, channel, message});
+    schedule(rng_.between(options_.delay_min_us, options_.delay_max_us),
+             Delivery{from, to, channel, message});
 }
 
 // A node that died in a call comes back after a while.
@@ -94,7 +95,8 @@ void Cluster::handle(const Delivery& event) {
   if (event.channel == ReplicaChannel::records) {
     auto records = decode_records(*event.message, node.chain().state().chain_id(), now_us());
     if (!records.ok()) return violate(event.to, "records that do not hold: " + records.error().message);
-    for (PooledRecord& record : *records) static_cast<void>(node.replica().admit(std::move(record), now_us()));
+    for (PooledRecord& record : *records)
+      static_cast<void>(node.replica().admit(std::move(record), now_us()));
   } else {
     node.replica().receive(nodes_[event.from]->public_key(), event.channel, *event.message, now_us());
   }
@@ -126,12 +128,13 @@ void Cluster::handle(const Submission&) {
   const KeyPair& owner = founding_.owners[at];
   const auto to = static_cast<OrgId>(1 + (at + 1) % nodes_.size());
   const std::uint64_t amount = rng_.one_in(10) ? 1ULL << 60 : rng_.between(1, 1000);  // some are refused
-  Record record = sign_record(node.chain().state().chain_id(), owner,
-                              node.replica().next_sequence(owner.public_key()), now_us(),
-                              Transfer{to, amount, fmt::format("{}", report_.submitted)});
+  Record record =
+      sign_record(node.chain().state().chain_id(), owner, node.replica().next_sequence(owner.public_key()),
+                  now_us(), Transfer{to, amount, fmt::format("{}", report_.submitted)});
   Bytes encoding = encode_record(record);
   const RecordId id = record_id(encoding);
-  if (!node.replica().admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()).ok()) return;
+  if (!node.replica().admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()).ok())
+    return;
   ++report_.submitted;
   waiting_.emplace(id, std::pair(at, time_us_));
   after_call(at);
@@ -155,9 +158,13 @@ void Cluster::handle(const Mischance&) {
       }
       return;
     }
-    case 1: loss_percent_ = rng_.below(25); duplicate_percent_ = rng_.below(10); return;
+    case 1:
+      loss_percent_ = rng_.below(25);
+      duplicate_percent_ = rng_.below(10);
+      return;
     case 2:
-      if (!options_.lose_a_disk || report_.disks_lost > 0 || !nodes_[victim]->is_up() || !quorum_without(victim))
+      if (!options_.lose_a_disk || report_.disks_lost > 0 || !nodes_[victim]->is_up() ||
+          !quorum_without(victim))
         return;
       ++report_.disks_lost;
       ++report_.crashes;
@@ -241,8 +248,8 @@ ClusterReport Cluster::run() {
   while (time_us_ < end && lowest() < begin + 3 && report_.violation.empty())
     run_until(std::min(end, time_us_ + second_us));
   if (lowest() < begin + 3) {
-    violate(0, fmt::format("no progress in the calm: the lowest node is at block {}, the highest was at {}", lowest(),
-                           begin - 1));
+    violate(0, fmt::format("no progress in the calm: the lowest node is at block {}, the highest was at {}",
+                           lowest(), begin - 1));
   }
   report_.simulated_us = time_us_;
   std::sort(report_.finality_us.begin(), report_.finality_us.end());

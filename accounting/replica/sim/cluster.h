@@ -1,5 +1,5 @@
-// Whole clusters of the production code under simulated time, network and disks. One seed fixes everything: who
-// pledges what, what the network loses, who dies when, and what clients submit.
+// Whole clusters of the production code under simulated time, network and disks. One seed fixes everything:
+// who pledges what, what the network loses, who dies when, and what clients submit.
 //
 // A run is a time of chaos (loss, delay, duplicates, partitions both ways and one way, crashes at any call, a
 // disk that is lost) and then calm, in which a quorum must make progress. Checked throughout:
@@ -91,8 +91,8 @@ class Cluster {
   std::uint64_t time_us_ = 0, order_ = 0;
   std::uint64_t loss_percent_ = 0, duplicate_percent_ = 0;
   bool chaos_ = true;
-  std::vector<Digest> hashes_;                              // of the blocks at each height, by the first to have it
-  std::set<RecordId> on_chain_;                             // of signed records, by that node
+  std::vector<Digest> hashes_;   // of the blocks at each height, by the first to have it
+  std::set<RecordId> on_chain_;  // of signed records, by that node
   std::map<RecordId, std::pair<std::size_t, std::uint64_t>> waiting_;  // where and when it was submitted
   ClusterReport report_;
 };

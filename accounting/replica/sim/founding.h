@@ -1,5 +1,5 @@
-// The first blocks of a simulated chain: organisations register, pledge and stand, and the founder makes blocks
-// until an epoch begins in which they vote.
+// The first blocks of a simulated chain: organisations register, pledge and stand, and the founder makes
+// blocks until an epoch begins in which they vote.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@ namespace ufab::sim {
 
 struct FoundingOptions {
   std::uint64_t seed = 0;
-  std::size_t validators = 4;    // each its own organisation, with pledges drawn from the seed
+  std::size_t validators = 4;     // each its own organisation, with pledges drawn from the seed
   std::size_t organisations = 4;  // at least as many
   std::uint64_t epoch_blocks = 8;
   std::uint64_t block_interval_ms = 500;

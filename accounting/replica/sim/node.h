@@ -1,5 +1,5 @@
-// One simulated node: the production replica over a disk in memory that loses what was not synced, and may die
-// at any call of its ports.
+// One simulated node: the production replica over a disk in memory that loses what was not synced, and may
+// die at any call of its ports.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,8 @@ namespace ufab::sim {
 
 // What a node needs of the world around it. Times in microseconds.
 struct Surroundings {
-  std::function<void(std::size_t from, const consensus::Peer& to, ReplicaChannel channel, SharedBytes message)>
+  std::function<void(std::size_t from, const consensus::Peer& to, ReplicaChannel channel,
+                     SharedBytes message)>
       send;
   std::function<void(std::size_t from, ReplicaChannel channel, SharedBytes message)> send_all;
   // Calls ring() of that life with that token, unless a later one of the same alarm was set.

@@ -27,8 +27,8 @@ TEST(ReplicaCluster, ChaosBreaksNothing) {
     options.validators = 4 + seed % 4;
     const ClusterReport report = Cluster(seed, options).run();
     EXPECT_EQ(report.violation, "") << "seed " << seed;
-    std::printf("seed %lu: height %lu, epochs %lu, submitted %lu, final %lu, crashes %lu, partitions %lu\n", seed,
-                report.height, report.epochs, report.submitted, report.final_records, report.crashes,
+    std::printf("seed %lu: height %lu, epochs %lu, submitted %lu, final %lu, crashes %lu, partitions %lu\n",
+                seed, report.height, report.epochs, report.submitted, report.final_records, report.crashes,
                 report.partitions);
   }
 }

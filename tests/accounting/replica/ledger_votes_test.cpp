@@ -1,4 +1,5 @@
-// A ledger on disk whose blocks several validators have made: what it takes in, and what it does after damage.
+// A ledger on disk whose blocks several validators have made: what it takes in, and what it does after
+// damage.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -97,36 +98,48 @@ TEST_F(VotedLedger, RefusesBlocksWhoseVotesDoNotHold) {
     EXPECT_NE(status.error().message.find(says), std::string::npos) << what << ": " << status.error().message;
     EXPECT_EQ(ledger->head().hash, head) << what;
   };
-  const auto change_certificate = [](Block& block, const std::function<void(consensus::Certificate&)>& change) {
+  const auto change_certificate = [](Block& block,
+                                     const std::function<void(consensus::Certificate&)>& change) {
     auto certificate = std::make_shared<consensus::Certificate>(*block.finality->certificate);
     change(*certificate);
     block.finality->certificate = certificate;
   };
-  refused("no votes", [](Block& b) { b.finality.reset(); }, "it has no votes");
-  refused("no certificate", [](Block& b) { b.finality->certificate = nullptr; }, "certificate");
-  refused("a vote with a wrong signature",
-          [&](Block& b) { change_certificate(b, [](auto& c) { c.signatures[0].bytes[3] ^= 1; }); }, "does not hold");
-  refused("a vote too few",
-          [&](Block& b) {
-            change_certificate(b, [](auto& c) {
-              while (c.signers.size() > 2) {
-                c.signers.pop_back();
-                c.signatures.pop_back();
-              }
-            });
-          },
-          "does not hold");
-  refused("a notarisation", [&](Block& b) {
-    change_certificate(b, [](auto& c) { c.kind = consensus::VoteKind::notarise; });
-  }, "something else");
-  refused("a certificate of another block", [&](Block& b) {
-    b.finality->certificate = block_of(voted_log()[next - 1]).finality->certificate;
-  }, "something else");
-  refused("another leader's signature",
-          [](Block& b) { b.finality->proposal.leader.bytes[5] ^= 1; }, "was not signed by the leader");
-  refused("a changed block", [](Block& b) { b.header.time_us += 1; }, "carries another block");
-  refused("a changed view", [](Block& b) { b.finality->proposal.header.view += 1; }, "view");
-  refused("the wrong block", [&](Block& b) { b = block_of(voted_log()[next + 1]); }, "is needed first");
+  refused(
+      "no votes", [](Block& b) { b.finality.reset(); }, "it has no votes");
+  refused(
+      "no certificate", [](Block& b) { b.finality->certificate = nullptr; }, "certificate");
+  refused(
+      "a vote with a wrong signature",
+      [&](Block& b) { change_certificate(b, [](auto& c) { c.signatures[0].bytes[3] ^= 1; }); },
+      "does not hold");
+  refused(
+      "a vote too few",
+      [&](Block& b) {
+        change_certificate(b, [](auto& c) {
+          while (c.signers.size() > 2) {
+            c.signers.pop_back();
+            c.signatures.pop_back();
+          }
+        });
+      },
+      "does not hold");
+  refused(
+      "a notarisation",
+      [&](Block& b) { change_certificate(b, [](auto& c) { c.kind = consensus::VoteKind::notarise; }); },
+      "something else");
+  refused(
+      "a certificate of another block",
+      [&](Block& b) { b.finality->certificate = block_of(voted_log()[next - 1]).finality->certificate; },
+      "something else");
+  refused(
+      "another leader's signature", [](Block& b) { b.finality->proposal.leader.bytes[5] ^= 1; },
+      "was not signed by the leader");
+  refused(
+      "a changed block", [](Block& b) { b.header.time_us += 1; }, "carries another block");
+  refused(
+      "a changed view", [](Block& b) { b.finality->proposal.header.view += 1; }, "view");
+  refused(
+      "the wrong block", [&](Block& b) { b = block_of(voted_log()[next + 1]); }, "is needed first");
   EXPECT_TRUE(ledger->import_block(voted_log()[next]).ok());
 }
 
@@ -146,7 +159,8 @@ TEST_F(VotedLedger, ATailWithoutItsCertificateIsCutOff) {
   const std::size_t next = first_voted() + 5;
   { const auto ledger = joined(next); }
   {
-    auto log = SegmentLog::open(folder() + "/log", 16 << 10, block_size_max, [](auto, auto) { return Status(); });
+    auto log =
+        SegmentLog::open(folder() + "/log", 16 << 10, block_size_max, [](auto, auto) { return Status(); });
     ASSERT_TRUE(log.ok());
     for (std::size_t i = next; i < next + 3; ++i) {
       Block block = block_of(voted_log()[i]);

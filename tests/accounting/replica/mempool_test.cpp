@@ -129,7 +129,8 @@ RC_GTEST_FIXTURE_PROP(MempoolTest, WhateverComesABlockMadeOfItTurnsNothingAway, 
   Mempool pool({});
   const auto arrivals = *rc::gen::container<std::vector<std::pair<std::size_t, std::uint64_t>>>(
       rc::gen::pair(rc::gen::inRange<std::size_t>(0, 4), rc::gen::inRange<std::uint64_t>(0, 8)));
-  for (const auto& [org, ahead] : arrivals) static_cast<void>(pool.add(payment(org, next(org) + ahead), state()));
+  for (const auto& [org, ahead] : arrivals)
+    static_cast<void>(pool.add(payment(org, next(org) + ahead), state()));
   const auto count = *rc::gen::inRange<std::size_t>(0, 40);
   std::vector<Record> records;
   for (const PooledRecord* record : pool.choose(state(), SIZE_MAX, count)) records.push_back(record->record);
@@ -143,7 +144,7 @@ RC_GTEST_FIXTURE_PROP(MempoolTest, WhateverComesABlockMadeOfItTurnsNothingAway, 
   // With room for all, everything without a gap before it goes in.
   std::size_t possible = 0;
   for (std::size_t org = 0; org < 4; ++org) {
-    for (std::uint64_t sequence = next(org); ; ++sequence) {
+    for (std::uint64_t sequence = next(org);; ++sequence) {
       const bool here = std::any_of(arrivals.begin(), arrivals.end(), [&](const auto& arrival) {
         return arrival.first == org && next(org) + arrival.second == sequence;
       });
