@@ -35,7 +35,8 @@ constexpr Verb verbs[] = {
     {"testnet", nullptr, "several nodes on this machine that make one chain together: up, down, status"},
     {"audit", nullptr, "verify, job, prove, check, report, export, reconcile, all offline; import, correct"},
     {"sim", nullptr,
-     "queue: a trace under the scheduling policy; consensus: validators that crash and lie; scale: its cost"},
+     "queue: a trace under the scheduling policy; consensus, ledger: validators that crash and lie; scale: "
+     "the cost"},
     {"data", nullptr, "pack text into a corpus"},
     {"train", nullptr, "inside a batch script: the trainer on this job's ranks"},
     {"model", nullptr,

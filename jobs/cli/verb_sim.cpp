@@ -110,14 +110,16 @@ VerbResult sim_queue(Words words) {
 
 VerbResult verb_sim(const Invocation&, Words words) {
   if (words.empty() || words[0] == "-h" || words[0] == "--help") {
-    std::printf("usage: ufab %s\n       ufab %s\n       ufab %s\n", usage, sim_consensus_usage,
-                sim_scale_usage);
+    for (const char* one : {usage, sim_consensus_usage, sim_ledger_usage, sim_scale_usage})
+      std::printf("%s ufab %s\n", one == usage ? "usage:" : "      ", one);
     return words.empty() ? 2 : 0;
   }
   if (words[0] == "queue") return sim_queue(words.subspan(1));
   if (words[0] == "consensus") return sim_consensus(words.subspan(1));
+  if (words[0] == "ledger") return sim_ledger(words.subspan(1));
   if (words[0] == "scale") return sim_scale(words.subspan(1));
-  return Error{ErrorCode::usage, "no simulation '" + words[0] + "'; there are: queue, consensus, scale"};
+  return Error{ErrorCode::usage,
+               "no simulation '" + words[0] + "'; there are: queue, consensus, ledger, scale"};
 }
 
 }  // namespace ufab::jobs

@@ -1,16 +1,14 @@
 // sim consensus: the ordering of blocks by many organisations, under simulated faults and lies, over many
 // seeds.
 #include <algorithm>
-#include <atomic>
 #include <boost/json.hpp>
-#include <charconv>
 #include <cstdio>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "accounting/consensus/sim/simulation.h"
 #include "jobs/cli/command_line.h"
+#include "jobs/cli/seeds.h"
 #include "jobs/cli/verbs.h"
 
 namespace ufab::jobs {
@@ -27,7 +25,8 @@ constexpr std::uint64_t hours_max = 10'000;
 constexpr std::uint64_t real_signatures_every = 100;
 
 struct Campaign {
-  std::uint64_t first = 1, last = 100, hours = 1;
+  SeedRange seeds;
+  std::uint64_t hours = 1;
   std::string mutant;
 };
 
@@ -60,26 +59,6 @@ struct Totals {
   }
 };
 
-Result<std::uint64_t> parse_seed(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty())
-    return Error{ErrorCode::usage, "--seeds is A..B, two whole numbers, not '" + std::string(text) + "'"};
-  return value;
-}
-
-Status parse_seeds(const std::string& text, Campaign& campaign) {
-  const std::size_t dots = text.find("..");
-  if (dots == std::string::npos)
-    return Error{ErrorCode::usage, "--seeds is A..B, two whole numbers, not '" + text + "'"};
-  UFAB_ASSIGN(campaign.first, parse_seed(std::string_view(text).substr(0, dots)));
-  UFAB_ASSIGN(campaign.last, parse_seed(std::string_view(text).substr(dots + 2)));
-  if (campaign.first > campaign.last || campaign.last - campaign.first >= 100'000'000)
-    return Error{ErrorCode::usage,
-                 "--seeds " + text + ": A is at most B, and they are fewer than 100,000,000"};
-  return {};
-}
-
 SimulationReport run_one(const Campaign& campaign, std::uint64_t seed, bool real) {
   SimulationOptions options;
   options.chaos_ms = campaign.hours * ms_per_hour / (real ? 10 : 1);
@@ -90,35 +69,24 @@ SimulationReport run_one(const Campaign& campaign, std::uint64_t seed, bool real
   return *report;
 }
 
-// On all processors. After a failure only lower seeds are still run to their end: the first one is
-// reported, whatever the threads do.
 Totals run_all(const Campaign& campaign) {
   Totals totals;
   std::mutex mutex;
-  std::atomic<std::uint64_t> next = campaign.first;
-  std::atomic<std::uint64_t> until = campaign.last;
-  const auto work = [&] {
-    for (std::uint64_t seed = next++; seed <= until; seed = next++) {
-      const bool real = seed % real_signatures_every == 0;
-      const SimulationReport report = run_one(campaign, seed, real);
-      const std::scoped_lock lock(mutex);
-      totals.add(report, real);
-      if (totals.failed) until = totals.failed->seed;
-    }
-  };
-  std::vector<std::thread> threads;
-  const std::uint64_t count = std::min<std::uint64_t>(std::max(1U, std::thread::hardware_concurrency()),
-                                                      campaign.last - campaign.first + 1);
-  for (std::uint64_t i = 0; i < count; ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
+  run_seeds(campaign.seeds, [&](std::uint64_t seed, std::atomic<std::uint64_t>& until) {
+    const bool real = seed % real_signatures_every == 0;
+    const SimulationReport report = run_one(campaign, seed, real);
+    const std::scoped_lock lock(mutex);
+    totals.add(report, real);
+    if (totals.failed) until = totals.failed->seed;
+  });
   return totals;
 }
 
 json::object to_json(const Campaign& campaign, const Totals& totals) {
   json::object object = {
       {"schema", "ufab.sim.consensus/1"},
-      {"seed_first", campaign.first},
-      {"seed_last", campaign.last},
+      {"seed_first", campaign.seeds.first},
+      {"seed_last", campaign.seeds.last},
       {"seeds_run", totals.seeds},
       {"seeds_with_ed25519", totals.real_signatures},
       {"simulated_ms", totals.simulated_ms},
@@ -145,8 +113,9 @@ json::object to_json(const Campaign& campaign, const Totals& totals) {
 void print_totals(const Campaign& campaign, const Totals& totals) {
   const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
   std::printf("%llu seeds of %llu..%llu%s%s, %llu.%llu hours simulated\n", number(totals.seeds),
-              number(campaign.first), number(campaign.last), campaign.mutant.empty() ? "" : ", mutant ",
-              campaign.mutant.c_str(), number(totals.simulated_ms / ms_per_hour),
+              number(campaign.seeds.first), number(campaign.seeds.last),
+              campaign.mutant.empty() ? "" : ", mutant ", campaign.mutant.c_str(),
+              number(totals.simulated_ms / ms_per_hour),
               number(totals.simulated_ms % ms_per_hour * 10 / ms_per_hour));
   std::printf(
       "%llu blocks finalised, %llu messages, %llu crashes, %llu partitions, %llu vote logs lost, "
@@ -193,7 +162,7 @@ VerbResult sim_consensus(Words words) {
       std::printf("%-22s %s\n", mutant.name.c_str(), mutant.what.c_str());
     return 0;
   }
-  UFAB_TRY(parse_seeds(seeds, campaign));
+  UFAB_ASSIGN(campaign.seeds, parse_seeds(seeds));
   if (campaign.hours == 0 || campaign.hours > hours_max)
     return Error{ErrorCode::usage, "--hours is 1 to " + std::to_string(hours_max)};
   const auto& mutants = consensus::mutants();

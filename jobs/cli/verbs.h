@@ -56,6 +56,9 @@ VerbResult verb_sim(const Invocation& invocation, Words words);
 VerbResult sim_consensus(Words words);
 inline constexpr const char* sim_consensus_usage =
     "sim consensus [--seeds A..B] [--hours H] [--mutant NAME] [--json]";
+VerbResult sim_ledger(Words words);
+inline constexpr const char* sim_ledger_usage =
+    "sim ledger [--seeds A..B] [--validators N] [--seconds S] [--json]";
 VerbResult sim_scale(Words words);
 inline constexpr const char* sim_scale_usage =
     "sim scale [--validators N,…] [--delay-ms D,…] [--providers N] [--plot FILE.svg] [--json]";

@@ -3,7 +3,7 @@
 //   config.toml   who we are, where we listen, whom we follow, what we offer (below)
 //   org.key       Ed25519 seed of the organisation, 0600; may be kept elsewhere once there is an agent's
 //   agent.key     Ed25519 seed of its agent, 0600 (`ufab agent enroll`)
-//   validator.key Ed25519 seed of its validator, 0600 (`ufab validator stand`); validator.key.NAME: earlier ones
+//   validator.key Ed25519 seed of its validator, 0600 (`ufab validator stand`); validator.key.NAME: earlier
 //   votes.NAME.log, votes.NAME.floor: what each of them has signed (jobs/node/vote_file.h)
 //   chain/        the ledger (accounting/ledger.h)
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "accounting/hpos/evidence.h"
+#include "accounting/state/duties.h"
 
 namespace ufab::sim {
 
@@ -30,15 +34,20 @@ FoundingOptions founding_for(std::uint64_t seed, const ClusterOptions& options) 
 }  // namespace
 
 Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
-    : seed_(seed), options_(options), rng_(seed), founding_(found(founding_for(seed, options))) {
+    : options_(options), rng_(seed), founding_(found(founding_for(seed, options))) {
   report_.seed = seed;
   cut_until_us_.assign(options.validators, std::vector<std::uint64_t>(options.validators));
   Surroundings around;
   around.send = [this](std::size_t from, const consensus::Peer& to, ReplicaChannel channel,
-                       SharedBytes message) { transmit(from, node_of_.at(to), channel, message); };
+                       SharedBytes message) {
+    const std::size_t member = member_by_key_.at(to);
+    for (std::size_t node = 0; node < nodes_.size(); ++node) {
+      if (member_of_[node] == member) transmit(from, node, channel, message);
+    }
+  };
   around.send_all = [this](std::size_t from, ReplicaChannel channel, SharedBytes message) {
     for (std::size_t to = 0; to < nodes_.size(); ++to) {
-      if (to != from) transmit(from, to, channel, message);
+      if (member_of_[to] != member_of_[from]) transmit(from, to, channel, message);
     }
   };
   around.set_alarm = [this](std::size_t node, std::uint64_t life, ReplicaAlarm alarm, std::uint64_t token,
@@ -46,22 +55,50 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
     schedule(after_ms * 1000, Alarm{node, life, alarm, token});
   };
   around.on_final = [this](std::size_t node, const Block& block, const Chain& chain) {
-    on_final(node, block, chain);
+    if (honest(node)) on_final(node, block, chain);
   };
   around.violated = [this](std::size_t node, const std::string& what) { violate(node, what); };
-  around.on_evidence = [this](std::size_t node, const consensus::Evidence&) {
-    violate(node, "evidence against an honest validator");
+  around.on_penalty = [this](std::size_t node, const consensus::Peer& peer, const char* why) {
+    if (member_by_key_.at(peer) != liar_)
+      violate(node, fmt::format("an honest peer was penalised for {}", why));
+  };
+  around.on_evidence = [this](std::size_t node, const consensus::Evidence& evidence) {
+    ++report_.evidence;
+    if (member_by_key_.at(evidence.key) != liar_) violate(node, "evidence against an honest validator");
+    if (honest(node)) to_file_.push_back(evidence);
   };
   for (std::size_t i = 0; i < options.validators; ++i) {
-    nodes_.push_back(std::make_unique<Node>(i, founding_.validators[i].copy(), founding_.log,
-                                            options_for(scheme_), seed, around));
-    node_of_.emplace(founding_.validators[i].public_key(), i);
+    member_by_key_.emplace(founding_.validators[i].public_key(), i);
+    add_node(i, around);
   }
   hashes_.resize(founding_.log.size());
+  choose_liar();
+  if (liar_ != SIZE_MAX) add_node(liar_, around);
+}
+
+void Cluster::add_node(std::size_t member, const Surroundings& around) {
+  nodes_.push_back(std::make_unique<Node>(nodes_.size(), founding_.validators[member].copy(), founding_.log,
+                                          options_for(scheme_), report_.seed, around));
+  member_of_.push_back(member);
+  shared_epoch_.push_back(0);
+}
+
+// Somebody without whom there is a quorum.
+void Cluster::choose_liar() {
+  if (!options_.faults || !options_.lies || rng_.one_in(2)) return;
+  const std::size_t member = rng_.below(options_.validators);
+  Chain chain;
+  for (const Bytes& encoded : founding_.log) {
+    auto block = decode_block(encoded);
+    UFAB_ASSERT(block.ok() && chain.import(*std::move(block), Signatures::checked).ok());
+  }
+  if (!quorum_without(member, *chain.epoch())) return;
+  liar_ = member;
+  first_self_ = rng_.below(1ULL << options_.validators);
 }
 
 void Cluster::violate(std::size_t node, const std::string& what) {
-  if (report_.violation.empty())
+  if (honest(node) && report_.violation.empty())
     report_.violation =
         fmt::format("after {:.3f} s, node {}: {}", static_cast<double>(time_us_) / 1e6, node, what);
 }
@@ -70,19 +107,72 @@ void Cluster::schedule(std::uint64_t after_us, What what) {
   due_.emplace(std::pair(time_us_ + after_us, order_++), std::move(what));
 }
 
-void Cluster::transmit(std::size_t from, std::size_t to, ReplicaChannel channel, const SharedBytes& message) {
+SharedBytes Cluster::meddle(const SharedBytes& message) {
+  const std::uint64_t what = rng_.below(20);
+  if (what > 2) {
+    if (said_.size() < 64)
+      said_.push_back(message);
+    else
+      said_[rng_.below(said_.size())] = message;
+    return message;
+  }
+  ++report_.lies;
+  if (what == 0) return nullptr;
+  if (what == 1 && !said_.empty()) return said_[rng_.below(said_.size())];
+  Bytes damaged = *message;
+  damaged[rng_.below(damaged.size())] ^= static_cast<std::uint8_t>(1 + rng_.below(255));
+  return std::make_shared<const Bytes>(std::move(damaged));
+}
+
+void Cluster::transmit(std::size_t from, std::size_t to, ReplicaChannel channel, SharedBytes message) {
   ++report_.messages;
   report_.bytes += message->size();
-  if (cut_until_us_[from][to] > time_us_ || rng_.percent(loss_percent_)) return;
+  const std::size_t sender = member_of_[from], receiver = member_of_[to];
+  if (!honest(from)) {
+    const bool first = from == sender;
+    if (((first_self_ >> receiver) & 1) != (first ? 1 : 0)) return;
+    message = meddle(message);
+    if (message == nullptr) return;
+  }
+  if (cut_until_us_[sender][receiver] > time_us_ || rng_.percent(loss_percent_)) return;
   const std::uint64_t copies = rng_.percent(duplicate_percent_) ? 2 : 1;
-  for (std::uint64_t i = 0; i < copies; ++i)
+  for (std::uint64_t i = 0; i < copies; ++i) {
     schedule(rng_.between(options_.delay_min_us, options_.delay_max_us),
              Delivery{from, to, channel, message});
+  }
+}
+
+// A record of the node's organisation.
+void Cluster::file(std::size_t node, RecordBody body) {
+  const KeyPair& owner = founding_.owners[member_of_[node]];
+  Replica& replica = nodes_[node]->replica();
+  Record record = sign_record(nodes_[node]->chain().state().chain_id(), owner,
+                              replica.next_sequence(owner.public_key()), now_us(), std::move(body));
+  Bytes encoding = encode_record(record);
+  const RecordId id = record_id(encoding);
+  static_cast<void>(replica.admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()));
+}
+
+// What a validator's node files besides its clients' records.
+void Cluster::do_duties(std::size_t node) {
+  if (!honest(node)) return;
+  for (const consensus::Evidence& evidence : std::exchange(to_file_, {}))
+    file(node, hpos::evidence_record(evidence));
+  const State& state = nodes_[node]->chain().state();
+  if (shared_epoch_[node] == state.epoch()) return;
+  const auto share = seed_share_due(state, founding_.validators[member_of_[node]]);
+  if (!share) return;
+  shared_epoch_[node] = state.epoch();
+  ++report_.seed_shares;
+  file(node, *share);
 }
 
 // A node that died in a call comes back after a while.
 void Cluster::after_call(std::size_t node) {
-  nodes_[node]->perform(now_us());
+  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us());
+  if (!nodes_[node]->is_dying()) do_duties(node);
+  to_file_.clear();
+  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us());
   if (!nodes_[node]->is_dying()) return;
   nodes_[node]->crash();
   ++report_.crashes;
@@ -124,9 +214,9 @@ void Cluster::handle(const Submission&) {
   schedule(second_us / options_.records_per_second, Submission{});
   const std::size_t at = rng_.below(nodes_.size());
   Node& node = *nodes_[at];
-  if (!node.is_up() || node.replica().out_of_office()) return;
-  const KeyPair& owner = founding_.owners[at];
-  const auto to = static_cast<OrgId>(1 + (at + 1) % nodes_.size());
+  if (!honest(at) || !node.is_up() || node.replica().out_of_office()) return;
+  const KeyPair& owner = founding_.owners[member_of_[at]];
+  const auto to = static_cast<OrgId>(1 + (at + 1) % options_.validators);
   const std::uint64_t amount = rng_.one_in(10) ? 1ULL << 60 : rng_.between(1, 1000);  // some are refused
   Record record =
       sign_record(node.chain().state().chain_id(), owner, node.replica().next_sequence(owner.public_key()),
@@ -148,10 +238,10 @@ void Cluster::handle(const Mischance&) {
     case 0: {
       ++report_.partitions;
       const std::uint64_t until = time_us_ + rng_.between(second_us / 2, 15 * second_us);
-      const std::uint64_t side = rng_.below(1ULL << nodes_.size());
+      const std::uint64_t side = rng_.below(1ULL << options_.validators);
       const bool one_way = rng_.one_in(3);
-      for (std::size_t a = 0; a < nodes_.size(); ++a) {
-        for (std::size_t b = 0; b < nodes_.size(); ++b) {
+      for (std::size_t a = 0; a < options_.validators; ++a) {
+        for (std::size_t b = 0; b < options_.validators; ++b) {
           if ((side >> a & 1) == (side >> b & 1)) continue;
           if (!one_way || (side >> a & 1) == 1) cut_until_us_[a][b] = std::max(cut_until_us_[a][b], until);
         }
@@ -163,8 +253,9 @@ void Cluster::handle(const Mischance&) {
       duplicate_percent_ = rng_.below(10);
       return;
     case 2:
-      if (!options_.lose_a_disk || report_.disks_lost > 0 || !nodes_[victim]->is_up() ||
-          !quorum_without(victim))
+      if (!options_.lose_a_disk || liar_ != SIZE_MAX || report_.disks_lost > 0 || !nodes_[victim]->is_up() ||
+          nodes_[victim]->chain().epoch() == nullptr ||
+          !quorum_without(member_of_[victim], *nodes_[victim]->chain().epoch()))
         return;
       ++report_.disks_lost;
       ++report_.crashes;
@@ -178,13 +269,11 @@ void Cluster::handle(const Mischance&) {
   }
 }
 
-bool Cluster::quorum_without(std::size_t node) const {
-  const consensus::EpochPtr epoch = nodes_[node]->chain().epoch();
-  if (epoch == nullptr) return false;
-  consensus::Tally tally(epoch->validators);
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    const auto seat = epoch->validators.find(nodes_[i]->public_key());
-    if (i != node && seat) tally.add(*seat);
+bool Cluster::quorum_without(std::size_t member, const consensus::Epoch& epoch) const {
+  consensus::Tally tally(epoch.validators);
+  for (std::size_t i = 0; i < founding_.validators.size(); ++i) {
+    const auto seat = epoch.validators.find(founding_.validators[i].public_key());
+    if (i != member && seat) tally.add(*seat);
   }
   return tally.is_quorum();
 }
@@ -205,6 +294,7 @@ void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain)
   for (const Bytes& encoding : block.records) {
     const RecordId id = record_id(encoding);
     const auto record = decode_record(encoding);
+    if (first && record.ok() && record->type() == RecordType::conviction) ++report_.convictions;
     if (!record.ok() || record_type_derived(record->type())) continue;
     if (first && !on_chain_.insert(id).second) violate(node, "a record is on the chain twice");
     const auto waiting = waiting_.find(id);
@@ -226,7 +316,9 @@ void Cluster::run_until(std::uint64_t time_us) {
 
 std::uint64_t Cluster::lowest() const {
   std::uint64_t low = UINT64_MAX;
-  for (const auto& node : nodes_) low = std::min(low, node->chain().head().height);
+  for (std::size_t node = 0; node < nodes_.size(); ++node) {
+    if (honest(node)) low = std::min(low, nodes_[node]->chain().head().height);
+  }
   return low;
 }
 

@@ -2,7 +2,10 @@
 // who pledges what, what the network loses, who dies when, and what clients submit.
 //
 // A run is a time of chaos (loss, delay, duplicates, partitions both ways and one way, crashes at any call, a
-// disk that is lost) and then calm, in which a quorum must make progress. Checked throughout:
+// disk that is lost) and then calm, in which a quorum must make progress. In half of the runs one validator
+// that a quorum can do without lies instead: it runs twice with one key, each of the two talking to some of
+// the others (so it proposes and votes twice), withholds, damages and repeats messages, and files no shares
+// of the seed. Honest nodes file what they come upon against it. Checked throughout:
 // - two nodes never have different blocks at one height, so their state roots agree too;
 // - minted − burned is the sum of all balances after every block;
 // - what a client was told is final stays, and is there once;
@@ -25,7 +28,8 @@ struct ClusterOptions {
   std::uint64_t calm_s = 60;  // at most; progress ends it
   std::uint64_t records_per_second = 20;
   bool faults = true;
-  bool lose_a_disk = true;  // of one validator, that a quorum can do without
+  bool lose_a_disk = true;  // of one validator, that a quorum can do without; not while another lies
+  bool lies = true;         // in every second run
   std::uint64_t delay_min_us = 1'000, delay_max_us = 50'000;
 };
 
@@ -35,6 +39,8 @@ struct ClusterReport {
   std::uint64_t height = 0, epochs = 0, views = 0;
   std::uint64_t submitted = 0, final_records = 0;
   std::uint64_t crashes = 0, partitions = 0, disks_lost = 0, messages = 0, bytes = 0;
+  std::uint64_t lies = 0;  // messages that were withheld, damaged or repeated
+  std::uint64_t evidence = 0, convictions = 0, seed_shares = 0;
   std::uint64_t simulated_us = 0;
   std::vector<std::uint64_t> finality_us;  // of records: from submission to final at that node, sorted
 };
@@ -65,7 +71,14 @@ class Cluster {
   struct Mischance {};
   using What = std::variant<Delivery, Alarm, Restart, Submission, Mischance>;
   void schedule(std::uint64_t after_us, What what);
-  void transmit(std::size_t from, std::size_t to, ReplicaChannel channel, const SharedBytes& message);
+  void add_node(std::size_t member, const Surroundings& around);
+  void choose_liar();
+  void transmit(std::size_t from, std::size_t to, ReplicaChannel channel, SharedBytes message);
+  // What the liar makes of it; null: nothing is sent.
+  [[nodiscard]] SharedBytes meddle(const SharedBytes& message);
+  [[nodiscard]] bool honest(std::size_t node) const { return member_of_[node] != liar_; }
+  void file(std::size_t node, RecordBody body);
+  void do_duties(std::size_t node);
   void handle(const Delivery& event);
   void handle(const Alarm& event);
   void handle(const Restart& event);
@@ -75,17 +88,22 @@ class Cluster {
   void run_until(std::uint64_t time_us);
   void on_final(std::size_t node, const Block& block, const Chain& chain);
   void violate(std::size_t node, const std::string& what);
-  [[nodiscard]] bool quorum_without(std::size_t node) const;
+  [[nodiscard]] bool quorum_without(std::size_t member, const consensus::Epoch& epoch) const;
   [[nodiscard]] std::uint64_t lowest() const;
   [[nodiscard]] std::uint64_t now_us() const { return founding_time_us + 1'000'000'000 + time_us_; }
 
-  const std::uint64_t seed_;
   const ClusterOptions options_;
   consensus::Rng rng_;
   Founding founding_;
   consensus::Ed25519Scheme scheme_;
   std::vector<std::unique_ptr<Node>> nodes_;
-  std::map<PublicKey, std::size_t> node_of_;
+  std::vector<std::size_t> member_of_;  // whose node it is, by node; all but the liar have one
+  std::map<PublicKey, std::size_t> member_by_key_;
+  std::size_t liar_ = SIZE_MAX;               // a member
+  std::uint64_t first_self_ = 0;              // members to whom the first of its two selves talks, by bit
+  std::vector<SharedBytes> said_;             // by the liar, to be repeated
+  std::vector<std::uint64_t> shared_epoch_;   // in which it has filed its share, by node
+  std::vector<consensus::Evidence> to_file_;  // come upon in the present call
   std::vector<std::vector<std::uint64_t>> cut_until_us_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, What> due_;  // by time and order
   std::uint64_t time_us_ = 0, order_ = 0;

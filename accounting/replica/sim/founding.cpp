@@ -21,6 +21,7 @@ Founding found(const FoundingOptions& options) {
   Genesis genesis;
   genesis.chain_name = "simulated";
   genesis.organisation = "org1";
+  if (!options.endpoints.empty()) genesis.endpoint = options.endpoints[0];
   genesis.params.epoch_blocks = options.epoch_blocks;
   genesis.params.block_interval_ms = options.block_interval_ms;
   genesis.params.validators_min = options.validators;
@@ -41,7 +42,9 @@ Founding found(const FoundingOptions& options) {
   };
   std::vector<Record> registrations, gifts, pledges;
   for (std::size_t i = 1; i < options.organisations; ++i)
-    registrations.push_back(sign(i, 1, Organisation{fmt::format("org{}", i + 1), ""}));
+    registrations.push_back(sign(
+        i, 1,
+        Organisation{fmt::format("org{}", i + 1), options.endpoints.empty() ? "" : options.endpoints[i]}));
   block(registrations);
   for (std::size_t i = 1; i < options.organisations; ++i) {
     gifts.push_back(sign(0, i + 1, Transfer{static_cast<OrgId>(i + 1), 100'000 * micro_per_unc, ""}));

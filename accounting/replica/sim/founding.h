@@ -14,6 +14,7 @@ struct FoundingOptions {
   std::size_t organisations = 4;  // at least as many
   std::uint64_t epoch_blocks = 8;
   std::uint64_t block_interval_ms = 500;
+  std::vector<std::string> endpoints;  // of the organisations' nodes; empty: none
 };
 
 struct Founding {

@@ -163,8 +163,8 @@ void Node::cancel_alarm(ReplicaAlarm alarm) {
   tokens_[static_cast<std::size_t>(alarm)] = ++token_;
 }
 
-void Node::penalise(const consensus::Peer&, const char* why) {
-  around_.violated(number_, fmt::format("an honest peer was penalised for {}", why));
+void Node::penalise(const consensus::Peer& peer, const char* why) {
+  around_.on_penalty(number_, peer, why);
 }
 
 void Node::evidence(const consensus::Evidence& evidence) {

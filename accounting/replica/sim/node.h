@@ -24,6 +24,7 @@ struct Surroundings {
       set_alarm;
   std::function<void(std::size_t node, const Block& block, const Chain& chain)> on_final;
   std::function<void(std::size_t node, const std::string& violation)> violated;
+  std::function<void(std::size_t node, const consensus::Peer& peer, const char* why)> on_penalty;
   std::function<void(std::size_t node, const consensus::Evidence& evidence)> on_evidence;
 };
 
