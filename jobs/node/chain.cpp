@@ -367,11 +367,12 @@ Result<FiledRecord> Chain::submit(RecordBody body) {
   return submit_remote(key, std::move(body));
 }
 
-Result<FiledRecord> Chain::send_record(ByteView encoded) {
+Result<FiledRecord> Chain::send_record(ByteView encoded, bool passed_on) {
   // The same bytes may be sent again: whoever has it knows the record by its id.
   for (int attempt = 1;; ++attempt) {
-    const auto answer =
-        call_source(calls_, {"chain.submit", {}, Bytes(encoded.begin(), encoded.end())}, call_wait);
+    const auto answer = call_source(
+        calls_, {"chain.submit", {{"passed_on", passed_on}}, Bytes(encoded.begin(), encoded.end())},
+        call_wait);
     if (answer) return decode_submitted(*answer);
     const bool link_failed =
         answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::timeout;
@@ -393,20 +394,21 @@ Error makes_no_blocks() {
 
 }  // namespace
 
-Result<std::uint64_t> Chain::next_sequence_here(const PublicKey& key) {
+Result<std::uint64_t> Chain::next_sequence_for(const PublicKey& key, bool passed_on) {
   if (ledger_->is_producer()) return ledger_->next_sequence(key);
   if (const auto committee = this->committee()) return committee->next_sequence(key);
-  return makes_no_blocks();
-}
-
-Result<std::uint64_t> Chain::next_sequence(const PublicKey& key) {
-  if (is_validator()) return next_sequence_here(key);
-  UFAB_ASSIGN(const Answer next,
-              call_source(calls_, {"chain.next_sequence", {{"key", key.hex()}}, {}}, call_wait));
+  if (passed_on) return makes_no_blocks();
+  UFAB_ASSIGN(
+      const Answer next,
+      call_source(calls_, {"chain.next_sequence", {{"key", key.hex()}, {"passed_on", true}}, {}}, call_wait));
   return json_number(next.result, "sequence");
 }
 
-Result<FiledRecord> Chain::take_record(ByteView encoded) {
+Result<std::uint64_t> Chain::next_sequence(const PublicKey& key) {
+  return next_sequence_for(key, false);
+}
+
+Result<FiledRecord> Chain::take_record_here(ByteView encoded) {
   Result<SubmitOutcome> outcome = makes_no_blocks();
   if (ledger_->is_producer()) {
     outcome = ledger_->submit(encoded);
@@ -420,8 +422,13 @@ Result<FiledRecord> Chain::take_record(ByteView encoded) {
   return FiledRecord{outcome->id, outcome->height};
 }
 
+Result<FiledRecord> Chain::take_record(ByteView encoded, bool passed_on) {
+  if (passed_on || is_validator()) return take_record_here(encoded);
+  return send_record(encoded, true);
+}
+
 Result<FiledRecord> Chain::submit_signed(ByteView encoded) {
-  if (is_validator()) return take_record(encoded);
+  if (is_validator()) return take_record_here(encoded);
   UFAB_ASSIGN(const FiledRecord submitted, send_record(encoded));
   // Reading one's own writes: what the caller looks at next has this record in it.
   for (int i = 0; i < 100 && ledger_->head().height < submitted.height && !stopping_; ++i) {

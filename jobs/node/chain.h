@@ -86,10 +86,11 @@ class Chain {
   [[nodiscard]] Result<FiledRecord> submit(RecordBody body);
   // A record that was signed elsewhere. Errors as above.
   [[nodiscard]] Result<FiledRecord> submit_signed(ByteView encoded);
-  // The same for another node's record, which is not passed on: denied when this node makes no blocks.
-  [[nodiscard]] Result<FiledRecord> take_record(ByteView encoded);
-  // The next sequence number, as far as this node knows: denied when it makes no blocks.
-  [[nodiscard]] Result<std::uint64_t> next_sequence_here(const PublicKey& key);
+  // The same for another node's record. Where this node makes no blocks it goes on to one that does, unless
+  // it was passed on already: then it is denied.
+  [[nodiscard]] Result<FiledRecord> take_record(ByteView encoded, bool passed_on);
+  // The next sequence number, for another node, likewise.
+  [[nodiscard]] Result<std::uint64_t> next_sequence_for(const PublicKey& key, bool passed_on);
   // For a record to be signed elsewhere: as far as this node knows, or the node that it would be sent to.
   [[nodiscard]] Result<std::uint64_t> next_sequence(const PublicKey& key);
 
@@ -119,7 +120,8 @@ class Chain {
   [[nodiscard]] std::optional<KeyPair> enrolled_agent() const;
   [[nodiscard]] std::optional<Result<FiledRecord>> submit_here(const KeyPair& key, const RecordBody& body);
   Result<FiledRecord> submit_remote(const KeyPair& key, RecordBody body);
-  Result<FiledRecord> send_record(ByteView encoded);
+  [[nodiscard]] Result<FiledRecord> take_record_here(ByteView encoded);
+  Result<FiledRecord> send_record(ByteView encoded, bool passed_on = false);
   void pause(std::chrono::milliseconds duration);
   void set_trouble(std::string line);
 

@@ -37,14 +37,16 @@ Result<Answer> chain_blocks(const MethodContext& context, const Caller&, const R
 }
 
 Result<Answer> chain_submit(const MethodContext& context, const Caller&, const Request& request) {
-  UFAB_ASSIGN(const FiledRecord filed, context.node->chain->take_record(request.body));
+  UFAB_ASSIGN(const FiledRecord filed,
+              context.node->chain->take_record(request.body, json_flag(request.params, "passed_on")));
   return Answer{{{"id", filed.id.str()}, {"height", filed.height}}, {}};
 }
 
 Result<Answer> chain_next_sequence(const MethodContext& context, const Caller&, const Request& request) {
   UFAB_ASSIGN(const std::string text, json_text(request.params, "key", 64));
   UFAB_ASSIGN(const PublicKey key, PublicKey::parse(text));
-  UFAB_ASSIGN(const std::uint64_t sequence, context.node->chain->next_sequence_here(key));
+  UFAB_ASSIGN(const std::uint64_t sequence,
+              context.node->chain->next_sequence_for(key, json_flag(request.params, "passed_on")));
   return Answer{{{"sequence", sequence}}, {}};
 }
 

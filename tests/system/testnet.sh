@@ -28,6 +28,20 @@ height=$(ufab net/node4 node status --json | field height)
 ufab net/node2 up >/dev/null
 wait_until 30 reached net/node2 "$height"
 
+# Somebody who makes no blocks joins, and needs the node of its ticket no more: any validator's will do.
+homes+=(late)
+ufab late init --org late --join "$(ufab net/node1 status | sed -n 's/^ticket *//p')" >/dev/null
+ufab late up >/dev/null
+ufab net/node3 account transfer late 10 >/dev/null
+ufab net/node1 down >/dev/null
+has_money() { ufab late account balance | grep -q ' 10 UNC'; }
+wait_until 20 has_money
+ufab late account transfer org3 4 >/dev/null
+expect "it pays by way of others" contains "$(ufab late account balance)" "6 UNC"
+expect "it follows" contains "$(ufab late node status)" "follows the validators"
+ufab late down >/dev/null
+ufab net/node1 up >/dev/null
+
 # Offline, from the files alone.
 output=$(ufab net/node2 audit verify)
 expect "an auditor accepts it" contains "$output" "$(ufab net/node1 status --json | field chain_id)"
