@@ -21,7 +21,7 @@ struct LastHead {
 };
 
 std::string print(const LastHead& last) {
-  return fmt::format("{} {} {} {}\n", state_word, last.chain_id.hex(), last.height, last.hash.hex());
+  return fmt::format("{} {} {} {}\n", state_word, last.chain_id.str(), last.height, last.hash.str());
 }
 
 Result<std::optional<LastHead>> read_state(const std::string& path) {

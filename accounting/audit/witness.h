@@ -6,7 +6,7 @@
 // one at the same height, it refuses. It promises nothing about records: who wants them checked verifies a
 // bundle.
 //
-// State file: text, "ufab-witness/1 CHAIN_ID HEIGHT BLOCK_HASH\n", digests in hexadecimal. It is written and
+// State file: text, "ufab-witness/1 CHAIN_ID HEIGHT BLOCK_HASH\n", digests as "sha256:…". It is written and
 // synced before the cosignature is; without it a witness begins anew, so that its owner must not lose it.
 #pragma once
 

@@ -274,8 +274,7 @@ PreparedBlock prepare_block(Block block, Signatures signatures) {
     }
     if (signatures == Signatures::check && !record_type_derived(record->type()) &&
         !verify_record(header.chain_id, *record, encoding)) {
-      done.status =
-          in_block(header.height, i, record_type_name(record->type()), "the signature is wrong");
+      done.status = in_block(header.height, i, record_type_name(record->type()), "the signature is wrong");
       return done;
     }
     done.records.push_back(std::move(record).value());

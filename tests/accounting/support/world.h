@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "accounting/chain/chain.h"
+#include "accounting/hpos/validator_key.h"
+#include "tests/accounting/support/votes.h"
 
 namespace ufab::test {
 
@@ -67,7 +69,8 @@ class World {
   RecordOutcome submit(const Record& record) { return make({record}).outcomes[0]; }
   AppliedBlock make(const std::vector<Record>& records) {
     now_us_ += 1'000'000;
-    AppliedBlock made = chain_.make(records, keys_[0], now_us_);
+    AppliedBlock made =
+        chain_.state().by_vote() ? make_by_vote(records) : chain_.make(records, keys_[0], now_us_);
     blocks_.push_back(encode_block(made.block));
     for (const Record& record : made.records) log_.push_back(record);
     return made;
@@ -84,6 +87,14 @@ class World {
     EXPECT_TRUE(outcome.on_chain) << outcome.status.error().message;
     return outcome.status.error().message;
   }
+  // It stands for a seat; from the epoch on in which it has one, blocks are made and voted for with its key.
+  void stand(OrgId org) {
+    KeyPair key = key_of(static_cast<std::uint8_t>(150 + org));
+    must(org, hpos::make_stand(chain_.state().chain_id(), this->key(org).public_key(), key));
+    validators_.insert_or_assign(key.public_key(), std::move(key));
+  }
+  [[nodiscard]] const ValidatorKeys& validators() const { return validators_; }
+  [[nodiscard]] const Chain& chain() const { return chain_; }
   // Time without blocks.
   void pass(std::uint64_t us) { now_us_ += us; }
   void empty_blocks(std::uint64_t count) {
@@ -230,6 +241,24 @@ class World {
   }
 
  private:
+  // Every third block has no certificate of its own where that may be, and the last one of an epoch has a seal.
+  AppliedBlock make_by_vote(const std::vector<Record>& records) {
+    const consensus::EpochPtr epoch = chain_.epoch();
+    const consensus::BlockRef place = chain_.place();
+    const consensus::View view = place.view + 1 + (now_us_ / 1'000'000) % 2;
+    Chain ahead = chain_;
+    const KeyPair& leader = validators_.at(epoch->validators[epoch->leader(view)].key);
+    AppliedBlock made = ahead.make(records, leader, now_us_, Signatures::check, view);
+    const std::uint64_t height = made.block.header.height;
+    const bool last = height == epoch->last_height;
+    made.block.finality = vote_for(made.block, *epoch, place, validators_, last ? 1 : 0);
+    if (!last && height % 3 == 0) made.block.finality->certificate = nullptr;
+    const auto imported = chain_.import(made.block);
+    EXPECT_TRUE(imported.ok()) << imported.error().message;
+    return made;
+  }
+
+  ValidatorKeys validators_;
   std::uint64_t now_us_ = 1'800'000'000'000'000;
   std::vector<KeyPair> keys_;
   Chain chain_;
