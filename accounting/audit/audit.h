@@ -23,13 +23,24 @@ struct AuditSummary {
   std::uint64_t burned = 0;
   std::uint64_t balances = 0;
   bool torn_tail = false;  // the log ends in a part of a frame that was never acknowledged
+  std::uint64_t certificates = 0;
+  std::uint64_t epochs = 0;          // begun
+  std::uint64_t validators = 0;      // in office at the head; 0: the founder alone
+  bool checkpoint_checked = false;   // there was one beside the log, and it is of this chain and its end
 };
 // Reads the whole log under `folder` (the same folder as LedgerOptions::folder) and re-derives everything:
 // frame checksums and hash chain, block signatures, record signatures, sequence numbers, rules, derived
 // records, record and state roots, the money invariant. The error names the first bad record:
-// "block H record I (TYPE): what is wrong". If an expected chain id is given, the genesis must have it.
+// "block H record I (TYPE): what is wrong", or the block and what of its header or its votes is wrong. If an
+// expected chain id is given, the genesis must have it. All processors work.
 [[nodiscard]] Result<AuditSummary> audit_verify(const std::string& folder,
                                                 std::optional<Digest> chain_id = std::nullopt);
+// The same for a bundle. Its checkpoint must hold by itself, all its blocks be the log's, and its head the end.
+[[nodiscard]] Result<AuditSummary> audit_verify_bundle(const std::string& folder,
+                                                       std::optional<Digest> chain_id = std::nullopt);
+// What an auditor elsewhere needs, in a new folder: the log with all votes (log/), the checkpoint of its end
+// (checkpoint), and README.txt. Checks the whole log on the way.
+[[nodiscard]] Result<AuditSummary> audit_bundle(const std::string& folder, const std::string& to);
 
 // Everything about one job, from the log: order, attempts, leases, receipts, countersignatures, votes,
 // verdicts, slashes, settlement, money movements, and how each reward of the epochs concerned was derived.
@@ -42,17 +53,46 @@ struct JobAudit {
 // A self-contained proof that a record is on the chain. REF is "block/position" ("12/3"), a record id
 // ("sha256:…" or at least eight hex digits of it), or "job/N" for the settlement of job N.
 [[nodiscard]] Result<Bytes> audit_prove(const std::string& folder, const std::string& reference);
-struct ProofFacts {
+// What tells somebody who knows the chain's id its head and its validators: accounting/audit/checkpoint.h, also
+// for what it promises. With the headers after block `since`, if given, for witnesses.
+[[nodiscard]] Result<Bytes> audit_checkpoint(const std::string& folder,
+                                             std::optional<std::uint64_t> since = std::nullopt);
+
+struct CheckOptions {
+  std::optional<Digest> chain_id;  // the one you know; without it the file may be of any chain
+  std::vector<PublicKey> witnesses;
+  std::size_t witnesses_min = 0;  // so many of them must have cosigned
+};
+struct CheckpointFacts {
   Digest chain_id;
+  std::string chain_name;
+  std::uint64_t head_height = 0;
+  Digest head_hash;
+  Digest state_root;
+  std::uint64_t head_time_us = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t links = 0;
+  std::vector<Seat> validators;  // in office after the head; empty: the founder alone, with producer_key
+  PublicKey producer_key;
+  std::vector<PublicKey> witnesses;  // whose cosignatures hold
+};
+struct ProvenRecord {
   std::uint64_t height = 0;
   std::uint32_t position = 0;
+  std::uint32_t record_count = 0;
   std::uint64_t block_time_us = 0;
+  RecordId id;
   Record record;
-  std::string text;  // what the file proves, for people
+  bool refused = false;
+  std::string fate;  // for people
 };
-// Checks a proof with nothing but the file; compare chain_id with the one you know. See
-// accounting/audit/proof.h for the layout.
-[[nodiscard]] Result<ProofFacts> audit_check(ByteView proof, std::optional<Digest> chain_id = std::nullopt);
+struct CheckFacts {
+  CheckpointFacts checkpoint;
+  std::optional<ProvenRecord> proven;  // of a proof
+  std::string text;                    // what the file proves, for people
+};
+// Checks a checkpoint or a proof (accounting/audit/proof.h) with nothing but the file.
+[[nodiscard]] Result<CheckFacts> audit_check(ByteView file, const CheckOptions& options = {});
 
 // A benchmark as it stands on the ledger, with what followed.
 struct BenchmarkAudit {

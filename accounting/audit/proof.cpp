@@ -6,97 +6,19 @@
 #include <charconv>
 
 #include "accounting/audit/audit.h"
+#include "accounting/audit/collect.h"
+#include "accounting/audit/light.h"
 #include "accounting/audit/walk.h"
 #include "fabric/base/codec.h"
-#include "fabric/base/merkle.h"
 
 namespace ufab {
 
 namespace {
 
-constexpr std::string_view proof_magic = "ufabproof1\n";
-constexpr std::size_t header_size_max = 1024;
-constexpr std::size_t path_size_max = 64;
-constexpr std::size_t key_links_max = 256;
-
-void put_path(Writer& writer, const std::vector<Digest>& path) {
-  writer.u32(static_cast<std::uint32_t>(path.size()));
-  for (const Digest& step : path) writer.raw(step.view());
-}
-
-void put_placed(Writer& writer, const PlacedRecord& placed) {
-  writer.blob(encode_header(placed.header));
-  writer.u32(placed.position);
-  writer.blob(placed.record);
-  put_path(writer, placed.path);
-}
-
-std::vector<Digest> get_path(Reader& reader) {
-  std::vector<Digest> path(reader.count(path_size_max, 32));
-  for (Digest& step : path) {
-    const ByteView bytes = reader.raw(32);
-    if (!reader.failed()) step = Digest::from(bytes);
-  }
-  return path;
-}
-
-Bytes get_record(Reader& reader) {
-  const ByteView bytes = reader.blob(record_size_max);
-  return {bytes.begin(), bytes.end()};
-}
-
-BlockHeader get_header(Reader& reader) {
-  auto header = decode_header(reader.blob(header_size_max));
-  if (header.ok()) return *header;
-  reader.fail("a block header that is none");
-  return {};
-}
-
-PlacedRecord get_placed(Reader& reader) {
-  PlacedRecord placed;
-  placed.header = get_header(reader);
-  placed.position = reader.u32();
-  placed.record = get_record(reader);
-  placed.path = get_path(reader);
-  return placed;
-}
+constexpr std::string_view proof_magic = "ufabproof2\n";
 
 Error wrong(const std::string& why) {
   return {ErrorCode::invalid, "proof: " + why};
-}
-
-// That the block is of the chain, signed by `key`, and holds the record at its position.
-Status check_placed(const PlacedRecord& placed, const Digest& chain_id, const PublicKey& key) {
-  const BlockHeader& header = placed.header;
-  if (header.chain_id != chain_id) return wrong(fmt::format("block {} is of another chain", header.height));
-  if (header.producer_key != key) {
-    return wrong(
-        fmt::format("block {} was made with a key that the chain of keys does not lead to", header.height));
-  }
-  if (!verify(key, header_signing_digest(header).view(), header.signature)) {
-    return wrong(fmt::format("the signature of block {} is wrong", header.height));
-  }
-  if (!merkle::verify_inclusion(merkle::leaf_hash(placed.record), placed.position, header.record_count,
-                                placed.path, header.record_root)) {
-    return wrong(
-        fmt::format("block {} does not hold the record at position {}", header.height, placed.position));
-  }
-  return {};
-}
-
-// A signed record must bear its signer's signature; a derived one has the block's.
-Result<Record> check_record(ByteView bytes, const Digest& chain_id) {
-  UFAB_ASSIGN(Record record, decode_record(bytes));
-  if (!record_type_derived(record.type()) && !verify_record(chain_id, record)) {
-    return wrong(fmt::format("the signature of {} is wrong", describe_record(record)));
-  }
-  return record;
-}
-
-PlacedRecord place(const AppliedBlock& applied, std::size_t position) {
-  const std::vector<Digest> leaves = record_leaves(applied.block.records);
-  return {applied.block.header, static_cast<std::uint32_t>(position), applied.block.records[position],
-          merkle::inclusion_proof(leaves, position)};
 }
 
 // What `audit prove` is asked for.
@@ -151,20 +73,139 @@ Result<Reference> parse_reference(const std::string& text) {
                                              text)};
 }
 
+// Finds the one record and gathers what proves it.
+class Prover {
+ public:
+  Prover(const Chain& chain, const Reference& reference) : reference_(reference), collector_(chain) {}
+
+  Status visit(const AppliedBlock& applied) {
+    if (run_) {
+      UFAB_ASSIGN(const bool whole, run_->add(applied));
+      if (whole) run_.reset();
+    }
+    for (std::size_t i = 0; i < applied.records.size(); ++i) {
+      if (!reference_.matches(applied, i) || ++found_ > 1) continue;
+      collector_.need(applied.block.header.height);
+      proof_.target = audit::place(applied, i);
+      run_.emplace(proof_.target.block);
+      UFAB_ASSIGN(const bool whole, run_->add(applied));
+      if (whole) run_.reset();
+      if (i + 1 == applied.records.size()) continue;
+      PlacedRecord next = audit::place(applied, i + 1);
+      proof_.has_next = true;
+      proof_.next = std::move(next.record);
+      proof_.next_path = std::move(next.path);
+    }
+    return collector_.visit(applied);
+  }
+
+  Result<Bytes> finish(const std::string& name) {
+    if (found_ == 0) return Error{ErrorCode::not_found, fmt::format("no record is '{}'", name)};
+    if (found_ > 1) {
+      return Error{ErrorCode::invalid, fmt::format("'{}' fits {} records: give more digits", name, found_)};
+    }
+    UFAB_ASSIGN(proof_.checkpoint, collector_.finish());
+    return encode_proof(proof_);
+  }
+
+ private:
+  const Reference& reference_;
+  audit::Collector collector_;
+  Proof proof_;
+  std::optional<audit::HeaderRun> run_;
+  std::uint64_t found_ = 0;
+};
+
+std::string checkpoint_text(const CheckpointFacts& facts) {
+  std::string text =
+      fmt::format("chain    {} ({})\nhead     block {} {}\n         at {} us since 1970, epoch {}\n",
+                  facts.chain_id.str(), facts.chain_name, facts.head_height, facts.head_hash.str(),
+                  facts.head_time_us, facts.epoch);
+  text += fmt::format("state    {}\n", facts.state_root.str());
+  if (facts.validators.empty())
+    text += fmt::format("producer {} (the founder alone)\n", facts.producer_key.hex());
+  for (const Seat& seat : facts.validators) {
+    text += fmt::format("seat     organisation {}: key {}, weight {} ppm, pledge {} micro-UNC\n",
+                        seat.organisation, seat.key.hex(), seat.weight_ppm, seat.pledge);
+  }
+  for (const PublicKey& witness : facts.witnesses) text += fmt::format("witness  {}\n", witness.hex());
+  return text;
+}
+
+Status check_witnesses(const CheckpointFacts& facts, const CheckOptions& options) {
+  std::size_t known = 0;
+  for (const PublicKey& witness : facts.witnesses) {
+    known +=
+        std::find(options.witnesses.begin(), options.witnesses.end(), witness) != options.witnesses.end();
+  }
+  if (known >= options.witnesses_min) return {};
+  return Error{ErrorCode::invalid,
+               fmt::format("checkpoint: {} of the given witnesses cosigned it, at least {} must", known,
+                           options.witnesses_min)};
+}
+
+Result<LightChain> follow(const Checkpoint& checkpoint, const CheckOptions& options, CheckpointFacts& facts) {
+  auto chain = LightChain::follow(checkpoint);
+  if (!chain.ok()) return chain.error().within("checkpoint");
+  facts.chain_id = chain->chain_id();
+  if (options.chain_id && *options.chain_id != facts.chain_id) {
+    return Error{ErrorCode::invalid, fmt::format("checkpoint: it is about chain {}, expected {}",
+                                                 facts.chain_id.str(), options.chain_id->str())};
+  }
+  const BlockHeader& head = chain->head();
+  facts.chain_name = chain->chain_name();
+  facts.head_height = head.height;
+  facts.head_hash = block_hash(head);
+  facts.state_root = head.state_root;
+  facts.head_time_us = head.time_us;
+  facts.epoch = head.epoch;
+  facts.links = checkpoint.links.size();
+  facts.validators = chain->validators();
+  facts.producer_key = chain->producer_key();
+  facts.witnesses = chain->witnesses();
+  UFAB_TRY(check_witnesses(facts, options));
+  return chain;
+}
+
+Result<ProvenRecord> check_target(const Proof& proof, const LightChain& chain) {
+  const auto wrong_block = [&](const Error& error) {
+    return wrong(fmt::format("block {}: {}", proof.target.block.block().height, error.message));
+  };
+  if (const Status placed = chain.check(proof.target); !placed.ok()) return wrong_block(placed.error());
+  ProvenRecord facts;
+  UFAB_ASSIGN(facts.record, chain.check_record(proof.target.record));
+  const BlockHeader& header = proof.target.block.block();
+  facts.height = header.height;
+  facts.position = proof.target.position;
+  facts.record_count = header.record_count;
+  facts.block_time_us = header.time_us;
+  facts.id = record_id(proof.target.record);
+  const bool last = facts.position + 1 == header.record_count;
+  if (proof.has_next == last) return wrong("the record after the proven one is missing, or there is none");
+  facts.fate = record_type_derived(facts.record.type()) ? "derived by the rules" : "accepted";
+  if (!proof.has_next) return facts;
+  const PlacedRecord next{proof.target.block, proof.target.position + 1, proof.next, proof.next_path};
+  if (const Status placed = chain.check(next); !placed.ok()) return wrong_block(placed.error());
+  UFAB_ASSIGN(const Record record, chain.check_record(proof.next));
+  const auto* refusal = std::get_if<Refusal>(&record.body);
+  if (refusal != nullptr && refusal->record == facts.id) {
+    facts.fate = "REFUSED: " + refusal->reason;
+    facts.refused = true;
+  }
+  return facts;
+}
+
 }  // namespace
 
 Bytes encode_proof(const Proof& proof) {
   Writer writer;
-  for (const char c : proof_magic) writer.u8(static_cast<std::uint8_t>(c));
-  writer.blob(encode_header(proof.genesis_header));
-  writer.blob(proof.genesis);
-  writer.u32(static_cast<std::uint32_t>(proof.key_links.size()));
-  for (const PlacedRecord& link : proof.key_links) put_placed(writer, link);
-  put_placed(writer, proof.target);
+  writer.raw(as_bytes(proof_magic));
+  write_checkpoint(writer, proof.checkpoint);
+  write_placed(writer, proof.target);
   writer.flag(proof.has_next);
   if (proof.has_next) {
     writer.blob(proof.next);
-    put_path(writer, proof.next_path);
+    write_path(writer, proof.next_path);
   }
   return writer.take();
 }
@@ -175,15 +216,12 @@ Result<Proof> decode_proof(ByteView bytes) {
   if (as_text(reader.raw(proof_magic.size())) != proof_magic)
     return wrong("not a proof file of this version");
   Proof proof;
-  proof.genesis_header = get_header(reader);
-  proof.genesis = get_record(reader);
-  const std::uint32_t links = reader.count(key_links_max, 16);
-  for (std::uint32_t i = 0; i < links && !reader.failed(); ++i) proof.key_links.push_back(get_placed(reader));
-  proof.target = get_placed(reader);
+  proof.checkpoint = read_checkpoint(reader);
+  proof.target = read_placed(reader);
   proof.has_next = reader.flag();
   if (proof.has_next) {
-    proof.next = get_record(reader);
-    proof.next_path = get_path(reader);
+    proof.next = read_record(reader);
+    proof.next_path = read_path(reader);
   }
   UFAB_TRY(reader.finish("proof"));
   return proof;
@@ -191,101 +229,46 @@ Result<Proof> decode_proof(ByteView bytes) {
 
 Result<Bytes> audit_prove(const std::string& folder, const std::string& reference_text) {
   UFAB_ASSIGN(const Reference reference, parse_reference(reference_text));
-  Proof proof;
-  std::vector<PlacedRecord> key_links;
-  std::size_t links_before_target = 0;
-  std::uint64_t found = 0;
   Chain chain;
   SegmentLog::Scan scan;
-  const auto visit = [&](const AppliedBlock& applied) -> Status {
-    if (applied.block.header.height == 0) {
-      proof.genesis_header = applied.block.header;
-      proof.genesis = applied.block.records[0];
-    }
-    // A block is signed with the key that was the validator's before it.
-    const std::size_t links_before_block = key_links.size();
-    for (std::size_t i = 0; i < applied.records.size(); ++i) {
-      if (reference.matches(applied, i) && ++found == 1) {
-        proof.target = place(applied, i);
-        links_before_target = links_before_block;
-        if (i + 1 < applied.records.size()) {
-          const PlacedRecord next = place(applied, i + 1);
-          proof.has_next = true;
-          proof.next = next.record;
-          proof.next_path = next.path;
-        }
-      }
-      const auto* change = std::get_if<KeyChange>(&applied.records[i].body);
-      const State& state = chain.state();
-      if (change != nullptr && state.organisation_of_any_key(applied.records[i].signer) == founder &&
-          state.organisation_of_any_key(change->new_key) == founder) {
-        key_links.push_back(place(applied, i));
-      }
-    }
-    return {};
-  };
-  UFAB_TRY(audit::walk(folder, chain, scan, visit));
-  if (found == 0) return Error{ErrorCode::not_found, fmt::format("no record is '{}'", reference_text)};
-  if (found > 1) {
-    return Error{ErrorCode::invalid,
-                 fmt::format("'{}' fits {} records: give more digits", reference_text, found)};
-  }
-  key_links.resize(links_before_target);
-  if (key_links.size() > key_links_max) return wrong(fmt::format("more than {} key changes", key_links_max));
-  proof.key_links = std::move(key_links);
-  return encode_proof(proof);
+  Prover prover(chain, reference);
+  UFAB_TRY(
+      audit::walk(folder, chain, scan, [&](const AppliedBlock& applied) { return prover.visit(applied); }));
+  return prover.finish(reference_text);
 }
 
-Result<ProofFacts> audit_check(ByteView bytes, std::optional<Digest> expected) {
+Result<Bytes> audit_checkpoint(const std::string& folder, std::optional<std::uint64_t> since) {
+  Chain chain;
+  SegmentLog::Scan scan;
+  const auto trail_from = since ? std::optional(*since + 1) : std::nullopt;
+  audit::Collector collector(chain, trail_from);
+  UFAB_TRY(audit::walk(folder, chain, scan,
+                       [&](const AppliedBlock& applied) { return collector.visit(applied); }));
+  UFAB_ASSIGN(const Checkpoint checkpoint, collector.finish());
+  Bytes bytes = encode_checkpoint(checkpoint);
+  if (bytes.size() > checkpoint_size_max)
+    return Error{ErrorCode::limit, fmt::format("the checkpoint would have {} bytes", bytes.size())};
+  return bytes;
+}
+
+Result<CheckFacts> audit_check(ByteView bytes, const CheckOptions& options) {
+  CheckFacts facts;
+  if (is_checkpoint(bytes)) {
+    UFAB_ASSIGN(const Checkpoint checkpoint, decode_checkpoint(bytes));
+    UFAB_TRY(follow(checkpoint, options, facts.checkpoint));
+    facts.text = checkpoint_text(facts.checkpoint);
+    return facts;
+  }
   UFAB_ASSIGN(const Proof proof, decode_proof(bytes));
-  UFAB_ASSIGN(const Record genesis, check_record(proof.genesis, {}));
-  if (genesis.type() != RecordType::genesis) return wrong("it does not start with a genesis");
-  ProofFacts facts;
-  facts.chain_id = record_id(proof.genesis);
-  if (expected && *expected != facts.chain_id) {
-    return wrong(fmt::format("it is about chain {}, expected {}", facts.chain_id.str(), expected->str()));
-  }
-  PublicKey key = genesis.signer;
-  if (proof.genesis_header.height != 0) return wrong("its genesis block is not block 0");
-  UFAB_TRY(check_placed({proof.genesis_header, 0, proof.genesis, {}}, facts.chain_id, key));
-  std::uint64_t height = 0;
-  for (const PlacedRecord& link : proof.key_links) {
-    UFAB_TRY(check_placed(link, facts.chain_id, key));
-    UFAB_ASSIGN(const Record record, check_record(link.record, facts.chain_id));
-    const auto* change = std::get_if<KeyChange>(&record.body);
-    if (change == nullptr || record.signer != key || link.header.height < height) {
-      return wrong("its chain of validator keys is broken");
-    }
-    if (!verify(change->new_key, key_change_digest(facts.chain_id, key, change->new_key).view(),
-                change->proof)) {
-      return wrong("a new validator key did not prove its possession");
-    }
-    key = change->new_key;
-    height = link.header.height;
-  }
-  UFAB_TRY(check_placed(proof.target, facts.chain_id, key));
-  UFAB_ASSIGN(facts.record, check_record(proof.target.record, facts.chain_id));
-  facts.height = proof.target.header.height;
-  facts.position = proof.target.position;
-  facts.block_time_us = proof.target.header.time_us;
-  const bool last = proof.target.position + 1 == proof.target.header.record_count;
-  if (proof.has_next == last) return wrong("the record after the proven one is missing, or there is none");
-  std::string fate = record_type_derived(facts.record.type()) ? "derived by the rules" : "accepted";
-  if (proof.has_next) {
-    UFAB_TRY(check_placed({proof.target.header, proof.target.position + 1, proof.next, proof.next_path},
-                          facts.chain_id, key));
-    UFAB_ASSIGN(const Record next, check_record(proof.next, facts.chain_id));
-    const auto* refusal = std::get_if<Refusal>(&next.body);
-    if (refusal != nullptr && refusal->record == record_id(proof.target.record)) {
-      fate = "REFUSED: " + refusal->reason;
-    }
-  }
-  facts.text = fmt::format(
-      "chain    {} ({})\nblock    {} at {} us since 1970\nrecord   {} of {}: {}\nid       {}\nfate     "
-      "{}\n{}\n",
-      facts.chain_id.str(), std::get<Genesis>(genesis.body).chain_name, facts.height, facts.block_time_us,
-      facts.position, proof.target.header.record_count, record_type_name(facts.record.type()),
-      record_id(proof.target.record).str(), fate, record_json(facts.record));
+  UFAB_ASSIGN(const LightChain chain, follow(proof.checkpoint, options, facts.checkpoint));
+  UFAB_ASSIGN(const ProvenRecord proven, check_target(proof, chain));
+  facts.text =
+      checkpoint_text(facts.checkpoint) +
+      fmt::format("block    {} at {} us since 1970\nrecord   {} of {}: {}\nid       {}\nfate     {}\n{}\n",
+                  proven.height, proven.block_time_us, proven.position, proven.record_count,
+                  record_type_name(proven.record.type()), proven.id.str(), proven.fate,
+                  record_json(proven.record));
+  facts.proven = proven;
   return facts;
 }
 

@@ -1,57 +1,12 @@
 #include <fmt/format.h>
 
-#include "accounting/audit/audit.h"
-#include "accounting/audit/walk.h"
+#include "accounting/audit/count.h"
 #include "accounting/index/index.h"
 
 namespace ufab {
 
-Status audit::walk(const std::string& folder, Chain& chain, SegmentLog::Scan& scan, const Visit& visit) {
-  const std::string log = folder + "/log";
-  if (!file_exists(log)) return Error{ErrorCode::not_found, fmt::format("{}: there is no ledger", folder)};
-  bool named = false;  // the error says already which block and record it is about
-  const consensus::Ed25519Scheme scheme;
-  std::optional<std::uint64_t> uncertified;  // the first block without a certificate after the last with one
-  const auto replay = [&](std::uint64_t entry, ByteView payload) -> Status {
-    auto block = decode_block(payload);
-    if (!block.ok()) {
-      named = true;
-      return Error{ErrorCode::corrupt, fmt::format("block {}: {}", entry, block.error().message)};
-    }
-    const bool certified = !block->finality || block->finality->certificate;
-    uncertified = certified ? std::nullopt : std::optional(uncertified.value_or(entry));
-    consensus::BlockRef place = chain.place();
-    if (const Status votes = chain.check_finality(*block, place, scheme); !votes.ok()) {
-      named = true;
-      return votes;
-    }
-    auto applied = chain.import(std::move(*block));
-    if (!applied.ok()) {
-      named = true;
-      return applied.error();
-    }
-    Status visited = visit(*applied);
-    named = !visited.ok();
-    return visited;
-  };
-  const Status status = SegmentLog::scan(log, block_size_max, replay, scan);
-  if (!status.ok() && !named && status.error().code == ErrorCode::corrupt) {
-    return Error{ErrorCode::corrupt,
-                 fmt::format("block {} record 0 (unreadable): {}", scan.entries, status.error().message)};
-  }
-  UFAB_TRY(status);
-  if (chain.empty()) return Error{ErrorCode::not_found, fmt::format("{}: the ledger has no genesis", folder)};
-  if (uncertified) {
-    return Error{ErrorCode::corrupt,
-                 fmt::format("block {}: the certificate that makes it final is missing", *uncertified)};
-  }
-  return {};
-}
-
-Result<AuditSummary> audit_verify(const std::string& folder, std::optional<Digest> chain_id) {
-  AuditSummary summary;
-  Chain chain;
-  SegmentLog::Scan scan;
+Status audit::count(const std::string& folder, const std::optional<Digest>& chain_id, Chain& chain,
+                    SegmentLog::Scan& scan, AuditSummary& summary, const Visit& visit) {
   const auto count = [&](const AppliedBlock& applied) -> Status {
     const std::uint64_t height = applied.block.header.height;
     if (height == 0 && chain_id && *chain_id != chain.state().chain_id()) {
@@ -64,15 +19,42 @@ Result<AuditSummary> audit_verify(const std::string& folder, std::optional<Diges
     for (const Record& record : applied.records) {
       if (!record_type_derived(record.type())) ++summary.signatures;
     }
+    if (const auto& finality = applied.block.finality) {
+      summary.signatures += 1 + finality->seals.size();
+      if (finality->certificate) {
+        ++summary.certificates;
+        summary.signatures += finality->certificate->signatures.size();
+      }
+    }
     if (!chain.state().accounts().recount()) {
       return Error{
           ErrorCode::corrupt,
           fmt::format("block {} record {} ({}): minted - burned is not the sum of all balances", height,
                       applied.records.size() - 1, record_type_name(applied.records.back().type()))};
     }
-    return {};
+    return visit(applied);
   };
-  UFAB_TRY(audit::walk(folder, chain, scan, count));
+  UFAB_TRY(walk(folder, chain, scan, count));
+  const Accounts& accounts = chain.state().accounts();
+  summary.chain_id = chain.state().chain_id();
+  summary.chain_name = chain.state().chain_name();
+  summary.head_height = chain.head().height;
+  summary.head_hash = chain.head_hash();
+  summary.epochs = chain.state().epoch();
+  summary.validators = chain.state().seats().size();
+  summary.minted = accounts.minted();
+  summary.burned = accounts.burned();
+  summary.balances = accounts.total();
+  summary.torn_tail = scan.torn;
+  return {};
+}
+
+Result<AuditSummary> audit_verify(const std::string& folder, std::optional<Digest> chain_id) {
+  AuditSummary summary;
+  Chain chain;
+  SegmentLog::Scan scan;
+  UFAB_TRY(
+      audit::count(folder, chain_id, chain, scan, summary, [](const AppliedBlock&) { return Status(); }));
   // A log that lost its end is whole in itself; the index, written after it, remembers.
   const std::uint64_t head = chain.head().height;
   const auto indexed = Index::peek_height(folder + "/index.sqlite");
@@ -82,15 +64,6 @@ Result<AuditSummary> audit_verify(const std::string& folder, std::optional<Diges
                              "index knows block {}",
                              head + 1, head, *indexed)};
   }
-  const Accounts& accounts = chain.state().accounts();
-  summary.chain_id = chain.state().chain_id();
-  summary.chain_name = chain.state().chain_name();
-  summary.head_height = head;
-  summary.head_hash = chain.head_hash();
-  summary.minted = accounts.minted();
-  summary.burned = accounts.burned();
-  summary.balances = accounts.total();
-  summary.torn_tail = scan.torn;
   return summary;
 }
 

@@ -61,9 +61,7 @@ void Chain::move_head(const BlockHeader& header, const Block& block) {
   place_ = {0, header.height,
             block.finality ? consensus::header_digest(block.finality->proposal.header) : head_hash_};
   if (!state_.by_vote()) return;
-  std::vector<consensus::Validator> validators;
-  for (const Seat& seat : state_.seats()) validators.push_back({seat.key, seat.weight_ppm, seat.pledge});
-  auto set = consensus::ValidatorSet::make(std::move(validators));
+  auto set = validators_of(state_.seats());
   UFAB_ASSERT(set.ok());
   consensus::LeaderSchedule leader = consensus::weighted_leaders(state_.epoch_seed(), *set);
   epoch_ = std::make_shared<const consensus::Epoch>(
@@ -163,7 +161,7 @@ AppliedBlock Chain::make(const std::vector<SubmittedRecord>& records, const KeyP
   return made;
 }
 
-Status Chain::check_header(const BlockHeader& header, Signatures signatures) const {
+Status Chain::check_header(const BlockHeader& header) const {
   const std::uint64_t height = head_.height + 1;
   if (header.height != height)
     return in_block(height, fmt::format("its header says block {}", header.height));
@@ -178,10 +176,6 @@ Status Chain::check_header(const BlockHeader& header, Signatures signatures) con
   const State::Producer producer = state_.producer(header.view);
   if (header.producer != producer.organisation || header.producer_key != producer.key)
     return in_block(height, "its producer is not the validator whose turn it is");
-  if (signatures == Signatures::check &&
-      !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
-    return in_block(height, "its signature is wrong");
-  }
   return {};
 }
 
@@ -221,46 +215,88 @@ Result<AppliedBlock> Chain::import_genesis(Block block, Signatures signatures) {
   return done;
 }
 
-Status Chain::check_finality(const Block& block, consensus::BlockRef& place,
-                             const consensus::SignatureScheme& scheme) const {
+Result<FinalityCheck> Chain::begin_finality(const Block& block, consensus::BlockRef& place) const {
   const std::uint64_t height = block.header.height;
   if (epoch_ == nullptr) {
     if (block.finality) return in_block(height, "it has votes where nobody votes");
-    return {};
+    return FinalityCheck{};
   }
   if (!block.finality) return in_block(height, "it has no votes: it is not final");
+  if (height != place.height + 1 || height > epoch_->last_height)
+    return in_block(place.height + 1, fmt::format("its header says block {}", height));
   if (block.finality->proposal.header.view != block.header.view)
     return in_block(height, "its view is not that of its proposal");
-  const FinalityContext context{
-      state_.chain_id(), epoch_->number, epoch_->validators, epoch_->leader,
-      place.view,        place.digest,   place.height + 1,   consensus::payload_hash(encode_payload(block))};
-  if (height != context.height || height > epoch_->last_height)
-    return in_block(height, "it does not follow the block before it");
-  const Status status = ufab::check_finality(*block.finality, context, scheme);
-  if (!status.ok()) return in_block(height, status.error().message);
+  if (height == epoch_->last_height && !block.finality->certificate)
+    return in_block(height, "the certificate of the last block of its epoch is missing");
+  FinalityCheck check{epoch_, place};
   const consensus::Header& last = block.finality->last();
   place = {last.view, last.height, consensus::header_digest(last)};
+  return check;
+}
+
+Status FinalityCheck::run(const Block& block, const consensus::SignatureScheme& scheme) const {
+  if (epoch == nullptr) return {};
+  const FinalityContext context{
+      epoch->chain_id, epoch->number, epoch->validators, epoch->leader,
+      place.view,      place.digest,  place.height + 1,  consensus::payload_hash(encode_payload(block))};
+  const Status status = ufab::check_finality(*block.finality, context, scheme);
+  if (!status.ok()) return in_block(block.header.height, status.error().message);
   return {};
 }
 
-Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
-  UFAB_ASSERT(!broken_);
-  if (!begun_) return import_genesis(std::move(block), signatures);
-  const BlockHeader header = block.header;
-  const std::uint64_t height = head_.height + 1;
-  UFAB_TRY(check_header(header, signatures));
-  AppliedBlock done;
-  done.records.reserve(block.records.size());
-  // Decode and check signatures before anything changes.
-  for (std::size_t i = 0; i < block.records.size(); ++i) {
-    auto record = decode_record(block.records[i]);
-    if (!record.ok()) return in_block(height, i, "?", record.error().message);
+Status Chain::check_finality(const Block& block, consensus::BlockRef& place,
+                             const consensus::SignatureScheme& scheme) const {
+  consensus::BlockRef next = place;
+  UFAB_ASSIGN(const FinalityCheck check, begin_finality(block, next));
+  UFAB_TRY(check.run(block, scheme));
+  place = next;
+  return {};
+}
+
+PreparedBlock prepare_block(Block block, Signatures signatures) {
+  PreparedBlock done;
+  done.block = std::move(block);
+  done.signatures = signatures;
+  const BlockHeader& header = done.block.header;
+  if (header.height == 0) return done;
+  if (signatures == Signatures::check &&
+      !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
+    done.status = in_block(header.height, "its signature is wrong");
+    return done;
+  }
+  done.records.reserve(done.block.records.size());
+  for (std::size_t i = 0; i < done.block.records.size(); ++i) {
+    const Bytes& encoding = done.block.records[i];
+    auto record = decode_record(encoding);
+    if (!record.ok()) {
+      done.status = in_block(header.height, i, "?", record.error().message);
+      return done;
+    }
     if (signatures == Signatures::check && !record_type_derived(record->type()) &&
-        !verify_record(state_.chain_id(), *record, block.records[i])) {
-      return in_block(height, i, record_type_name(record->type()), "the signature is wrong");
+        !verify_record(header.chain_id, *record, encoding)) {
+      done.status = in_block(header.height, i, record_type_name(record->type()), "the signature is wrong");
+      return done;
     }
     done.records.push_back(std::move(record).value());
   }
+  done.record_root = merkle::root(record_leaves(done.block.records));
+  return done;
+}
+
+Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
+  return import(prepare_block(std::move(block), signatures));
+}
+
+Result<AppliedBlock> Chain::import(PreparedBlock prepared) {
+  UFAB_ASSERT(!broken_);
+  Block& block = prepared.block;
+  if (!begun_) return import_genesis(std::move(block), prepared.signatures);
+  const BlockHeader header = block.header;
+  const std::uint64_t height = head_.height + 1;
+  UFAB_TRY(check_header(header));
+  UFAB_TRY(prepared.status);
+  AppliedBlock done;
+  done.records = std::move(prepared.records);
   broken_ = true;  // until all of it has been applied
   done.movements.resize(done.records.size());
   std::size_t next = 0;
@@ -293,7 +329,7 @@ Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
     ++next;
     UFAB_TRY(expect_derived(applied->derived));
   }
-  if (header.record_root != merkle::root(record_leaves(block.records))) {
+  if (header.record_root != prepared.record_root) {
     return in_block(height, "its record root is not that of its records: one was added, removed or moved");
   }
   if (header.epoch != state_.epoch()) return in_block(height, "its epoch is wrong");

@@ -45,6 +45,26 @@ struct AppliedBlock {
 // Whether the caller has checked signatures already: at the door, or when the log was written.
 enum class Signatures : bool { check, checked };
 
+// A block with all of it worked out that needs no state, so that many threads can do it for a chain that one
+// of them follows.
+struct PreparedBlock {
+  Block block;
+  std::vector<Record> records;  // decoded, as far as `status` is good
+  Digest record_root;
+  Signatures signatures = Signatures::check;
+  Status status;  // the first thing that is wrong in itself
+};
+// Block 0 is left as it is: import() does all of it. Pure; thread-safe.
+[[nodiscard]] PreparedBlock prepare_block(Block block, Signatures signatures = Signatures::check);
+
+// What is left to check of a block's finality once the chain has said what it must build on. Pure;
+// thread-safe.
+struct FinalityCheck {
+  consensus::EpochPtr epoch;  // null: there is nothing to check
+  consensus::BlockRef place;  // what it builds on
+  [[nodiscard]] Status run(const Block& block, const consensus::SignatureScheme& scheme) const;
+};
+
 class Chain {
  public:
   // Makes block 0.
@@ -63,11 +83,16 @@ class Chain {
   // be half way through the block: the chain must be rebuilt from the log. The error names the record: "block
   // H record I (TYPE): …".
   [[nodiscard]] Result<AppliedBlock> import(Block block, Signatures signatures = Signatures::check);
+  [[nodiscard]] Result<AppliedBlock> import(PreparedBlock prepared);
 
-  // Checks the finality of the next block: that it has one where validators vote, and none elsewhere. Follows
-  // several blocks of an epoch that are not imported yet: `place` begins as place(), and moves on.
+  // Checks the finality of the next block: that it has one where validators vote, and none elsewhere; and
+  // that the last block of their epoch has a certificate: the next list of validators must not vouch for the
+  // block that names it. Follows several blocks of an epoch that are not imported yet: `place` begins as
+  // place(), and moves on.
   [[nodiscard]] Status check_finality(const Block& block, consensus::BlockRef& place,
                                       const consensus::SignatureScheme& scheme) const;
+  // The half of it that needs the chain: what remains may be run later and elsewhere.
+  [[nodiscard]] Result<FinalityCheck> begin_finality(const Block& block, consensus::BlockRef& place) const;
 
   [[nodiscard]] const State& state() const { return state_; }
   // What the consensus has to know of the present epoch; null unless state().by_vote(). Its first block
@@ -83,7 +108,7 @@ class Chain {
 
  private:
   [[nodiscard]] Result<AppliedBlock> import_genesis(Block block, Signatures signatures);
-  [[nodiscard]] Status check_header(const BlockHeader& header, Signatures signatures) const;
+  [[nodiscard]] Status check_header(const BlockHeader& header) const;
   void seal(AppliedBlock& made, const KeyPair& key, const BlockContext& context);
   void move_head(const BlockHeader& header, const Block& block);
 

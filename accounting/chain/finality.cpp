@@ -48,6 +48,13 @@ Result<Finality> decode_finality(ByteView bytes) {
   return finality;
 }
 
+Result<consensus::ValidatorSet> validators_of(const std::vector<Seat>& seats) {
+  std::vector<consensus::Validator> validators;
+  validators.reserve(seats.size());
+  for (const Seat& seat : seats) validators.push_back({seat.key, seat.weight_ppm, seat.pledge});
+  return consensus::ValidatorSet::make(std::move(validators));
+}
+
 Status check_finality(const Finality& finality, const FinalityContext& context,
                       const consensus::SignatureScheme& scheme) {
   const consensus::Header& header = finality.proposal.header;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "accounting/consensus/messages.h"
+#include "accounting/records/derived.h"
 
 namespace ufab {
 
@@ -38,6 +39,9 @@ struct Finality {
 
 [[nodiscard]] Bytes encode_finality(const Finality& finality);
 [[nodiscard]] Result<Finality> decode_finality(ByteView bytes);
+
+// The list that votes in the epoch that begins with these seats; as the ledger's rules make them it is one.
+[[nodiscard]] Result<consensus::ValidatorSet> validators_of(const std::vector<Seat>& seats);
 
 // What there is to check without the ledger's state: the proposal carries this payload hash at this height
 // and view of that epoch and was signed by the view's leader; seals follow it one after another; the

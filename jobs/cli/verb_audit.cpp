@@ -1,11 +1,12 @@
-// audit verify|job|prove|check|report: all offline, from the home's chain folder or from one file. The
-// others have files of their own.
+// audit verify|job|report: all offline, from the home's chain folder or from a bundle. The others have files
+// of their own.
 #include <boost/json.hpp>
 #include <cstdio>
 #include <filesystem>
 
 #include "accounting/audit/audit.h"
 #include "fabric/base/file.h"
+#include "jobs/cli/audit_arguments.h"
 #include "jobs/cli/command_line.h"
 #include "jobs/cli/verbs.h"
 #include "jobs/node/job_files.h"
@@ -17,34 +18,47 @@ namespace {
 namespace json = boost::json;
 namespace fs = std::filesystem;
 
-Result<std::optional<Digest>> chain_argument(const std::string& text) {
-  if (text.empty()) return std::optional<Digest>{};
-  auto digest = Digest::parse(text);
-  if (!digest) return Error{ErrorCode::usage, "--chain: " + digest.error().message};
-  return std::optional<Digest>(*digest);
+Result<AuditSummary> verify_from(const Invocation& invocation, const std::string& bundle,
+                                 const std::optional<Digest>& chain) {
+  if (!bundle.empty()) return audit_verify_bundle(bundle, chain);
+  UFAB_ASSIGN(const Home home, invocation.home());
+  return audit_verify(home.chain_folder(), chain);
 }
 
 VerbResult verify_chain(const Invocation& invocation, Words words) {
-  std::string chain;
+  std::string chain, bundle;
   bool as_json = false;
   CommandLine line(
-      "audit verify [--chain DIGEST] [--json]",
-      "Reads the whole ledger of this home offline and derives everything anew: signatures, order, rules, "
-      "roots, money. Exit status 1 names the first bad record.");
+      "audit verify [--bundle FOLDER] [--chain DIGEST] [--json]",
+      "Reads the whole ledger of this home, or a bundle, offline and derives everything anew: signatures, "
+      "votes, "
+      "order, rules, roots, money. Exit status 1 names the first bad record, or what is wrong of a block.");
+  line.text("--bundle", bundle, "what `ufab audit bundle` wrote; no home is needed");
   line.text("--chain", chain, "the chain's id, learned from somebody you trust");
   line.flag("--json", as_json, "one JSON object");
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const auto expected, chain_argument(chain));
-  UFAB_ASSIGN(const AuditSummary summary, audit_verify(home.chain_folder(), expected));
+  const auto verified = verify_from(invocation, bundle, expected);
+  if (!verified.ok()) {
+    if (as_json) {
+      print_json({{"schema", "ufab.audit-verify/1"}, {"good", false}, {"error", verified.error().message}});
+    }
+    return verified.error();
+  }
+  const AuditSummary& summary = *verified;
   if (as_json) {
     print_json({{"schema", "ufab.audit-verify/1"},
+                {"good", true},
                 {"chain_id", summary.chain_id.str()},
                 {"chain_name", summary.chain_name},
                 {"blocks", summary.blocks},
                 {"records", summary.records},
                 {"signatures", summary.signatures},
+                {"certificates", summary.certificates},
+                {"epochs", summary.epochs},
+                {"validators", summary.validators},
+                {"checkpoint_checked", summary.checkpoint_checked},
                 {"head_height", summary.head_height},
                 {"head_hash", summary.head_hash.str()},
                 {"minted_micro", summary.minted},
@@ -58,6 +72,13 @@ VerbResult verify_chain(const Invocation& invocation, Words words) {
               static_cast<unsigned long long>(summary.blocks),
               static_cast<unsigned long long>(summary.records),
               static_cast<unsigned long long>(summary.signatures));
+  if (summary.certificates > 0) {
+    std::printf("  %llu epochs, %llu certificates, %llu validators in office\n",
+                static_cast<unsigned long long>(summary.epochs),
+                static_cast<unsigned long long>(summary.certificates),
+                static_cast<unsigned long long>(summary.validators));
+  }
+  if (summary.checkpoint_checked) std::puts("  the checkpoint is of this chain and its end");
   std::printf("  head %llu %s\n", static_cast<unsigned long long>(summary.head_height),
               summary.head_hash.str().c_str());
   std::printf("  minted %s − burned %s = balances %s\n", format_amount(summary.minted).c_str(),
@@ -81,43 +102,6 @@ VerbResult audit_one_job(const Invocation& invocation, Words words) {
   std::string text = as_json ? audit.json : audit.text;
   while (text.ends_with('\n')) text.pop_back();
   std::puts(text.c_str());
-  return 0;
-}
-
-VerbResult prove(const Invocation& invocation, Words words) {
-  std::string reference;
-  std::string output;
-  CommandLine line(
-      "audit prove REF -o FILE",
-      "Writes a self-contained proof that a record is on the chain. REF is BLOCK/POSITION, a record's id, or "
-      "job/N for the settlement of job N.");
-  line.required("ref", reference, "the record");
-  line.text("-o,--output", output, "the file to write");
-  UFAB_ASSIGN(const auto outcome, line.parse(words));
-  if (outcome == CommandLine::Outcome::help_shown) return 0;
-  if (output.empty()) return Error{ErrorCode::usage, "give -o FILE"};
-  UFAB_ASSIGN(const Home home, invocation.home());
-  UFAB_ASSIGN(const Bytes proof, audit_prove(home.chain_folder(), reference));
-  UFAB_TRY(write_file_atomic(output, proof));
-  std::printf("%s: %zu bytes; `ufab audit check %s` needs nothing else\n", output.c_str(), proof.size(),
-              output.c_str());
-  return 0;
-}
-
-VerbResult check(const Invocation&, Words words) {
-  std::string file;
-  std::string chain;
-  CommandLine line("audit check FILE [--chain DIGEST]", "Checks a proof with nothing but its file.");
-  line.required("file", file, "what `ufab audit prove` wrote");
-  line.text("--chain", chain, "the chain's id, learned from somebody you trust");
-  UFAB_ASSIGN(const auto outcome, line.parse(words));
-  if (outcome == CommandLine::Outcome::help_shown) return 0;
-  UFAB_ASSIGN(const auto expected, chain_argument(chain));
-  UFAB_ASSIGN(const Bytes proof, read_file(file, 64u << 20));
-  auto facts = audit_check(proof, expected);
-  if (!facts) return facts.error().within(file);
-  while (facts->text.ends_with('\n')) facts->text.pop_back();
-  std::puts(facts->text.c_str());
   return 0;
 }
 
@@ -196,15 +180,21 @@ VerbResult verb_audit(const Invocation& invocation, Words words) {
   const Words rest = words.empty() ? words : words.subspan(1);
   if (verb == "verify") return verify_chain(invocation, rest);
   if (verb == "job") return audit_one_job(invocation, rest);
-  if (verb == "prove") return prove(invocation, rest);
-  if (verb == "check") return check(invocation, rest);
+  if (verb == "prove") return audit_prove_verb(invocation, rest);
+  if (verb == "checkpoint") return audit_checkpoint_verb(invocation, rest);
+  if (verb == "check") return audit_check_verb(invocation, rest);
+  if (verb == "cosign") return audit_cosign_verb(invocation, rest);
+  if (verb == "bundle") return audit_bundle_verb(invocation, rest);
   if (verb == "bench") return audit_bench(invocation, rest);
   if (verb == "report") return report(invocation, rest);
   if (verb == "export") return audit_export(invocation, rest);
   if (verb == "import") return audit_import(invocation, rest);
   if (verb == "correct") return audit_correct(invocation, rest);
   if (verb == "reconcile") return audit_reconcile(invocation, rest);
-  const char* usage = "usage: ufab audit verify|job|prove|check|bench|report|export|reconcile|import|correct";
+  const char* usage =
+      "usage: ufab audit "
+      "verify|job|prove|check|checkpoint|cosign|bundle|bench|report|export|reconcile|import|"
+      "correct";
   if (verb == "--help" || verb == "-h") {
     std::puts(usage);
     return 0;

@@ -187,20 +187,20 @@ TEST(AuditProve, AProofChecksWithoutTheLogAndShowsAcceptanceOrRefusal) {
   const std::string last = std::to_string(world.blocks().size() - 1);
   const auto proof = audit_prove(folder.path("l"), last + "/0");
   ASSERT_TRUE(proof.ok()) << proof.error().message;
-  const auto facts = audit_check(*proof, world.state().chain_id());
+  const auto facts = audit_check(*proof, {world.state().chain_id(), {}, 0});
   ASSERT_TRUE(facts.ok()) << facts.error().message;
-  EXPECT_EQ(facts->record.type(), RecordType::transfer);
+  EXPECT_EQ(facts->proven->record.type(), RecordType::transfer);
   EXPECT_NE(facts->text.find("accepted"), std::string::npos);
   const std::string before = std::to_string(world.blocks().size() - 2);
   const auto refused = audit_check(*audit_prove(folder.path("l"), before + "/0"));
   ASSERT_TRUE(refused.ok());
   EXPECT_NE(refused->text.find("REFUSED: transfer of 9999 UNC: the balance is"), std::string::npos);
   // By id, and references that fit nothing.
-  const std::string id = record_id(facts->record).hex();
+  const std::string id = record_id(facts->proven->record).hex();
   EXPECT_EQ(*audit_prove(folder.path("l"), id.substr(0, 12)), *proof);
   EXPECT_EQ(audit_prove(folder.path("l"), "999/0").error().code, ErrorCode::not_found);
   EXPECT_EQ(audit_prove(folder.path("l"), "job/x").error().code, ErrorCode::usage);
-  EXPECT_FALSE(audit_check(*proof, digest_of("another chain")).ok());
+  EXPECT_FALSE(audit_check(*proof, {digest_of("another chain"), {}, 0}).ok());
 }
 
 TEST(AuditProve, AProofHasItsGoldenBytes) {
@@ -225,7 +225,7 @@ TEST(AuditProve, EveryChangedByteOfAProofIsRefused) {
   for (std::size_t i = 0; i < proof->size(); ++i) {
     Bytes damaged = *proof;
     damaged[i] ^= static_cast<std::uint8_t>(1U << (i % 8));
-    EXPECT_FALSE(audit_check(damaged, world.state().chain_id()).ok()) << "byte " << i;
+    EXPECT_FALSE(audit_check(damaged, {world.state().chain_id(), {}, 0}).ok()) << "byte " << i;
     EXPECT_FALSE(audit_check(ByteView(*proof).first(i)).ok()) << "cut at " << i;
   }
 }

@@ -10,6 +10,7 @@
 
 #include "accounting/chain/chain.h"
 #include "accounting/hpos/validator_key.h"
+#include "tests/accounting/support/votes.h"
 
 namespace ufab::test {
 
@@ -69,12 +70,7 @@ class World {
   RecordOutcome submit(const Record& record) { return make({record}).outcomes[0]; }
   AppliedBlock make(const std::vector<Record>& records) {
     now_us_ += 1'000'000;
-    const State& state = chain_.state();
-    const std::uint64_t view = state.by_vote() ? next_view() + std::exchange(views_skipped_, 0) : 0;
-    const State::Producer producer = state.producer(view);
-    const auto validator = validators_.find(producer.key);
-    const KeyPair& key = validator == validators_.end() ? keys_[0] : validator->second;
-    AppliedBlock made = chain_.make(records, key, now_us_, Signatures::check, view);
+    AppliedBlock made = chain_.state().by_vote() ? make_by_vote(records) : make_alone(records);
     blocks_.push_back(encode_block(made.block));
     for (const Record& record : made.records) log_.push_back(record);
     return made;
@@ -91,13 +87,14 @@ class World {
     EXPECT_TRUE(outcome.on_chain) << outcome.status.error().message;
     return outcome.status.error().message;
   }
-  // The organisation stands for a seat with a validator's key of this number.
+  // The organisation stands for a seat with a validator's key of this number; from the epoch on in which it has
+  // one, blocks are made and voted for with its key.
   RecordOutcome stand(OrgId org, std::uint8_t number) { return must(org, stand_of(org, number)); }
   ValidatorStand stand_of(OrgId org, std::uint8_t number) {
     KeyPair validator = key_of(number);
     const ValidatorStand stand =
         hpos::make_stand(chain_.state().chain_id(), key(org).public_key(), validator);
-    validators_.emplace(stand.key, std::move(validator));
+    validators_.insert_or_assign(stand.key, std::move(validator));
     return stand;
   }
   [[nodiscard]] const KeyPair& validator(const PublicKey& key) const { return validators_.at(key); }
@@ -111,6 +108,9 @@ class World {
     const std::uint64_t epoch_blocks = chain_.state().params().epoch_blocks;
     empty_blocks(epoch_blocks - chain_.state().height() % epoch_blocks);
   }
+  RecordOutcome stand(OrgId org) { return stand(org, static_cast<std::uint8_t>(150 + org)); }
+  [[nodiscard]] const ValidatorKeys& validators() const { return validators_; }
+  [[nodiscard]] const Chain& chain() const { return chain_; }
   // Time without blocks.
   void pass(std::uint64_t us) { now_us_ += us; }
   void empty_blocks(std::uint64_t count) {
@@ -257,9 +257,32 @@ class World {
   }
 
  private:
+  // Every third block has no certificate of its own where that may be, and the last one of an epoch has a seal.
+  AppliedBlock make_by_vote(const std::vector<Record>& records) {
+    const consensus::EpochPtr epoch = chain_.epoch();
+    const consensus::BlockRef place = chain_.place();
+    const consensus::View view = next_view() + std::exchange(views_skipped_, 0);
+    Chain ahead = chain_;
+    const KeyPair& leader = validators_.at(epoch->validators[epoch->leader(view)].key);
+    AppliedBlock made = ahead.make(records, leader, now_us_, Signatures::check, view);
+    const std::uint64_t height = made.block.header.height;
+    const bool last = height == epoch->last_height;
+    made.block.finality = vote_for(made.block, *epoch, place, validators_, last ? 1 : 0);
+    if (!last && height % 3 == 0) made.block.finality->certificate = nullptr;
+    const auto imported = chain_.import(made.block);
+    EXPECT_TRUE(imported.ok()) << imported.error().message;
+    return made;
+  }
+
+  // By the only validator.
+  AppliedBlock make_alone(const std::vector<Record>& records) {
+    const auto validator = validators_.find(chain_.state().producer(0).key);
+    return chain_.make(records, validator == validators_.end() ? keys_[0] : validator->second, now_us_);
+  }
+
   std::uint64_t now_us_ = 1'800'000'000'000'000;
   std::vector<KeyPair> keys_;
-  std::map<PublicKey, KeyPair> validators_;
+  ValidatorKeys validators_;
   std::uint64_t views_skipped_ = 0;
   Chain chain_;
   std::vector<Bytes> blocks_;

@@ -16,6 +16,7 @@
 #include "accounting/index/schema.h"
 #include "accounting/ledger.h"
 #include "tests/bench/kernels/support.h"
+#include "tests/bench/ledger/audit.h"
 #include "tests/bench/ledger/validators.h"
 
 namespace {
@@ -216,6 +217,7 @@ int main() {
   std::string folder = (std::filesystem::temp_directory_path() / "ufab-bench-ledger-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) fail("no temporary folder");
   bench::validators(folder + "/validators");
+  bench_ledger::audit_from_zero(folder + "/chain");
   {
     Ours ours(folder + "/ledger");
     std::vector<std::vector<Receipt>> batches;

@@ -1,0 +1,149 @@
+// The audit of a chain from zero, every signature checked and everything derived anew, against what its
+// SHA-256 and its Ed25519 alone take on all processors, measured in the same run. UFAB_BENCH_RECORDS sets the
+// chain's size (default a million records, in blocks of a thousand).
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "accounting/audit/audit.h"
+#include "accounting/chain/chain.h"
+#include "accounting/log/segment_log.h"
+#include "tests/bench/kernels/support.h"
+#include "tests/bench/ledger/audit.h"
+
+namespace ufab::bench_ledger {
+
+namespace {
+
+constexpr std::size_t block_records = 1000;
+constexpr std::size_t organisations = 100;
+
+[[noreturn]] void fail(const std::string& what) {
+  std::fprintf(stderr, "bench ledger: %s\n", what.c_str());
+  std::exit(1);
+}
+
+KeyPair key_of(std::size_t number) {
+  return KeyPair::from_seed(sha256("bench " + std::to_string(number)).bytes);
+}
+
+struct Size {
+  std::uint64_t records = 0, bytes = 0, signatures = 0;
+};
+
+class Maker {
+ public:
+  explicit Maker(const std::string& folder) {
+    if (!make_folders(folder).ok()) fail("no folder");
+    auto log = SegmentLog::open(folder + "/log", 64U << 20, block_size_max,
+                                [](std::uint64_t, ByteView) { return Status(); });
+    if (!log.ok()) fail(log.error().message);
+    log_.emplace(*std::move(log));
+    for (std::size_t i = 0; i < organisations; ++i) keys_.push_back(key_of(i));
+    sequence_.assign(organisations, 1);
+    auto first = Chain::make_genesis(chain_, keys_[0], {"bench", "org0", "", {}}, 1);
+    if (!first.ok()) fail(first.error().message);
+    put(first->block);
+    sequence_[0] = 2;
+    std::vector<Record> records;
+    for (std::size_t i = 1; i < organisations; ++i)
+      records.push_back(sign(i, Organisation{"org" + std::to_string(i), ""}));
+    for (std::size_t i = 1; i < organisations; ++i)
+      records.push_back(sign(0, Transfer{static_cast<OrgId>(i + 1), 1000 * micro_per_unc, ""}));
+    block(records);
+  }
+  Size run(std::uint64_t records_min) {
+    while (size_.records < records_min) {
+      std::vector<Record> records;
+      for (std::size_t i = 0; i < block_records; ++i) {
+        const std::size_t from = i % organisations;
+        records.push_back(sign(from, Transfer{static_cast<OrgId>(1 + (from + 1) % organisations), 1, "pay"}));
+      }
+      block(records);
+    }
+    if (!log_->sync().ok()) fail("no sync");
+    return size_;
+  }
+
+ private:
+  Record sign(std::size_t org, RecordBody body) {
+    return sign_record(chain_.state().chain_id(), keys_[org], sequence_[org]++, 1, std::move(body));
+  }
+  void block(const std::vector<Record>& records) {
+    const AppliedBlock made = chain_.make(records, keys_[0], 1, Signatures::checked);
+    for (const RecordOutcome& outcome : made.outcomes)
+      if (!outcome.status.ok()) fail(outcome.status.error().message);
+    size_.signatures += records.size();
+    put(made.block);
+  }
+  void put(const Block& block) {
+    const Bytes bytes = encode_block(block);
+    if (!log_->put(bytes).ok()) fail("the log is full");
+    size_.bytes += bytes.size();
+    size_.records += block.records.size();
+    ++size_.signatures;
+  }
+  std::optional<SegmentLog> log_;
+  Chain chain_;
+  std::vector<KeyPair> keys_;
+  std::vector<std::uint64_t> sequence_;
+  Size size_;
+};
+
+// Seconds for `count` pieces of work on all processors.
+template <class Work>
+double on_all(std::uint64_t count, const Work& work) {
+  return bench::time_once([&] {
+    std::atomic<std::uint64_t> next{0};
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i) {
+      threads.emplace_back([&] {
+        while (next.fetch_add(1) < count) work();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  });
+}
+
+// What no audit can do without: each byte once for the log's chain and once for the blocks' roots, each
+// signature once. Seconds.
+double limit(const Size& size) {
+  constexpr std::uint64_t signatures = 20'000;
+  constexpr std::size_t piece = 1U << 20;
+  constexpr std::uint64_t pieces = 500;
+  const KeyPair key = key_of(1);
+  const Bytes message(32, 7), large(piece, 7);
+  const Signature signature = key.sign(message);
+  std::atomic<bool> good{true};
+  const double ed25519 = on_all(signatures, [&] {
+    if (!verify(key.public_key(), message, signature)) good = false;
+  });
+  std::atomic<std::uint64_t> sum{0};
+  const double hashing = on_all(pieces, [&] { sum += sha256(ByteView(large)).bytes[0]; });
+  if (!good || sum == 0) fail("a good signature is none");
+  return ed25519 / signatures * static_cast<double>(size.signatures) +
+         hashing / (pieces * piece) * 2 * static_cast<double>(size.bytes);
+}
+
+}  // namespace
+
+void audit_from_zero(const std::string& folder) {
+  const char* wanted = std::getenv("UFAB_BENCH_RECORDS");
+  const std::uint64_t records = wanted == nullptr ? 1'000'000 : std::strtoull(wanted, nullptr, 10);
+  const Size size = Maker(folder).run(records);
+  double best = 1e30, bound = 1e30;
+  for (int round = 0; round < 3; ++round) {
+    bound = std::min(bound, limit(size));
+    best = std::min(best, bench::time_once([&] {
+                      const auto summary = audit_verify(folder);
+                      if (!summary.ok()) fail(summary.error().message);
+                      if (summary->records != size.records) fail("other records than were written");
+                    }));
+  }
+  const auto count = static_cast<double>(size.records);
+  const std::string name = "audit of a chain of " + std::to_string(size.records) + " records from zero";
+  bench::print({"ledger", name.c_str(), "record/s", count / best, count / bound, bound / best, 0.7});
+}
+
+}  // namespace ufab::bench_ledger
