@@ -35,7 +35,10 @@
 // What it promises: no more than a third (by weight, or by pledge) of each list in the file ever signed, or
 // had its keys used for, another history. Whoever has the keys of a quorum of a list of long ago, or of the
 // founder when it was alone, can make another history from there on that checks as well: against that stand
-// witnesses' cosignatures, and comparing heads. Bound: checkpoint_size_max bytes.
+// witnesses' cosignatures, and comparing heads. A file may be old: it says what was so at its head. While one
+// validator makes all blocks its word is all there is: it may leave out that a list was formed and sign blocks of
+// its own after that; and a key_change that the ledger refused counts here, since the founder signed it.
+// Bound: checkpoint_size_max bytes.
 #pragma once
 
 #include <vector>
