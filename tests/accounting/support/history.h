@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tests/accounting/support/agent.h"
+#include "tests/accounting/support/committee.h"
 #include "tests/accounting/support/usage.h"
 
 namespace ufab::test {
@@ -15,7 +16,8 @@ inline ChainParams history_params() {
   params.epoch_blocks = 20;
   params.burn_to_earn = 1000;
   params.burn_sunset_epoch = 1'000'000;
-  params.unbonding_epochs = 1;
+  params.unbonding_epochs = 2;
+  params.evidence_epochs = 1;
   params.weight_cap_ppm = 300'000;
   params.enrolment.bench_epochs = 100;
   params.enrolment.bench_ms_min = 5000;
@@ -101,7 +103,10 @@ inline World make_history() {
   file_benchmark(world, delta, false);
   const std::uint64_t epoch = world.state().epoch();
   while (world.state().epoch() < epoch + 2) world.empty_blocks(1);
+  share_seed(world);
   for (std::uint64_t i = 0; i < 3; ++i) world.must(delta, Transfer{2, 100 + i, "pay"});
+  const PublicKey liar = world.state().seat_of(gamma)->key;
+  world.must(beta, double_vote(world, world.validator(liar), world.state().epoch()));
   while (world.state().height() % 3 != 1) world.empty_blocks(1);  // its head has a certificate
   return world;
 }
