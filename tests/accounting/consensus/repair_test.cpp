@@ -274,8 +274,13 @@ TEST_F(Repair, AFullStoreOfBlocksMakesTheLeaderFrugal) {
   ASSERT_EQ(node.all_of<BuildPayload>().size(), 1u);
   EXPECT_TRUE(node.all_of<BuildPayload>()[0].frugal);
   // What has no room is not proposed; the view passes.
-  node.take(PayloadReady{4, Bytes(4)});
-  EXPECT_EQ(node.sent<ProposalPtr>().size(), node.state.held_size + 4 > limits.held_size ? 0u : 1u);
+  TestNode full = node;
+  full.state.held_size = limits.held_size - 3;
+  full.give(PayloadReady{4, Bytes(4)});
+  EXPECT_TRUE(full.latest_of<PersistVote>().empty());
+  node.give(PayloadReady{4, Bytes(4)});
+  ASSERT_FALSE(node.latest_of<PersistVote>().empty());
+  EXPECT_EQ(node.latest_of<PersistVote>()[0].record.vote.kind, VoteKind::propose);
 }
 
 TEST_F(Repair, WhatAnybodySendsKeepsTheStateWithinItsBound) {
