@@ -10,7 +10,8 @@ output=$(net up --validators 4 --block-interval-ms 300)
 expect "it says what it does" contains "$output" "4 validators make the chain"
 status=$(net status)
 expect "all vote" equal "$(grep -c ' votes ' <<<"$status")" 4
-expect "all are connected" equal "$(net status --json | grep -oE '"peers_connected":[0-9]+' | sort -u)" '"peers_connected":3'
+connected=$(net status --json | grep -oE '"peers_connected":[0-9]+' | sort -u)
+expect "all are connected" equal "$connected" '"peers_connected":3'
 expect "peers for people" contains "$(ufab net/node2 node peers)" "org3"
 expect "validator status" contains "$(ufab net/node2 validator status)" "org4"
 

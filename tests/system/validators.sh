@@ -4,10 +4,19 @@
 # agree, everything that was acknowledged is there once, and the damaged one has repaired itself from the others.
 # UFAB_CHAOS_S: how long (40 s; ten minutes were run by hand). UFAB_VALIDATORS: how many nodes (7).
 source "$(dirname "$0")/lib.sh"
-[ "$(id -u)" -eq 0 ] && [ -c /dev/net/tun ] && command -v ip >/dev/null || { echo "needs network namespaces" >&2; exit 77; }
 count=${UFAB_VALIDATORS:-7}
 chaos_s=${UFAB_CHAOS_S:-40}
 prefix=ufab$$n
+# Needs the right to make network namespaces and devices.
+can_make_networks() {
+  [ "$(id -u)" -eq 0 ] && [ -c /dev/net/tun ] && command -v ip >/dev/null && command -v sqlite3 >/dev/null || return 1
+  ip netns add ${prefix}0 2>/dev/null || return 1
+  local made=0
+  ip netns exec ${prefix}0 ip tuntap add dev u0 mode tun 2>/dev/null || made=1
+  ip netns del ${prefix}0
+  return $made
+}
+can_make_networks || { echo "cannot make network namespaces here" >&2; exit 77; }
 RANDOM=${UFAB_SEED:-1}
 cd "$state"
 echo "20 10 1" >settings
@@ -22,8 +31,22 @@ end_network() {
   kill $net_pid 2>/dev/null || true
   for name in "${names[@]}"; do ip netns del "$name" 2>/dev/null || true; done
 }
-trap 'status=$?; touch stop; (exit $status) || true; set +e; for pid in ${load_pids:-}; do wait $pid; done; end_nodes; end_network; (exit $status); clean_up' EXIT
-end_nodes() { for ((i = 1; i <= count; ++i)); do kill -9 "$(node_pid $i)" 2>/dev/null || true; done; }
+load_pids=
+finish() {
+  local status=$? i pid
+  set +e
+  touch stop
+  for pid in $load_pids; do wait $pid; done
+  for ((i = 1; i <= count; ++i)); do
+    pid=$(node_pid $i)
+    [ -z "$pid" ] || kill -9 "$pid"
+    [ $status -eq 0 ] || { echo "--- node.log of n$i"; tail -n 5 "n$i/node.log"; } >&2
+  done
+  end_network
+  (exit $status)
+  clean_up
+}
+trap finish EXIT
 wait_until 10 grep -q ready net.out
 
 in_place() { local i=$1; shift; ip netns exec $prefix$i "$BIN/ufab" --home "$state/n$i" "$@"; }
@@ -54,7 +77,7 @@ connected() { [ "$(node "$1" peers_connected)" -eq $((count - 1)) ]; }
 for ((i = 1; i <= count; ++i)); do wait_until 30 connected $i; done
 echo "$count validators vote"
 
-# Load: each organisation pays the next one, as fast as that becomes final: 1 micro-UNC, then 2, … The amount tells the
+# Load: each organisation pays the next one, as fast as that becomes final: 1 micro-UNC, then 2, … The amounts tell the
 # payments apart; those that were acknowledged are noted.
 load() {
   local i=$1 n=0
@@ -64,7 +87,6 @@ load() {
       "$(printf '0.%06d' $n)" >/dev/null 2>&1; then echo "$i $n" >>acknowledged.$i; else sleep 0.2; fi
   done
 }
-load_pids=
 for ((i = 1; i <= count; ++i)); do
   load $i &
   load_pids="$load_pids $!"
