@@ -54,8 +54,8 @@ Founding found(const FoundingOptions& options) {
   for (std::size_t i = 0; i < options.validators; ++i) {
     std::uint64_t& next = founder_next;
     const std::uint64_t sequence = i == 0 ? next : 2;
-    const MicroUnc pledge =
-        (1000 + hpos::draw(sha256(fmt::format("pledge {}", options.seed)), i) % 3000) * micro_per_unc;
+    const std::uint64_t drawn = hpos::draw(sha256(fmt::format("pledge {}", options.seed)), i) % 3000;
+    const MicroUnc pledge = (1000 + (options.equal_pledges ? 0 : drawn)) * micro_per_unc;
     pledges.push_back(sign(i, sequence, Stake{pledge}));
     pledges.push_back(
         sign(i, sequence + 1,

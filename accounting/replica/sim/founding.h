@@ -15,6 +15,7 @@ struct FoundingOptions {
   std::uint64_t epoch_blocks = 8;
   std::uint64_t block_interval_ms = 500;
   std::vector<std::string> endpoints;  // of the organisations' nodes; empty: none
+  bool equal_pledges = false;
 };
 
 struct Founding {

@@ -29,7 +29,7 @@ constexpr std::uint64_t wait_ms = 20'000;
 class Validator {
  public:
   Validator(const std::string& folder, const sim::Founding& founding, std::size_t number, Listener listener)
-      : owner_(founding.owners[number].copy()) {
+      : owner_(founding.owners[number].copy()), to_(number == 0 ? 2 : 1) {
     LedgerOptions options;
     options.folder = folder;
     auto ledger = Ledger::join(options, founding.log[0]);
@@ -74,7 +74,7 @@ class Validator {
   [[nodiscard]] bool is_up() const { return thread_.joinable(); }
   // Until it is final here.
   void pay() {
-    const auto outcome = committee_->sign_and_submit(owner_, Transfer{1, 1, ""}, wait_ms);
+    const auto outcome = committee_->sign_and_submit(owner_, Transfer{to_, 1, ""}, wait_ms);
     if (!outcome.ok() && !stopping_) fail(outcome.error().message);
   }
   [[nodiscard]] Ledger& ledger() { return *ledger_; }
@@ -91,6 +91,7 @@ class Validator {
 
  private:
   KeyPair owner_;
+  OrgId to_ = 0;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<jobs::Committee> committee_;
   std::unique_ptr<jobs::RpcServer> server_;
@@ -105,6 +106,7 @@ Validators start(const std::string& folder) {
   sim::FoundingOptions options;
   options.epoch_blocks = 5000;
   options.block_interval_ms = 500;
+  options.equal_pledges = true;
   for (std::size_t i = 0; i < count; ++i) {
     auto listener = Listener::bind({"127.0.0.1", 0});
     if (!listener.ok()) fail(listener.error().message);
