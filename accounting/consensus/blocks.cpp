@@ -42,7 +42,8 @@ void Machine::on_message(const Peer& from, const ProposalPtr& proposal) {
     return;
   }
   hear(vote);
-  const bool wanted = slot.notarised && slot.notarised->block == proposal->digest;
+  const bool wanted =
+      slot.notarised ? slot.notarised->block == proposal->digest : is_needed(header.view, proposal->digest);
   if (!wanted && header.view < s_.view) return;
   if (s_.held_size + proposal->payload.size() > s_.config.limits.held_size) return;
   if (slot.candidates.size() >= 2) {
@@ -84,11 +85,13 @@ bool Machine::make_valid(View view, const Digest& block) {
   Candidate* lowest = nullptr;
   Digest digest = block;
   const Header* child = nullptr;
+  CertificatePtr vouching;  // the lowest on the way: whoever signed it had what is below
   while (view > s_.tip.view) {
     const auto slot = s_.slots.find(view);
+    if (slot != s_.slots.end() && slot->second.notarised) vouching = slot->second.notarised;
     Candidate* candidate = slot == s_.slots.end() ? nullptr : find(slot->second, digest);
     if (candidate == nullptr) {
-      request_block(view, digest);
+      if (vouching) request_block(view, digest, *vouching);
       return false;
     }
     const Header& header = candidate->proposal->header;
@@ -122,13 +125,36 @@ bool Machine::make_valid(View view, const Digest& block) {
   return false;
 }
 
-void Machine::request_block(View view, const Digest& block) {
-  const auto slot = s_.slots.find(view);
-  if (slot == s_.slots.end() || !slot->second.notarised || slot->second.requested) return;
-  const auto peer = signer_of(*slot->second.notarised);
+// The certificate is the block's own, or one of a block that builds on it: its own may be lost, when all who had
+// it have crashed since.
+void Machine::request_block(View view, const Digest& block, const Certificate& vouching) {
+  Slot& slot = slot_of(view);
+  if (slot.requested) return;
+  const auto peer = signer_of(vouching);
   if (!peer) return;
-  slot->second.requested = true;
+  slot.requested = true;
   out_.emplace_back(Send{*peer, BlockRequest{s_.epoch->number, view, block}});
+}
+
+// Whether the newest notarised block builds on that one, as far as bodies are here.
+bool Machine::is_needed(View view, const Digest& block) const {
+  auto slot = s_.slots.rbegin();
+  while (slot != s_.slots.rend() && !slot->second.notarised) ++slot;
+  if (slot == s_.slots.rend()) return false;
+  View at = slot->first;
+  Digest digest = slot->second.notarised->block;
+  while (at > view) {
+    const Slot* here = find_slot(at);
+    if (here == nullptr) return false;
+    const auto& candidates = here->candidates;
+    const auto found = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
+      return candidate.proposal->digest == digest;
+    });
+    if (found == candidates.end()) return false;
+    at = found->proposal->header.parent_view;
+    digest = found->proposal->header.parent;
+  }
+  return at == view && digest == block;
 }
 
 void Machine::operator()(const BlockValidated& event) {

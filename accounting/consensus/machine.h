@@ -60,7 +60,8 @@ class Machine {
   [[nodiscard]] bool follows(const Header& header, std::uint64_t parent_height) const;
   [[nodiscard]] bool extends(const Header& header) const;
   [[nodiscard]] bool make_valid(View view, const Digest& block);
-  void request_block(View view, const Digest& block);
+  void request_block(View view, const Digest& block, const Certificate& vouching);
+  [[nodiscard]] bool is_needed(View view, const Digest& block) const;
   void propose();
   void publish(const BlockRef& parent, Bytes payload);
   void vote();

@@ -254,6 +254,29 @@ TEST_F(Repair, TheEpochEndsWithItsLastBlockAndTheNextOneHasItsOwnValidators) {
   EXPECT_EQ(node.state.view, 2u);
 }
 
+// Found by the simulator: all who had the certificate of a block had crashed and lost it, and whoever lacked
+// the block could ask nobody for it, though a block that builds on it was notarised.
+TEST_F(Repair, ABlockWhoseCertificateIsLostComesFromTheSignersOfTheNext) {
+  TestNode node(epoch, 3);
+  const auto first = make_block(*epoch, 1, epoch->anchor, "first");
+  const auto second = make_block(*epoch, 2, ref_of(first), "second");
+  node.hear(0, second);
+  node.hear(0, make_certificate(*epoch, {0, 1, 2}, VoteKind::notarise, 2, second->digest));
+  const auto third = make_block(*epoch, 3, ref_of(second), "third");
+  node.hear(0, third);
+  std::vector<Send> asked = node.all_of<Send>();
+  std::erase_if(asked, [](const Send& send) { return !std::holds_alternative<BlockRequest>(send.message); });
+  ASSERT_FALSE(asked.empty());
+  EXPECT_EQ(std::get<BlockRequest>(asked[0].message).block, first->digest);
+  EXPECT_TRUE(node.votes(VoteKind::notarise).empty());
+  // Another old block is not taken for it.
+  node.hear(0, make_block(*epoch, 1, epoch->anchor, "another"));
+  EXPECT_TRUE(node.votes(VoteKind::notarise).empty());
+  node.hear(0, first);
+  ASSERT_EQ(node.votes(VoteKind::notarise).size(), 1u);
+  EXPECT_EQ(node.votes(VoteKind::notarise)[0].block, third->digest);
+}
+
 TEST_F(Repair, AFullStoreOfBlocksMakesTheLeaderFrugal) {
   Limits limits;
   limits.payload_size = 4;
