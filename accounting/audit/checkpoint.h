@@ -4,15 +4,14 @@
 // Layout (fabric/base/codec.h): "ufabcheckpoint1\n" (16 bytes), then
 //   genesis: header blob, record blob. Block 0 holds only the genesis; its id is the chain id.
 //   u32 count of links (at most checkpoint_links_max), each a placed record (below): a change of who makes
-//   blocks. It is
-//     a key_change of the founder's key as long as no list of validators was formed, or an epoch record.
+//     blocks. It is a key_change of the founder's key as long as no list of validators was formed, or an epoch
+//     record.
 //   u32 count of headers (at most trail_max), blobs: of the blocks just before the head, oldest first. For
 //     witnesses.
 //   the head: a final header (below).
 //   u32 count of cosignatures (at most cosignatures_max), each a public key and its signature over
 //     cosignature_digest(), by ascending key, no key twice.
-// A final header is: u32 count (at least 1, at most run_max) and as many header blobs, the block's and those
-// of
+// A final header is: u32 count (at least 1, at most run_max) and as many header blobs, the block's and those of
 //   the blocks after it up to the first whose own votes are here, each naming the hash of the one before;
 //   flag; if set, the last one's finality (accounting/chain/finality.h) as a blob, with its certificate, and
 //   the hash of its payload without the header (accounting/consensus/messages.h: payload_hash()). Not set

@@ -55,8 +55,9 @@
 // certificates since the last finalised block, the proposal of the view. It then also votes to skip older
 // views that it has no certificate of and has not voted to finalise: whoever had one may have crashed and
 // lost it, and no block can be built over a view without. Who lacks a block asks a signer of its
-// certificate, another one each period; who lacks finalised blocks asks for the chain. A leader does not
-// wait for a full block: the driver answers BuildPayload when there is enough or fill_ms are over.
+// certificate, or of one that builds on it, another one each period; who lacks finalised blocks asks for the
+// chain. A leader does not wait for a full block: the driver answers BuildPayload when there is enough or
+// fill_ms are over.
 //
 // Epochs. Validators are fixed for an epoch, which ends with the block at its last height. A block after
 // that one is a seal: no payload, same height, there only so that the last block can be finalised through
