@@ -128,7 +128,7 @@ std::uint64_t Replica::next_sequence(const PublicKey& key) const {
 
 std::uint64_t Replica::patience_us() const {
   const std::uint64_t once = options_.timing.view_ms - options_.timing.fill_ms;
-  return (once << core_->doublings) * 1000;
+  return (once << core_->doublings / 2) * 1000;
 }
 
 void Replica::hurry(std::uint64_t now_us) {

@@ -14,7 +14,7 @@
 //
 // A leader that has records proposes at once, so while records wait nobody waits for it as long as for an
 // idle one: a view is over (the core's view timer rings early) when it and the oldest record have lasted
-// view_ms − fill_ms, twice that with each doubling.
+// view_ms − fill_ms, twice that with every second doubling: a leader that died may have two views in a row.
 //
 // Messages between replicas travel in channels, so that the network can let votes pass before bulk:
 //   consensus  accounting/consensus/messages.h
