@@ -385,7 +385,10 @@ Status ProviderAgent::file_receipts(const JobView& view, const AttemptEntry& att
     receipts.push_back(receipt);
   }
   if (receipts.empty() || (job.phase != JobPhase::running)) return {};
-  const std::string key = run_name(job.id, attempt.number) + ":" + std::to_string(receipts.back().window);
+  // By its first window too: after a crash this node's copy may lack a receipt that is on the ledger, and
+  // once it has caught up the rest must go in.
+  const std::string key = run_name(job.id, attempt.number) + ":" + std::to_string(receipts.front().window) +
+                          "-" + std::to_string(receipts.back().window);
   if (refused_.contains(key)) return {};
   const auto submitted = node_.chain->submit(ReceiptBatch::of(std::move(receipts)));
   if (!submitted) {
