@@ -300,6 +300,8 @@ void Machine::operator()(const ChainReceived& event) {
   for (const ProposalPtr& block : event.blocks) {
     const Header& header = block->header;
     if (header.view <= s_.tip.view && blocks.empty()) continue;  // came by another way meanwhile
+    // The answer to a question of an earlier life, which had come further: nobody's fault.
+    if (header.parent_view > s_.tip.view && blocks.empty()) return;
     sound = sound && header.parent == tip.digest && header.parent_view == tip.view &&
             header.view > tip.view && follows(header, tip.height);
     tip = {header.view, header.height, block->digest};

@@ -24,16 +24,26 @@ TEST_F(Repair, AChainThatDoesNotLinkOrIsNotCertifiedIsRefused) {
   const auto certificate = make_certificate(*epoch, {0, 1, 2}, VoteKind::finalise, 2, a2->digest);
   const auto weak = make_certificate(*epoch, {0, 1}, VoteKind::finalise, 2, a2->digest);
   const auto notarised = make_certificate(*epoch, {0, 1, 2}, VoteKind::notarise, 2, a2->digest);
-  const std::vector<ChainReceived> wrong = {
-      {signer(2).public_key(), {a2}, certificate}, {signer(2).public_key(), {b1, a2}, certificate},
-      {signer(2).public_key(), {a1}, certificate}, {signer(2).public_key(), {}, certificate},
-      {signer(2).public_key(), {a1, a2}, weak},    {signer(2).public_key(), {a1, a2}, notarised}};
+  const std::vector<ChainReceived> wrong = {{signer(2).public_key(), {b1, a2}, certificate},
+                                            {signer(2).public_key(), {a1}, certificate},
+                                            {signer(2).public_key(), {}, certificate},
+                                            {signer(2).public_key(), {a1, a2}, weak},
+                                            {signer(2).public_key(), {a1, a2}, notarised}};
   for (const ChainReceived& chain : wrong) {
     TestNode node(epoch, 3);
     node.give(chain);
     EXPECT_TRUE(node.all_of<Deliver>().empty());
     EXPECT_EQ(node.latest_of<Penalise>().size(), 1u);
   }
+}
+
+// It was asked for before a crash that lost the blocks below it.
+TEST_F(Repair, AChainThatBeginsAfterTheOwnTipIsOfNoUseAndNobodysFault) {
+  TestNode node(epoch, 3);
+  const auto certificate = make_certificate(*epoch, {0, 1, 2}, VoteKind::finalise, 2, a2->digest);
+  node.give(ChainReceived{signer(2).public_key(), {a2}, certificate});
+  EXPECT_TRUE(node.all_of<Deliver>().empty());
+  EXPECT_TRUE(node.latest_of<Penalise>().empty());
 }
 
 TEST_F(Repair, TheBodyOfANotarisedParentIsAskedOfASignerAndServedByWhoHasIt) {
