@@ -26,7 +26,8 @@
 
 namespace ufab::jobs {
 
-// Where the validator of the chain is: printed by `ufab status`, given to `ufab init --join`.
+// A node of the chain to begin with, and the key that it shows: printed by `ufab status`, given to
+// `ufab init --join`.
 // Text form: "ufab1:HOST:PORT:KEY:GENESIS", key and genesis digest in hexadecimal.
 struct JoinTicket {
   std::string host;
@@ -72,7 +73,7 @@ struct HomeConfig {
   std::string organisation;  // [a-z][a-z0-9-]{0,31}
   std::string listen_host = "127.0.0.1";
   std::uint16_t listen_port = 0;
-  std::optional<JoinTicket> follow;        // nullopt: this node is the chain's validator
+  std::optional<JoinTicket> follow;        // nullopt: this node founded the chain
   std::optional<ProviderConfig> provider;  // nullopt: no provider
   QueueConfig queue;
 };

@@ -5,9 +5,10 @@
 //   parties of the job              job.file, job.progress
 //   the owner, on the local socket  node.status, node.stop, submit, jobs, job, job.cancel, job.hold,
 //                                   job.release, job.requeue, job.output, account, record, provider.bench,
-//                                   provider.links
+//                                   provider.links, node.consensus, node.peers, validator.offer,
+//                                   validator.status
 //
-// Parties are owner, members, verifiers, and the chain's validator.
+// Parties are owner, members, verifiers, and the validator that this home's ticket names.
 #pragma once
 
 #include <functional>
