@@ -85,7 +85,7 @@ void Cluster::add_node(std::size_t member, const Surroundings& around) {
 
 // Somebody without whom there is a quorum.
 void Cluster::choose_liar() {
-  if (!options_.faults || !options_.lies || rng_.one_in(2)) return;
+  if (options_.lies == Lies::never || (options_.lies == Lies::sometimes && rng_.one_in(2))) return;
   const std::size_t member = rng_.below(options_.validators);
   Chain chain;
   for (const Bytes& encoded : founding_.log) {

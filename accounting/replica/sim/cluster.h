@@ -22,6 +22,8 @@
 
 namespace ufab::sim {
 
+enum class Lies { never, sometimes, always };  // sometimes: in every second run
+
 struct ClusterOptions {
   std::size_t validators = 4;
   std::uint64_t chaos_s = 60;
@@ -29,7 +31,7 @@ struct ClusterOptions {
   std::uint64_t records_per_second = 20;
   bool faults = true;
   bool lose_a_disk = true;  // of one validator, that a quorum can do without; not while another lies
-  bool lies = true;         // in every second run
+  Lies lies = Lies::sometimes;
   std::uint64_t delay_min_us = 1'000, delay_max_us = 50'000;
 };
 
