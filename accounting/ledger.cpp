@@ -7,26 +7,13 @@
 #include <filesystem>
 
 #include "accounting/ledger_impl.h"
+#include "fabric/base/clock.h"
 
 namespace ufab {
 
 namespace {
 
 constexpr std::size_t listeners_max = 16;
-
-std::uint64_t system_now_us() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
-}
-
-}  // namespace
-
-namespace {
-
-// Blocks whose certificate has not come yet.
-bool wants_certificate(const Block& block) {
-  return block.finality && !block.finality->certificate;
-}
 
 }  // namespace
 
@@ -74,7 +61,8 @@ Status Ledger::Impl::open_log() {
         fmt::format("{}: the log ends at block {}, but the index knows block {}: the log lost its end",
                     options.folder, chain.head().height, *opened_index->height())};
   }
-  index = std::make_unique<IndexWriter>(std::move(opened_index));
+  index =
+      std::make_unique<IndexWriter>(std::move(opened_index), [sync = log->later_sync()] { return sync->sync(); });
   return {};
 }
 
@@ -106,12 +94,12 @@ Status Ledger::Impl::repair(const Error& why) {
   return {};
 }
 
-Status Ledger::Impl::store(const std::vector<IndexedBlock>& blocks) {
+Status Ledger::Impl::store(const std::vector<IndexedBlock>& blocks, Durable durable) {
   Status status;
   for (const IndexedBlock& item : blocks) {
     if (status.ok()) status = log->put(encode_block(item.block->block));
   }
-  if (status.ok()) status = log->sync();
+  if (status.ok() && (durable == Durable::now || index == nullptr)) status = log->sync();
   for (const IndexedBlock& item : blocks) {
     if (status.ok() && index != nullptr) status = index->add(item);
   }
@@ -176,7 +164,7 @@ Ledger::~Ledger() = default;
 Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options, const KeyPair* validator) {
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
-  if (!impl->options.now_us) impl->options.now_us = system_now_us;
+  if (!impl->options.now_us) impl->options.now_us = now_us;
   if (!file_exists(impl->path("log"))) {
     return Error{ErrorCode::not_found, fmt::format("{}: there is no ledger", impl->options.folder)};
   }
@@ -218,7 +206,7 @@ Status write_first_block(const LedgerOptions& options, ByteView block) {
 
 Result<std::unique_ptr<Ledger>> Ledger::create(LedgerOptions options, const KeyPair& validator,
                                                const Genesis& genesis) {
-  if (!options.now_us) options.now_us = system_now_us;
+  if (!options.now_us) options.now_us = now_us;
   UFAB_TRY(make_folders(options.folder));
   Chain chain;
   UFAB_ASSIGN(const AppliedBlock made, Chain::make_genesis(chain, validator, genesis, options.now_us()));

@@ -13,6 +13,7 @@
 // call returns that error until it is opened again.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -76,13 +77,17 @@ class Ledger {
   // Producer only: an empty block if none was made for params.block_interval_ms. True if it made one.
   [[nodiscard]] Result<bool> produce_if_due();
 
-  // The next blocks of the chain, as block() of another node returned them: all of them or none. A block that
-  // is already here is ignored; a different one at that height is conflict; a gap is ErrorCode::not_found.
-  // Where validators vote, the last one brings a certificate (else ErrorCode::unavailable: more is needed).
+  // The next blocks of the chain, as block() of another node returned them. A block that is already here is
+  // ignored; a different one at that height is conflict; a gap is ErrorCode::not_found. Where validators vote
+  // a block counts with the next certificate; what follows the last one is left out, and if nothing else is
+  // there it is ErrorCode::unavailable: more is needed. After an error the blocks before the wrong one's
+  // certificate may have been taken in: head() says so. Signatures are checked on all processors.
   [[nodiscard]] Status import_blocks(const std::vector<Bytes>& encoded_blocks);
   [[nodiscard]] Status import_block(ByteView encoded_block);
-  // Blocks that follow the head and that the caller knows to be final.
+  // Blocks that follow the head and that the caller knows to be final. They are visible when it returns, and
+  // durable here a moment later (a quorum has them on its disks, with its votes), or when sync() returns.
   [[nodiscard]] Status append_final(std::vector<Block> blocks);
+  [[nodiscard]] Status sync();
   // For a record that others put into a block: its outcome once it is final here (at once, if it is already),
   // or when turn_away() says that it never will be.
   class Expectation {
@@ -99,6 +104,7 @@ class Ledger {
     Impl& ledger_;
     const RecordId id_;
     std::optional<Result<SubmitOutcome>> outcome_;  // under Impl::expected_mutex
+    std::condition_variable decided_;
   };
   // It must not outlive the ledger.
   [[nodiscard]] std::unique_ptr<Expectation> expect(const RecordId& id);

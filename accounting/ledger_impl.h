@@ -15,6 +15,14 @@
 
 namespace ufab {
 
+// It became final together with later blocks, of which one brings the certificate.
+[[nodiscard]] inline bool wants_certificate(const Block& block) {
+  return block.finality && !block.finality->certificate;
+}
+
+// When stored blocks are durable: when the call returns, or before the index has committed them.
+enum class Durable : bool { now, soon };
+
 struct Ledger::Impl {
   // What became of a record.
   struct Fate {
@@ -53,7 +61,6 @@ struct Ledger::Impl {
   std::vector<std::function<void(const Head&)>> listeners;
 
   std::mutex expected_mutex;
-  std::condition_variable expected_changed;
   std::multimap<RecordId, Expectation*> expected;  // no outcome yet
 
   [[nodiscard]] std::string path(const char* name) const { return options.folder + "/" + name; }
@@ -63,7 +70,7 @@ struct Ledger::Impl {
   // Replays the log into the state, and into the index what that has missed.
   [[nodiscard]] Status open_log();
   // Log first, index second: what the index misses it gets from the log.
-  [[nodiscard]] Status store(const std::vector<IndexedBlock>& blocks);
+  [[nodiscard]] Status store(const std::vector<IndexedBlock>& blocks, Durable durable);
   [[nodiscard]] Status repair(const Error& why);
   [[nodiscard]] Status usable() const;
   // That of the present epoch's only validator; an error when several vote, or this node does not have it.
@@ -71,7 +78,7 @@ struct Ledger::Impl {
   // After a block that turned out bad half way: the log has the state as it was.
   [[nodiscard]] Status rebuild_chain();
   // Applies blocks that follow the head one after another, whose finality was checked, and stores them.
-  [[nodiscard]] Status take_in(std::vector<Block> blocks, Signatures signatures,
+  [[nodiscard]] Status take_in(std::vector<PreparedBlock> blocks, Durable durable,
                                std::vector<IndexedBlock>& taken);
 
   // ---- no lock held ----
@@ -85,7 +92,12 @@ struct Ledger::Impl {
   void tell(const RecordId& id, const Result<SubmitOutcome>& outcome);
   void fulfil(const AppliedBlock& applied);
   // take_in(), then the world is told.
-  [[nodiscard]] Status advance(std::vector<Block> blocks, Signatures signatures);
+  [[nodiscard]] Status advance(std::vector<PreparedBlock> blocks, Durable durable);
+  // Those of `blocks` that are not here yet; an error when one is another block than that here.
+  [[nodiscard]] Result<std::vector<Block>> news_of(std::vector<Block> blocks) const;
+  // The blocks at the front of `blocks` that belong to the present epoch and are final there: they leave it.
+  // Empty when a certificate is missing.
+  [[nodiscard]] Result<std::vector<PreparedBlock>> next_final(std::deque<PreparedBlock>& blocks) const;
 
   // Makes one block from `batch`. The fates are returned apart, because those of the batch belong to the
   // queue lock, which is not held here. Precondition: the caller has set `busy`.

@@ -60,7 +60,7 @@ Status Ledger::Impl::make_block(const std::vector<std::shared_ptr<Impl::Waiting>
     if (status.ok() && !key.ok()) status = key.error();
     if (status.ok()) {
       *made = chain.make(records, **key, options.now_us(), Signatures::checked);
-      status = store({indexed_block(made, chain.state())});
+      status = store({indexed_block(made, chain.state())}, Durable::now);
     }
     if (!status.ok()) {
       for (Fate& fate : fates) fate.outcome.emplace(status.error());

@@ -1,5 +1,6 @@
 // Blocks: proposing, judging and finalising them, and fetching those that are missing.
 #include <algorithm>
+#include <utility>
 
 #include "accounting/consensus/machine.h"
 
@@ -280,7 +281,10 @@ void Machine::deliver(const std::vector<ProposalPtr>& blocks, const CertificateP
   }
   if (s_.pending && s_.pending->view <= s_.tip.view) s_.pending = nullptr;
   changed_ = true;
-  if (s_.tip.height != s_.epoch->last_height) return;
+  if (s_.tip.height != s_.epoch->last_height) {
+    if (!s_.remembered.empty()) remember(std::exchange(s_.remembered, {}));
+    return;
+  }
   s_.ended = true;
   s_.slots.clear();
   s_.held_size = 0;
@@ -309,6 +313,11 @@ void Machine::operator()(const ChainReceived& event) {
   }
   sound = sound && tip.digest == certificate->block && tip.view == certificate->view &&
           verify_certificate(s_.epoch->chain_id, s_.epoch->validators, *certificate, *s_.config.scheme);
+  // No digest covers a leader's signature, and whoever gets the block from here needs it.
+  const auto is_signed = [&](const ProposalPtr& block) {
+    return verify_vote(s_.epoch->chain_id, s_.epoch->validators, propose_vote(*block), *s_.config.scheme);
+  };
+  if (!planted(Flaw::unsigned_chain)) sound = sound && std::all_of(blocks.begin(), blocks.end(), is_signed);
   if (!sound) {
     out_.emplace_back(Penalise{event.from, Offence::bad_chain});
     return;

@@ -24,6 +24,7 @@ enum class Flaw : std::uint8_t {
   skipped_parent_check,  // votes for a block without proof that its parent can be built on
   dropped_sync,          // a vote is sent before it is durable
   unchecked_signature,   // votes and certificates are taken unverified
+  unsigned_chain,        // blocks of a chain that was asked for are taken without their leaders' signatures
   finalise_after_skip,   // votes to finalise a view that it has voted to skip
   second_vote,           // votes for every proposal of a view, not only for the first
   forgotten_votes,       // starts again without reading its vote log

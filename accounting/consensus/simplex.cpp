@@ -96,12 +96,14 @@ void Machine::restore(const Restored& restored) {
   if (restored.log && !planted(Flaw::forgotten_votes)) remember(*restored.log);
 }
 
-// What the own key has signed, in this epoch; of later ones it is kept until they begin.
+// What the own key has signed, in this epoch. Of views too far ahead of a chain that has lost its end, and of
+// later epochs, it is kept until they come.
 void Machine::remember(const std::vector<VoteRecord>& records) {
   std::vector<VoteRecord> later;
   for (const VoteRecord& record : records) {
     const Vote& vote = record.vote;
-    if (vote.epoch > s_.epoch->number) later.push_back(record);
+    const bool far = vote.epoch == s_.epoch->number && vote.view > s_.tip.view && !in_window(vote.view);
+    if (vote.epoch > s_.epoch->number || (far && !s_.ended)) later.push_back(record);
     if (vote.epoch != s_.epoch->number || s_.ended || !in_window(vote.view)) continue;
     if (vote.seat != s_.seat) {
       // Another key's log, or another list's: nothing to sign on from.

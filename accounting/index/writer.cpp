@@ -32,8 +32,8 @@ Status add_to_index(Index& index, const IndexedBlock& item) {
   return index.add(applied.block.header, block_hash(applied.block.header), rows, applied.start_movements);
 }
 
-IndexWriter::IndexWriter(std::unique_ptr<Index> index)
-    : index_(std::move(index)), thread_([this] { run(); }) {}
+IndexWriter::IndexWriter(std::unique_ptr<Index> index, std::function<Status()> make_durable)
+    : index_(std::move(index)), make_durable_(std::move(make_durable)), thread_([this] { run(); }) {}
 
 IndexWriter::~IndexWriter() {
   {
@@ -59,6 +59,11 @@ Result<std::optional<RecordPlace>> IndexWriter::find_record(const RecordId& id) 
   changed_.wait(guard, [&] { return (queue_.empty() && !writing_) || failed_; });
   if (failed_) return *failed_;
   return index_->find_record(id);
+}
+
+Status IndexWriter::commit() {
+  UFAB_TRY(make_durable_());
+  return index_->flush();
 }
 
 void IndexWriter::run() {
@@ -88,7 +93,7 @@ void IndexWriter::run() {
       pending = true;
     }
     if (status.ok() && pending && (Clock::now() >= due || index_->rows_waiting() >= batch_rows)) {
-      status = index_->flush();
+      status = commit();
       pending = false;
     }
     guard.lock();
@@ -97,7 +102,7 @@ void IndexWriter::run() {
     changed_.notify_all();
   }
   // A failure here costs nothing that the log does not have.
-  if (!failed_) (void)index_->flush();
+  if (!failed_) (void)commit();
 }
 
 }  // namespace ufab

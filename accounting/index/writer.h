@@ -1,11 +1,13 @@
 // Writes the index on a thread of its own, so that submitting does not wait for SQLite: the log is the truth,
-// and what a crash takes from the index comes back from it. Thread-safe. At most queue_max blocks wait; add()
+// and what a crash takes from the index comes back from it. So the index must not know a block that the log
+// may still lose: `make_durable` is called before each commit, from that thread. Thread-safe. At most queue_max blocks wait; add()
 // blocks beyond that. Commits every batch_rows rows, and batch_time after the first row that waits at the
 // latest.
 #pragma once
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,7 +30,7 @@ struct IndexedBlock {
 
 class IndexWriter {
  public:
-  explicit IndexWriter(std::unique_ptr<Index> index);
+  IndexWriter(std::unique_ptr<Index> index, std::function<Status()> make_durable);
   ~IndexWriter();  // writes what waits
   IndexWriter(const IndexWriter&) = delete;
   IndexWriter& operator=(const IndexWriter&) = delete;
@@ -40,6 +42,7 @@ class IndexWriter {
 
  private:
   void run();
+  [[nodiscard]] Status commit();
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -48,6 +51,7 @@ class IndexWriter {
   bool stopping_ = false;
   std::optional<Error> failed_;
   std::unique_ptr<Index> index_;
+  const std::function<Status()> make_durable_;
   std::thread thread_;
 };
 

@@ -256,6 +256,7 @@ Result<SegmentLog> SegmentLog::open(const std::string& folder, std::uint64_t seg
   } else if (found.torn || found.room) {
     UFAB_TRY(log.tail_.truncate(found.tail_size));
   }
+  UFAB_TRY(log.later_sync_->follow(log.tail_));
   return log;
 }
 
@@ -265,6 +266,7 @@ Status SegmentLog::start_segment() {
   UFAB_TRY(tail_.append(encode_segment_head(places_.size(), chain_)));
   UFAB_TRY(tail_.sync());
   UFAB_TRY(sync_folder_of(path));
+  UFAB_TRY(later_sync_->follow(tail_));
   segments_.push_back({path, places_.size()});
   return {};
 }
@@ -327,6 +329,7 @@ Status SegmentLog::cut(std::uint64_t entries) {
   tail_ = AppendFile();
   UFAB_ASSIGN(tail_, AppendFile::open(segments_.back().path));
   UFAB_TRY(tail_.truncate(last.offset + frame_head_size + last.size));
+  UFAB_TRY(later_sync_->follow(tail_));
   FileReader file(segments_.back().path);
   FrameHead head;
   if (!file.seek(last.offset) || file.read(head.data(), head.size()) < head.size())

@@ -59,6 +59,8 @@ class SegmentLog {
   // The two halves of it, for several entries with one sync: what was put is durable after sync().
   [[nodiscard]] Status put(ByteView payload);
   [[nodiscard]] Status sync();
+  // sync() for another thread, which may call it while this one puts more.
+  [[nodiscard]] const std::shared_ptr<FileSync>& later_sync() const { return later_sync_; }
   // Drops all entries from that one on: `entries` > 0 stay. Durable when it returns.
   [[nodiscard]] Status cut(std::uint64_t entries);
   // What can be kept of a log that open() calls corrupt: the entries before the first that is wrong, which
@@ -91,6 +93,7 @@ class SegmentLog {
   std::vector<Place> places_;
   Digest chain_;
   AppendFile tail_;
+  std::shared_ptr<FileSync> later_sync_ = std::make_shared<FileSync>();  // of tail_
 };
 
 // CRC-32C (Castagnoli, reflected 0x82F63B78), as in RFC 3720.

@@ -25,6 +25,17 @@ bool is_past(const consensus::Vote& vote, const consensus::Header& last) {
   return vote.epoch < last.epoch || (vote.epoch == last.epoch && vote.view <= last.view);
 }
 
+bool only_speaks(const consensus::Action& action) {
+  return std::holds_alternative<consensus::Broadcast>(action) ||
+         std::holds_alternative<consensus::Send>(action);
+}
+
+// The chain must have come as far as the core then.
+bool looks_at_chain(const consensus::Action& action) {
+  return std::holds_alternative<consensus::ValidateBlock>(action) ||
+         std::holds_alternative<consensus::EpochEnded>(action);
+}
+
 const char* offence_text(consensus::Offence offence) {
   switch (offence) {
     case consensus::Offence::bad_signature: return "a vote with a wrong signature";
@@ -128,11 +139,27 @@ std::uint64_t Replica::next_sequence(const PublicKey& key) const {
 
 std::uint64_t Replica::patience_us() const {
   const std::uint64_t once = options_.timing.view_ms - options_.timing.fill_ms;
-  return (once << core_->doublings / 2) * 1000;
+  const std::uint64_t whole = (once << core_->doublings / 2) * 1000;
+  const auto absences = absences_.find(core_->epoch->leader(view_));
+  const bool away = absences != absences_.end() && absences->second % 4 != 0;
+  return away ? whole / 4 : whole;
+}
+
+void Replica::enter_view(consensus::View view, std::uint64_t now_us) {
+  const consensus::Seat leader = core_->epoch->leader(view - 1);
+  const auto before = core_->slots.find(view - 1);
+  const bool over = before == core_->slots.end();  // final, or before what is
+  if (over ? core_->tip.view == view - 1 : before->second.notarised != nullptr)
+    absences_.erase(leader);
+  else if (!over && before->second.skipped)
+    ++absences_[leader];
+  view_ = view;
+  view_since_us_ = now_us;
+  if (pool_.size() > 0) ports_.set_alarm(ReplicaAlarm::hurry, patience_us() / 1000 + 1);
 }
 
 void Replica::hurry(std::uint64_t now_us) {
-  if (pool_.size() == 0) return;
+  if (pool_.size() == 0 || view_ == 0) return;
   const std::uint64_t due = std::max(view_since_us_, records_since_us_) + patience_us();
   if (now_us < due) return ports_.set_alarm(ReplicaAlarm::hurry, (due - now_us) / 1000 + 1);
   ports_.set_alarm(ReplicaAlarm::hurry, patience_us() / 1000);
@@ -179,18 +206,26 @@ Status Replica::perform(std::uint64_t now_us) {
 
 Status Replica::run(std::uint64_t now_us) {
   for (;;) {
-    UFAB_TRY(keep_votes());
-    UFAB_TRY(make_final(now_us));
     if (!due_.empty()) {
-      const consensus::Action action = std::move(due_.front());
+      consensus::Action action = std::move(due_.front());
       due_.pop_front();
+      if (only_speaks(action)) {
+        to_say_.push_back(std::move(action));
+        continue;
+      }
+      if (looks_at_chain(action)) UFAB_TRY(make_final(now_us));
       UFAB_TRY(act(action, now_us));
-    } else if (building_ && (fill_over_ || has_records_for(*building_))) {
+    } else if (building_) {
+      UFAB_TRY(make_final(now_us));
+      if (!fill_over_ && !has_records_for(*building_)) break;
       build(now_us);
     } else {
-      return {};
+      break;
     }
   }
+  UFAB_TRY(keep_votes());
+  for (const consensus::Action& action : std::exchange(to_say_, {})) UFAB_TRY(act(action, now_us));
+  return make_final(now_us);
 }
 
 Status Replica::keep_votes() {
@@ -198,9 +233,6 @@ Status Replica::keep_votes() {
   for (consensus::VoteRecord& record : to_keep_) {
     UFAB_TRY(ports_.keep_vote(record));
     kept_size_ += 200 + (record.proposal ? record.proposal->payload.size() : 0);
-    // The workbench has the block already that this node has just proposed.
-    if (record.vote.kind == consensus::VoteKind::propose && !record.proposal->header.seal)
-      bench_.adopt(record.vote.block);
     kept_.push_back(std::move(record));
   }
   to_keep_.clear();
@@ -208,6 +240,7 @@ Status Replica::keep_votes() {
 }
 
 Status Replica::renew_votes() {
+  UFAB_TRY(ports_.sync_chain());
   UFAB_TRY(ports_.renew_votes(kept_));
   kept_size_ = 0;
   return {};
@@ -298,8 +331,14 @@ void Replica::build(std::uint64_t now_us) {
     return;
   }
   take(consensus::PayloadReady{wanted.view, *std::move(payload)});
+  const auto proposed = std::find_if(to_keep_.begin(), to_keep_.end(), [&](const auto& record) {
+    return record.vote.kind == consensus::VoteKind::propose && record.vote.view == wanted.view;
+  });
   // Without room for it the core has not proposed it.
-  if (to_keep_.empty()) bench_.forget();
+  if (proposed == to_keep_.end())
+    bench_.forget();
+  else
+    bench_.adopt(proposed->vote.block);
 }
 
 void Replica::judge(const consensus::ProposalPtr& block, std::uint64_t now_us) {
@@ -318,6 +357,7 @@ void Replica::begin_epoch() {
   consensus::EpochPtr epoch;
   ports_.read([&](const Chain& chain) { epoch = chain.epoch(); });
   answered_us_.clear();
+  absences_.clear();
   out_of_office_ = epoch == nullptr || !epoch->validators.find(key_.public_key());
   std::map<consensus::Peer, std::vector<consensus::Message>> early;
   early.swap(early_);
@@ -398,8 +438,7 @@ Status Replica::act(const consensus::Action& action, std::uint64_t now_us) {
       [&](const Send& a) { ports_.send(a.to, ReplicaChannel::consensus, share(encode_message(a.message))); },
       [&](const SetTimer& a) {
         if (a.timer == Timer::standstill) return ports_.set_alarm(ReplicaAlarm::standstill, a.after_ms);
-        view_ = a.view;
-        view_since_us_ = now_us;
+        enter_view(a.view, now_us);
         ports_.set_alarm(ReplicaAlarm::view, a.after_ms);
       },
       [&](const CancelTimer& a) {

@@ -4,9 +4,10 @@
 // through ReplicaPorts. The same code runs in a node (jobs/node/committee.h) and under simulated time,
 // network and disks (accounting/replica/sim). Not thread-safe.
 //
-// Order. perform() writes the votes that are to be kept, has them synced once, and only then sends anything
-// or makes anything final; so votes of several messages share one sync. A port that fails (a full disk) stops
-// the replica for good: nothing is sent that was not kept.
+// Order. perform() first does what only counts (blocks are judged and made), then has all votes written and
+// synced once, and only then sends anything; what is final goes into the ledger last. So a view costs one
+// sync here, or two, and nobody waits for another's ledger. A port that fails (a full disk) stops the replica
+// for good: nothing is sent that was not kept.
 //
 // A block's records were admitted one by one: their signatures are checked when they arrive, at any
 // validator, and not again when they come in a proposal. Every validator gets every record from the node
@@ -15,6 +16,9 @@
 // A leader that has records proposes at once, so while records wait nobody waits for it as long as for an
 // idle one: a view is over (the core's view timer rings early) when it and the oldest record have lasted
 // view_ms − fill_ms, twice that with every second doubling: a leader that died may have two views in a row.
+// Of a leader whose last view was skipped a quarter of that is expected: it is likely to be away still. Every
+// fourth time it gets the whole, so that one that is merely slow is heard again. When a view is over is each
+// node's own guess; nothing but speed depends on it.
 //
 // Messages between replicas travel in channels, so that the network can let votes pass before bulk:
 //   consensus  accounting/consensus/messages.h
@@ -47,8 +51,11 @@ class ReplicaPorts : public FinalChain {
   [[nodiscard]] virtual Status sync_votes() = 0;
   // The log's records from now on: what was there before is needed no more. Durable when it returns.
   [[nodiscard]] virtual Status renew_votes(const std::vector<consensus::VoteRecord>& records) = 0;
-  // Appends to the final chain; the last one has a certificate. Durable when it returns, and read() shows it.
+  // Appends to the final chain; the last one has a certificate. When it returns, read() shows them; they are
+  // durable when sync_chain() has returned, or before. Until then the votes for them are: no vote is dropped
+  // before its block is durable, so that the quorum's logs can make it final once more.
   [[nodiscard]] virtual Status append(std::vector<Block> blocks) = 0;
+  [[nodiscard]] virtual Status sync_chain() = 0;
   // A block of the final chain, encoded with its finality.
   [[nodiscard]] virtual Result<Bytes> block(std::uint64_t height) const = 0;
 
@@ -117,6 +124,8 @@ class Replica {
   void answer_chain(const consensus::Peer& to, std::uint64_t epoch, consensus::View after_view,
                     std::uint64_t now_us);
   [[nodiscard]] std::uint64_t patience_us() const;
+  // A view begins: what became of the one before says how its leader fares.
+  void enter_view(consensus::View view, std::uint64_t now_us);
 
   // Actions of the core but votes and final blocks, which have queues of their own.
   [[nodiscard]] Status act(const consensus::Action& action, std::uint64_t now_us);
@@ -131,10 +140,12 @@ class Replica {
   std::vector<consensus::VoteRecord> to_keep_;
   std::vector<consensus::Deliver> to_deliver_;
   std::deque<consensus::Action> due_;
+  std::vector<consensus::Action> to_say_;  // once the votes are kept
   std::optional<consensus::BuildPayload> building_;  // waits for records, or for the alarm
   bool fill_over_ = false;                           // the alarm has rung
   consensus::View view_ = 0;                         // of the view timer, and when it was set
   std::uint64_t view_since_us_ = 0;
+  std::map<consensus::Seat, std::uint32_t> absences_;  // of leaders in this epoch: skipped views in a row
   std::uint64_t records_since_us_ = 0;       // when the oldest record came, or the last block was final
   std::vector<consensus::VoteRecord> kept_;  // in the vote log and still needed
   std::size_t kept_size_ = 0;                // bytes of the vote log since it was renewed

@@ -325,6 +325,29 @@ Status AppendFile::truncate(std::uint64_t size) {
   return sync();
 }
 
+FileSync::~FileSync() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Status FileSync::follow(const AppendFile& file) {
+  UFAB_ASSERT(file.is_open());
+  const int fd = ::fcntl(file.fd_, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return io_error(file.path_, errno);
+  const std::lock_guard guard(mutex_);
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+  path_ = file.path_;
+  return {};
+}
+
+Status FileSync::sync() {
+  const std::lock_guard guard(mutex_);
+  if (fd_ < 0) return {};
+  fault_point();
+  if (::fdatasync(fd_) != 0) return io_error(path_, errno);
+  return {};
+}
+
 Result<FileLock> FileLock::acquire(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return io_error(path, errno);

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -81,10 +82,29 @@ class AppendFile {
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
 
  private:
+  friend class FileSync;
   int fd_ = -1;
   std::uint64_t size_ = 0;
   std::uint64_t room_end_ = 0;  // 0, or what the file's size on disk is, at least size_
   std::string path_;
+};
+
+// Makes durable, from any thread, what an AppendFile has appended, while its owner goes on appending.
+class FileSync {
+ public:
+  FileSync() = default;
+  ~FileSync();
+  FileSync(const FileSync&) = delete;
+  FileSync& operator=(const FileSync&) = delete;
+  // From now on `file`, which is open. The one before is not synced.
+  [[nodiscard]] Status follow(const AppendFile& file);
+  // fdatasync: everything appended before the call is durable when it returns.
+  [[nodiscard]] Status sync();
+
+ private:
+  std::mutex mutex_;
+  std::string path_;
+  int fd_ = -1;  // of its own; -1: nothing is followed
 };
 
 // Holds an exclusive advisory lock (flock) on a file until destroyed; conflict when another process has it.

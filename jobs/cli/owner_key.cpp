@@ -1,8 +1,9 @@
 #include "jobs/cli/owner_key.h"
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+
+#include "fabric/base/clock.h"
 
 namespace ufab::jobs {
 
@@ -21,10 +22,7 @@ Result<std::optional<OwnerKey>> find_owner_key(const Invocation& invocation, con
 }
 
 Result<Answer> file_signed(const Invocation& invocation, const OwnerKey& owner, RecordBody body) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-  const Record record = sign_record(owner.chain_id, owner.key, owner.sequence,
-                                    static_cast<std::uint64_t>(now_us), std::move(body));
+  const Record record = sign_record(owner.chain_id, owner.key, owner.sequence, now_us(), std::move(body));
   return ask_node(invocation, "record.submit", {}, encode_record(record));
 }
 

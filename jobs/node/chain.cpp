@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "fabric/base/codec.h"
+#include "fabric/base/clock.h"
 #include "fabric/net/mesh_member.h"
+#include "jobs/node/block_feed.h"
+#include "jobs/node/committee.h"
 
 namespace ufab::jobs {
 
@@ -16,18 +18,6 @@ constexpr std::uint64_t follow_wait_ms = 1000;
 constexpr int send_tries = 3;
 constexpr std::size_t evidence_max = 64;
 constexpr std::uint64_t final_wait_ms = 8000;  // less than call_wait: the answer must get there
-
-LedgerOptions ledger_options(const Home& home) {
-  LedgerOptions options;
-  options.folder = home.chain_folder();
-  return options;
-}
-
-std::uint64_t now_us() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
 
 Endpoint endpoint_of(const JoinTicket& ticket) {
   return {ticket.host, ticket.port};
@@ -56,7 +46,7 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
 
 Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config, Log log) {
   UFAB_ASSIGN(HomeKeys keys, home.load_keys());
-  LedgerOptions options = ledger_options(home);
+  LedgerOptions options = chain_options(home);
   // Where there are others to get blocks from.
   options.repair = config.follow.has_value() || file_exists(home.file("validator.key"));
   options.repaired = log;
@@ -310,31 +300,14 @@ Result<Answer> Chain::call_source(PeerPool& pool, const Request& request, std::c
 }
 
 void Chain::follow() {
-  const std::uint64_t next = ledger_->head().height + 1;
-  const auto answer =
-      call_source(following_, {"chain.blocks", {{"from", next}, {"wait_ms", follow_wait_ms}}, {}}, call_wait);
+  const auto answer = call_source(following_, ask_for_blocks(*ledger_, follow_wait_ms), call_wait);
   reachable_ = answer.ok();
   if (!answer) {
     set_trouble("following the chain: " + answer.error().message);
     pause(500ms);
     return;
   }
-  Status taken;
-  Reader reader(answer->body);
-  std::vector<Bytes> run;  // blocks that become final with the last of them
-  while (taken.ok() && reader.remaining() > 0 && !reader.failed()) {
-    const ByteView block = reader.blob(block_size_max);
-    if (reader.failed()) break;
-    run.emplace_back(block.begin(), block.end());
-    taken = ledger_->import_blocks(run);
-    // More blocks come with it, or with the next answer.
-    const bool wants_more = !taken.ok() && taken.error().code == ErrorCode::unavailable;
-    if (wants_more)
-      taken = {};
-    else
-      run.clear();
-  }
-  if (taken.ok()) taken = reader.finish("the answer");
+  const auto taken = take_blocks(*ledger_, *answer);
   set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);
   if (taken.ok()) return;
   ++source_;

@@ -25,11 +25,17 @@
 #include <thread>
 
 #include "accounting/ledger.h"
-#include "jobs/node/committee.h"
 #include "jobs/node/home.h"
 #include "jobs/rpc/client.h"
 
+namespace ufab {
+class Link;
+struct Frame;
+}  // namespace ufab
+
 namespace ufab::jobs {
+
+class Committee;
 
 struct FiledRecord {
   RecordId id;
@@ -150,6 +156,8 @@ class Chain {
   std::string trouble_;
 };
 
+// Where this home's chain is.
+[[nodiscard]] LedgerOptions chain_options(const Home& home);
 // Founds a one-validator chain in this home (`ufab init --solo`): the genesis block, this organisation as
 // number 1.
 [[nodiscard]] Status found_chain(const Home& home, const HomeConfig& config, const std::string& chain_name,

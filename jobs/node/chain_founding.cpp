@@ -1,6 +1,7 @@
 // How a home gets its chain: a new one, or a place on another's.
 #include "jobs/node/chain.h"
 
+#include "fabric/base/clock.h"
 #include "fabric/base/codec.h"
 
 namespace ufab::jobs {
@@ -9,17 +10,15 @@ namespace {
 
 constexpr auto call_wait = std::chrono::seconds(10);
 
-LedgerOptions ledger_options(const Home& home) {
+}  // namespace
+
+LedgerOptions chain_options(const Home& home) {
   LedgerOptions options;
   options.folder = home.chain_folder();
   return options;
 }
 
-std::uint64_t now_us() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
+namespace {
 
 Result<Answer> call_validator(PeerPool& pool, const JoinTicket& ticket, const std::string& method,
                               boost::json::object params, Bytes body) {
@@ -37,7 +36,7 @@ Status found_chain(const Home& home, const HomeConfig& config, const std::string
   genesis.organisation = config.organisation;
   genesis.endpoint = Endpoint{config.listen_host, config.listen_port}.str();
   genesis.params = params;
-  const auto ledger = Ledger::create(ledger_options(home), key, genesis);
+  const auto ledger = Ledger::create(chain_options(home), key, genesis);
   if (!ledger) return ledger.error();
   return {};
 }
@@ -54,7 +53,7 @@ Status join_chain(const Home& home, const HomeConfig& config) {
   Reader reader(answer->body);
   const ByteView block = reader.blob(max_body_bytes);
   if (reader.failed()) return Error{ErrorCode::invalid, "the validator sent no first block"};
-  UFAB_ASSIGN(const std::unique_ptr<Ledger> ledger, Ledger::join(ledger_options(home), block));
+  UFAB_ASSIGN(const std::unique_ptr<Ledger> ledger, Ledger::join(chain_options(home), block));
   if (ledger->chain_id() != config.follow->genesis) {
     return Error{ErrorCode::corrupt,
                  "the validator has another chain (" + ledger->chain_id().str() + ") than the ticket names"};

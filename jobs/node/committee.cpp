@@ -1,6 +1,7 @@
 #include "jobs/node/committee.h"
 
 #include "accounting/records/validators.h"
+#include "fabric/base/clock.h"
 
 namespace ufab::jobs {
 
@@ -10,12 +11,6 @@ using namespace std::chrono_literals;
 
 // A leader of an idle chain waits for a whole block interval, and a view ends that much later.
 constexpr std::uint64_t view_grace_ms = 700;
-
-std::uint64_t now_us() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
 
 Error not_yet() {
   return {ErrorCode::unavailable, "this node is about to join the validators: try again"};
@@ -237,6 +232,10 @@ Status Committee::renew_votes(const std::vector<consensus::VoteRecord>& records)
 
 Status Committee::append(std::vector<Block> blocks) {
   return ledger_.append_final(std::move(blocks));
+}
+
+Status Committee::sync_chain() {
+  return ledger_.sync();
 }
 
 Result<Bytes> Committee::block(std::uint64_t height) const {

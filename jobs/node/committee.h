@@ -79,6 +79,7 @@ class Committee final : public ReplicaPorts {
   Status sync_votes() override;
   Status renew_votes(const std::vector<consensus::VoteRecord>& records) override;
   Status append(std::vector<Block> blocks) override;
+  Status sync_chain() override;
   Result<Bytes> block(std::uint64_t height) const override;
   void send(const consensus::Peer& to, ReplicaChannel channel, SharedBytes message) override;
   void send_all(ReplicaChannel channel, SharedBytes message) override;

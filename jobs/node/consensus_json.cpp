@@ -4,6 +4,8 @@
 #include <boost/json.hpp>
 #include <map>
 
+#include "jobs/node/committee.h"
+
 namespace ufab::jobs {
 
 namespace {

@@ -6,6 +6,7 @@
 
 #include "accounting/records/codec.h"
 #include "jobs/node/agent_key.h"
+#include "jobs/node/block_feed.h"
 #include "jobs/node/consensus_json.h"
 #include "jobs/node/job_json.h"
 #include "jobs/node/known_links.h"
@@ -21,19 +22,7 @@ namespace {
 using Method = Result<Answer> (*)(const MethodContext& context, const Caller& caller, const Request& request);
 
 Result<Answer> chain_blocks(const MethodContext& context, const Caller&, const Request& request) {
-  Ledger& ledger = context.node->chain->ledger();
-  UFAB_ASSIGN(const std::uint64_t from, json_number(request.params, "from"));
-  UFAB_ASSIGN(const std::uint64_t wait_ms, json_number(request.params, "wait_ms"));
-  const Head head =
-      from == 0 ? ledger.head() : ledger.wait_for_block(from - 1, std::min<std::uint64_t>(wait_ms, 5000));
-  Writer writer;
-  const std::uint64_t last = head.height;
-  for (std::uint64_t height = from; height <= last; ++height) {
-    UFAB_ASSIGN(const Bytes block, ledger.block(height));
-    if (!writer.bytes().empty() && writer.bytes().size() + block.size() + 4 > piece_bytes) break;
-    writer.blob(block);
-  }
-  return Answer{{{"head", last}}, writer.take()};
+  return answer_blocks(context.node->chain->ledger(), request);
 }
 
 Result<Answer> chain_submit(const MethodContext& context, const Caller&, const Request& request) {

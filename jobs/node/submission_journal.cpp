@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "accounting/records/types.h"
+#include "fabric/base/clock.h"
 #include "fabric/base/codec.h"
 #include "fabric/base/file.h"
 #include "jobs/node/job_files.h"
@@ -21,12 +22,6 @@ constexpr std::size_t definition_max = 1u << 20;
 constexpr std::size_t entry_max = max_message_bytes + definition_max + 1024;
 constexpr std::uint64_t segment_max = 64u << 20;
 constexpr std::chrono::seconds retry_after{5};
-
-std::uint64_t now_us() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
 
 std::string generation_path(const std::string& folder, std::uint64_t number) {
   return fmt::format("{}/{:016x}", folder, number);

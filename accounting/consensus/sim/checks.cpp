@@ -61,7 +61,8 @@ void Checks::on_signed(const PublicKey& key, const Vote& vote) {
 }
 
 void Checks::on_delivered(const PublicKey& key, const BlockRef& tip, const Proposal& block,
-                          const Certificate& certificate, const std::vector<Validator>& validators) {
+                          const Certificate& certificate, const std::vector<Validator>& validators,
+                          Seat leader) {
   const Header& header = block.header;
   const std::string where = " at height " + std::to_string(header.height) + " by " + key.hex().substr(0, 8);
   if (header.parent != tip.digest || header.height != tip.height + (header.seal ? 0 : 1))
@@ -73,6 +74,9 @@ void Checks::on_delivered(const PublicKey& key, const BlockRef& tip, const Propo
   if (certificate.kind != VoteKind::finalise || certificate.epoch != header.epoch ||
       certificate.view < header.view)
     violate("a block came with a certificate that does not cover it" + where);
+  const Vote proposed{header.epoch, header.view, VoteKind::propose, block.digest, leader, block.signature};
+  if (!truly_signed(chain_id_, validators, proposed, scheme_))
+    violate("a block was delivered that its leader has not signed" + where);
   if (header.seal) return;
   UFAB_ASSERT(header.height > genesis_height_);
   const std::uint64_t place_in_chain = header.height - genesis_height_ - 1;

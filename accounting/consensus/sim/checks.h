@@ -28,9 +28,9 @@ class Checks {
   void declare_honest(const PublicKey& key) { honest_.insert(key); }
   // An honest node sends a vote (or, as propose, a proposal) of its own.
   void on_signed(const PublicKey& key, const Vote& vote);
-  // An honest node delivers a finalised block; `tip` is its last one before.
+  // An honest node delivers a finalised block; `tip` is its last one before, `leader` that of its view.
   void on_delivered(const PublicKey& key, const BlockRef& tip, const Proposal& block,
-                    const Certificate& certificate, const std::vector<Validator>& validators);
+                    const Certificate& certificate, const std::vector<Validator>& validators, Seat leader);
   void on_evidence(const Evidence& evidence);
   // An honest node was handed a vote that it had to notice; `life` is a number for each of its runs. Evidence
   // is due at the call of evidence_due() that follows.

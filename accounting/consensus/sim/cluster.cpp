@@ -120,7 +120,18 @@ void Cluster::handle(const ChainRequest& event) {
   if (!asked.is_up()) return;
   auto [blocks, certificate] = asked.chain_after(event.epoch, event.after_view);
   if (!certificate) return;
-  if (world_.dishonest(event.to) && rng_.one_in(2)) blocks.erase(blocks.begin());
+  if (world_.dishonest(event.to)) {
+    const std::uint64_t what = rng_.below(4);
+    if (what == 0) blocks.erase(blocks.begin());
+    if (what == 1) {
+      // Nothing but the leader's signature is not covered by the certificate.
+      Proposal changed = *blocks[rng_.below(blocks.size())];
+      changed.signature.bytes[rng_.below(changed.signature.bytes.size())] ^= 1;
+      const auto place = std::find_if(blocks.begin(), blocks.end(),
+                                      [&](const ProposalPtr& block) { return block->digest == changed.digest; });
+      *place = std::make_shared<const Proposal>(std::move(changed));
+    }
+  }
   transmit(event.to, event.from,
            ChainAnswer{event.to, event.from, std::move(blocks), std::move(certificate)});
 }

@@ -357,8 +357,9 @@ void Member::perform(const Deliver& action) {
         break;
       }
     }
+    const EpochPtr epoch = world_.epoch(header.epoch, state_->epoch->anchor);
     around_.checks->on_delivered(world_.key(number_), tip, *action.block, *action.certificate,
-                                 world_.epoch(header.epoch, state_->epoch->anchor)->validators.all());
+                                 epoch->validators.all(), epoch->leader(header.view));
     if (!action.block->payload.empty() && action.block->payload[0] == invalid_byte)
       around_.checks->violate("an invalid block was finalised");
     around_.checks->forget(life_key(), header.epoch, header.view);

@@ -8,11 +8,11 @@ namespace ufab::consensus {
 
 namespace {
 
-constexpr std::array<Flaw, 14> flaws = {
+constexpr std::array<Flaw, 15> flaws = {
     Flaw::quorum_off_by_one,    Flaw::unweighted_quorum, Flaw::ignored_stake,       Flaw::stale_list,
     Flaw::skipped_parent_check, Flaw::dropped_sync,      Flaw::unchecked_signature, Flaw::finalise_after_skip,
     Flaw::second_vote,          Flaw::forgotten_votes,   Flaw::ignored_loss,        Flaw::ignored_damage,
-    Flaw::ignored_full_disk,    Flaw::unbounded_votes};
+    Flaw::ignored_full_disk,    Flaw::unbounded_votes,   Flaw::unsigned_chain};
 
 }  // namespace
 
@@ -32,6 +32,7 @@ const std::vector<Mutant>& mutants() {
       {"ignored-damage", "takes a damaged vote log for one whose end is torn"},
       {"ignored-full-disk", "sends a vote that did not fit on the disk"},
       {"unbounded-votes", "keeps votes of views however far ahead"},
+      {"unsigned-chain", "takes the blocks of a chain that it asked for without their leaders' signatures"},
   };
   return list;
 }

@@ -63,9 +63,10 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
       violate(node, fmt::format("an honest peer was penalised for {}", why));
   };
   around.on_evidence = [this](std::size_t node, const consensus::Evidence& evidence) {
-    ++report_.evidence;
     if (member_by_key_.at(evidence.key) != liar_) violate(node, "evidence against an honest validator");
-    if (honest(node)) to_file_.push_back(evidence);
+    if (!honest(node)) return;
+    ++report_.evidence;
+    to_file_.push_back(evidence);
   };
   for (std::size_t i = 0; i < options.validators; ++i) {
     member_by_key_.emplace(founding_.validators[i].public_key(), i);

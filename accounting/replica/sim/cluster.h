@@ -42,7 +42,8 @@ struct ClusterReport {
   std::uint64_t submitted = 0, final_records = 0;
   std::uint64_t crashes = 0, partitions = 0, disks_lost = 0, messages = 0, bytes = 0;
   std::uint64_t lies = 0;  // messages that were withheld, damaged or repeated
-  std::uint64_t evidence = 0, convictions = 0, seed_shares = 0;
+  std::uint64_t evidence = 0;  // come upon by honest nodes
+  std::uint64_t convictions = 0, seed_shares = 0;
   std::uint64_t simulated_us = 0;
   std::vector<std::uint64_t> finality_us;  // of records: from submission to final at that node, sorted
 };

@@ -10,6 +10,12 @@ Error died() {
   return {ErrorCode::io, "the machine died"};
 }
 
+// It became final together with later ones; without them it does not count.
+bool lacks_certificate(const Bytes& encoded) {
+  const auto block = decode_block(encoded);
+  return block.ok() && block->finality && !block->finality->certificate;
+}
+
 }  // namespace
 
 Node::Node(std::size_t number, KeyPair key, std::vector<Bytes> log, const ReplicaOptions& options,
@@ -20,7 +26,8 @@ Node::Node(std::size_t number, KeyPair key, std::vector<Bytes> log, const Replic
       options_(options),
       rng_(seed * 1000 + number),
       around_(std::move(around)),
-      log_(std::move(log)) {}
+      log_(std::move(log)),
+      log_synced_(log_.size()) {}
 
 void Node::load_chain() {
   chain_ = Chain();
@@ -66,14 +73,18 @@ void Node::crash() {
   ++life_;
   tokens_ = {};
   dead_ = false;
-  if (!votes_) return;
   // Of what was written and not synced any part may have reached the disk.
+  log_.resize(rng_.between(log_synced_, log_.size()));
+  while (log_.size() > log_synced_ && lacks_certificate(log_.back())) log_.pop_back();
+  log_synced_ = log_.size();
+  if (!votes_) return;
   votes_->resize(rng_.between(votes_synced_, votes_->size()));
 }
 
 void Node::lose_disk(std::vector<Bytes> log) {
   UFAB_ASSERT(!replica_);
   log_ = std::move(log);
+  log_synced_ = log_.size();
   votes_.reset();
 }
 
@@ -137,7 +148,14 @@ Status Node::append(std::vector<Block> blocks) {
       log_.push_back(std::move(encoded));
     }
   }
+  if (!dying && rng_.one_in(4)) log_synced_ = log_.size();
   return dying ? Status(died()) : Status();
+}
+
+Status Node::sync_chain() {
+  if (dies()) return died();
+  log_synced_ = log_.size();
+  return {};
 }
 
 Result<Bytes> Node::block(std::uint64_t height) const {

@@ -1,5 +1,5 @@
 // One simulated node: the production replica over a disk in memory that loses what was not synced, and may
-// die at any call of its ports.
+// die at any call of its ports. Now and then it syncs its blocks unasked, as a ledger's index does.
 #pragma once
 
 #include <functional>
@@ -59,6 +59,7 @@ class Node final : public ReplicaPorts {
   Status sync_votes() override;
   Status renew_votes(const std::vector<consensus::VoteRecord>& records) override;
   Status append(std::vector<Block> blocks) override;
+  Status sync_chain() override;
   Result<Bytes> block(std::uint64_t height) const override;
   void send(const consensus::Peer& to, ReplicaChannel channel, SharedBytes message) override;
   void send_all(ReplicaChannel channel, SharedBytes message) override;
@@ -91,6 +92,7 @@ class Node final : public ReplicaPorts {
 
   // Disk.
   std::vector<Bytes> log_;
+  std::size_t log_synced_ = 0;  // blocks that a crash cannot take
   std::optional<Bytes> votes_ = Bytes();
   std::size_t votes_synced_ = 0;
 };

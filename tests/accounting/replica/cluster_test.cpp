@@ -36,7 +36,8 @@ TEST(ReplicaCluster, TheSameSeedIsTheSameRun) {
 }
 
 TEST(ReplicaCluster, WhoVotesTwiceIsConvicted) {
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+  std::uint64_t convicted = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     ClusterOptions options;
     options.faults = false;
     options.lies = Lies::always;
@@ -44,9 +45,11 @@ TEST(ReplicaCluster, WhoVotesTwiceIsConvicted) {
     const ClusterReport report = Cluster(seed, options).run();
     EXPECT_EQ(report.violation, "") << "seed " << seed;
     EXPECT_GT(report.lies, 0u) << "seed " << seed;
-    EXPECT_GT(report.evidence, 0u) << "seed " << seed;
-    EXPECT_GT(report.convictions, 0u) << "seed " << seed;
+    // Once at the most; and whenever an honest node came upon it, which not every seed lets happen.
+    EXPECT_EQ(report.convictions, report.evidence > 0 ? 1u : 0u) << "seed " << seed;
+    convicted += report.convictions;
   }
+  EXPECT_GT(convicted, 1u);
 }
 
 // UFAB_CLUSTER_SEEDS=N runs seeds 1 to N.

@@ -22,6 +22,7 @@ const std::vector<Bytes>& voted_log() {
   static const std::vector<Bytes> log = [] {
     sim::ClusterOptions options;
     options.faults = false;
+    options.lies = sim::Lies::never;
     options.chaos_s = 12;
     sim::Cluster cluster(7, options);
     EXPECT_EQ(cluster.run().violation, "");

@@ -1,6 +1,7 @@
 // The audit of a chain from zero, every signature checked and everything derived anew, against what its
-// SHA-256 and its Ed25519 alone take on all processors, measured in the same run. UFAB_BENCH_RECORDS sets the
-// chain's size (default a million records, in blocks of a thousand).
+// SHA-256 and its Ed25519 alone take on all processors, measured in the same run; then what a replica and a
+// fresh node take for the same chain. UFAB_BENCH_RECORDS sets the chain's size (default a million records, in
+// blocks of a thousand).
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -8,7 +9,11 @@
 
 #include "accounting/audit/audit.h"
 #include "accounting/chain/chain.h"
+#include "accounting/ledger.h"
 #include "accounting/log/segment_log.h"
+#include "jobs/node/block_feed.h"
+#include "jobs/rpc/client.h"
+#include "jobs/rpc/server.h"
 #include "tests/bench/kernels/support.h"
 #include "tests/bench/ledger/audit.h"
 
@@ -126,6 +131,69 @@ double limit(const Size& size) {
          hashing / (pieces * piece) * 2 * static_cast<double>(size.bytes);
 }
 
+std::unique_ptr<Ledger> join(const std::string& folder, const Bytes& first_block) {
+  LedgerOptions options;
+  options.folder = folder;
+  auto ledger = Ledger::join(options, first_block);
+  if (!ledger.ok()) fail(ledger.error().message);
+  return *std::move(ledger);
+}
+
+// What a replica does with blocks: checks every signature, executes, syncs, indexes. A few megabytes at a time.
+double take_in(const std::string& folder, const std::vector<Bytes>& blocks) {
+  const std::unique_ptr<Ledger> ledger = join(folder, blocks[0]);
+  constexpr std::size_t at_a_time = 16;
+  return bench::time_once([&] {
+    for (std::size_t i = 1; i < blocks.size(); i += at_a_time) {
+      const auto end = static_cast<std::ptrdiff_t>(std::min(i + at_a_time, blocks.size()));
+      const std::vector<Bytes> some(blocks.begin() + static_cast<std::ptrdiff_t>(i), blocks.begin() + end);
+      if (const Status status = ledger->import_blocks(some); !status.ok()) fail(status.error().message);
+    }
+  });
+}
+
+// A fresh node follows one that has the chain, over TLS on loopback.
+double catch_up(const std::string& folder, const std::string& source_folder, const Bytes& first_block) {
+  LedgerOptions options;
+  options.folder = source_folder;
+  auto source = Ledger::open(options);
+  if (!source.ok()) fail(source.error().message);
+  const KeyPair server_key = key_of(1'000'001), client_key = key_of(1'000'002);
+  auto credentials = Credentials::create(server_key);
+  auto own = Credentials::create(client_key);
+  auto listener = Listener::bind({"127.0.0.1", 0});
+  if (!credentials.ok() || !own.ok() || !listener.ok()) fail("no server");
+  const Endpoint endpoint = listener->endpoint();
+  jobs::RpcServer server(*credentials, [](const PublicKey&) { return true; },
+                         [&](const jobs::Caller&, const jobs::Request& request) {
+                           return jobs::answer_blocks(**source, request);
+                         });
+  server.serve(*std::move(listener));
+  const std::unique_ptr<Ledger> ledger = join(folder, first_block);
+  jobs::PeerPool pool(*std::move(own));
+  const std::uint64_t head = (*source)->head().height;
+  return bench::time_once([&] {
+    while (ledger->head().height < head) {
+      const auto answer = pool.call(endpoint, server_key.public_key(), jobs::ask_for_blocks(*ledger, 1000),
+                                    std::chrono::seconds(20));
+      if (!answer.ok()) fail(answer.error().message);
+      const auto taken = jobs::take_blocks(*ledger, *answer);
+      if (!taken.ok()) fail(taken.error().message);
+    }
+  });
+}
+
+std::vector<Bytes> blocks_of(const std::string& folder) {
+  std::vector<Bytes> blocks;
+  SegmentLog::Scan scan;
+  const auto keep = [&](std::uint64_t, ByteView block) -> Status {
+    blocks.emplace_back(block.begin(), block.end());
+    return {};
+  };
+  if (!SegmentLog::scan(folder + "/log", block_size_max, keep, scan).ok()) fail("the chain cannot be read");
+  return blocks;
+}
+
 }  // namespace
 
 void audit_from_zero(const std::string& folder) {
@@ -141,9 +209,16 @@ void audit_from_zero(const std::string& folder) {
                       if (summary->records != size.records) fail("other records than were written");
                     }));
   }
+  const std::vector<Bytes> blocks = blocks_of(folder);
+  const double replica = take_in(folder + "-replica", blocks);
+  const double catching_up = catch_up(folder + "-fresh", folder, blocks[0]);
   const auto count = static_cast<double>(size.records);
   const std::string name = "audit of a chain of " + std::to_string(size.records) + " records from zero";
   bench::print({"ledger", name.c_str(), "record/s", count / best, count / bound, bound / best, 0.7});
+  bench::print({"ledger", "individually signed records, one replica: verified, executed, synced, indexed",
+                "record/s", count / replica, count / bound, bound / replica, 0.85});
+  bench::print({"ledger", "catch-up of a fresh node over TLS, against the audit", "s", catching_up, best,
+                catching_up / best, 1.3, true});
 }
 
 }  // namespace ufab::bench_ledger

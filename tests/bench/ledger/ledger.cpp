@@ -17,15 +17,15 @@
 #include "accounting/ledger.h"
 #include "tests/bench/kernels/support.h"
 #include "tests/bench/ledger/audit.h"
+#include "tests/bench/ledger/receipts.h"
 #include "tests/bench/ledger/validators.h"
 
 namespace {
 
 using namespace ufab;
 
-constexpr std::uint64_t batch_size = 1000;
-constexpr std::uint64_t windows_per_job = 10'000;
-constexpr std::uint64_t flop_per_window = flop_per_tflop;
+using bench_ledger::ReceiptSource;
+using bench_ledger::windows_per_job;
 
 [[noreturn]] void fail(const std::string& what) {
   std::fprintf(stderr, "bench ledger: %s\n", what.c_str());
@@ -41,7 +41,7 @@ KeyPair key_of(std::uint8_t number) {
 // Two organisations: the validator, and a provider that runs its own jobs.
 class Ours {
  public:
-  explicit Ours(const std::string& folder) : validator_(key_of(1)), provider_(key_of(2)) {
+  explicit Ours(const std::string& folder) : validator_(key_of(1)) {
     LedgerOptions options;
     options.folder = folder;
     Genesis genesis{"bench", "chain", "", {}};
@@ -49,63 +49,18 @@ class Ours {
     auto ledger = Ledger::create(options, validator_, genesis);
     if (!ledger.ok()) fail(ledger.error().message);
     ledger_ = std::move(*ledger);
-    must(provider_, Organisation{"provider", ""});
+    const ReceiptSource::Chain chain{
+        ledger_->chain_id(), [this](const KeyPair& key, RecordBody body) { must(key, std::move(body)); },
+        [this](const PublicKey& key) { return ledger_->next_sequence(key); }};
+    source_ = std::make_unique<ReceiptSource>(chain, key_of(2), 2);
+    must(source_->provider(), Organisation{"provider", ""});
     must(validator_, Transfer{2, 1'000'000 * micro_per_unc, ""});
-    must(provider_, Stake{1000 * micro_per_unc});
-    must(provider_, ProviderEnrol{{"cluster", 1, 1, 0, 1, 1, 1}});
+    source_->enrol();
   }
 
-  void start_job() {
-    JobOrder order;
-    order.name = "bench";
-    order.script_digest = order.definition_digest = sha256("bench");
-    order.steps = windows_per_job;
-    order.window_steps = 1;
-    order.micro_batches = 1;
-    order.flop_per_micro_batch = flop_per_window;
-    order.price_max_per_tflop = 1;
-    order.budget = 2 * windows_per_job;
-    must(provider_, order);
-    ++job_;
-    must(provider_, JobAttempt{job_, 1, 0, {{2, 0, 1}}, ""});
-    Lease lease;
-    lease.job = job_;
-    lease.attempt = 1;
-    lease.micro_batch_count = 1;
-    lease.ranks = lease.threads = 1;
-    lease.price_per_tflop = 1;
-    lease.bridge_key = key_of(3).public_key();
-    lease.bridge_address = "127.0.0.1:1";
-    must(provider_, lease);
-  }
-
-  // A whole job's batches, signed: the provider's own work, outside the measured time.
+  // The provider's own work, outside the measured time.
   std::vector<Bytes> next_job(std::vector<std::vector<Receipt>>& batches) {
-    start_job();
-    std::vector<Bytes> records;
-    batches.clear();
-    const std::uint64_t sequence = ledger_->next_sequence(provider_.public_key());
-    for (std::uint64_t window = 0; window < windows_per_job;) {
-      std::vector<Receipt>& receipts = batches.emplace_back();
-      for (std::uint64_t i = 0; i < batch_size; ++i, ++window) {
-        Receipt receipt;
-        receipt.job = job_;
-        receipt.attempt = 1;
-        receipt.provider = 2;
-        receipt.window = window;
-        receipt.start_digest = end_;
-        Sha256 hash;
-        receipt.end_digest = end_ = hash.update_u64(job_).update_u64(window).finish();
-        receipt.contribution_root = sha256(ByteView(end_.bytes));
-        receipt.work_flop = flop_per_window;
-        receipt.cpu_us = receipt.wall_us = 1'000'000;
-        receipt.memory_peak_bytes = 1 << 30;
-        receipts.push_back(receipt);
-      }
-      records.push_back(encode_record(sign_record(ledger_->chain_id(), provider_, sequence + records.size(),
-                                                  1, ReceiptBatch::of(receipts))));
-    }
-    return records;
+    return source_->next_job(batches);
   }
   // Returns when all of it is durable and indexed: a repeated record is looked up in the index, after all
   // that waits has been written there.
@@ -120,11 +75,11 @@ class Ours {
   // A finished job waits for its one sampled window to be re-executed: the validator votes.
   void vote() {
     Vote vote;
-    vote.job = job_;
+    vote.job = source_->job();
     vote.attempt = 1;
     bool waits = false;
     ledger_->with_state([&](const State& state) {
-      const JobEntry* job = state.job(job_);
+      const JobEntry* job = state.job(source_->job());
       if (job == nullptr || job->phase != JobPhase::validating) return;
       for (const auto& [number, window] : job->windows) {
         if (window.check != WindowCheck::assigned) continue;
@@ -139,7 +94,7 @@ class Ours {
     must(validator_, vote);
   }
   // Small signed records from one caller at a time, in one block each.
-  void transfer() { must(provider_, Transfer{1, 1, ""}); }
+  void transfer() { must(source_->provider(), Transfer{1, 1, ""}); }
 
  private:
   void must(const KeyPair& key, RecordBody body) {
@@ -147,10 +102,8 @@ class Ours {
     if (!outcome.ok()) fail(outcome.error().message);
   }
   KeyPair validator_;
-  KeyPair provider_;
   std::unique_ptr<Ledger> ledger_;
-  JobId job_ = 0;
-  Digest end_ = sha256("start");
+  std::unique_ptr<ReceiptSource> source_;
 };
 
 class SqliteAlone {

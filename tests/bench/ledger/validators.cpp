@@ -9,6 +9,7 @@
 #include "jobs/node/committee.h"
 #include "jobs/rpc/server.h"
 #include "tests/bench/kernels/support.h"
+#include "tests/bench/ledger/receipts.h"
 
 namespace ufab::bench {
 
@@ -77,6 +78,19 @@ class Validator {
     const auto outcome = committee_->sign_and_submit(owner_, Transfer{to_, 1, ""}, wait_ms);
     if (!outcome.ok() && !stopping_) fail(outcome.error().message);
   }
+  // A record that somebody else has signed, as a client's call brings it.
+  void submit(const Bytes& encoded) {
+    auto record = decode_record(encoded);
+    if (!record.ok() || !verify_record(ledger_->chain_id(), *record, encoded)) fail("a bad record");
+    const auto outcome = committee_->submit(*std::move(record), encoded, wait_ms);
+    if (!outcome.ok()) fail(outcome.error().message);
+  }
+  void file(const KeyPair& key, RecordBody body) {
+    const auto outcome = committee_->sign_and_submit(key, std::move(body), wait_ms);
+    if (!outcome.ok()) fail(outcome.error().message);
+  }
+  [[nodiscard]] std::uint64_t next_sequence(const PublicKey& key) { return committee_->next_sequence(key); }
+  [[nodiscard]] const KeyPair& owner() const { return owner_; }
   [[nodiscard]] Ledger& ledger() { return *ledger_; }
   // Whether its own validator leads the present view.
   [[nodiscard]] bool leads() {
@@ -161,6 +175,35 @@ void in_flight(Validators& validators, std::size_t clients, double aim) {
   print({"ledger", (what + ": p99").c_str(), "ms", 1e3 * quantile(all, 0.99), -1, 0, 0, true});
 }
 
+// Batches of a thousand receipts, each under one signature of the provider, through the second node: a few of
+// them under way at a time, in their order.
+void receipts(Validators& validators) {
+  constexpr std::size_t jobs = 12, clients = 8;
+  Validator& node = *validators[1];
+  bench_ledger::ReceiptSource source(
+      {node.ledger().chain_id(),
+       [&](const KeyPair& key, RecordBody body) { node.file(key, std::move(body)); },
+       [&](const PublicKey& key) { return node.next_sequence(key); }},
+      node.owner().copy(), 2);
+  source.enrol();
+  double seconds = 0;
+  for (std::size_t job = 0; job < jobs; ++job) {
+    std::vector<std::vector<Receipt>> batches;
+    const std::vector<Bytes> records = source.next_job(batches);
+    std::atomic<std::size_t> next{0};
+    seconds += time_once([&] {
+      std::vector<std::jthread> threads;
+      for (std::size_t c = 0; c < clients; ++c) {
+        threads.emplace_back([&] {
+          for (std::size_t i = next++; i < records.size(); i = next++) node.submit(records[i]);
+        });
+      }
+    });
+  }
+  print({"ledger", "4 validators, receipts in batches of 1000, final", "receipt/s",
+         static_cast<double>(jobs * bench_ledger::windows_per_job) / seconds, -1, 0, 22'000});
+}
+
 // The longest time without a new block after the leader died, at a node that stays.
 void leader_dies(Validators& validators) {
   std::atomic<bool> done{false};
@@ -209,6 +252,7 @@ void validators(const std::string& folder) {
   low_load(all);
   in_flight(all, 4, 1000);
   in_flight(all, 256, 0);
+  receipts(all);
   leader_dies(all);
 }
 

@@ -1,0 +1,20 @@
+// Blocks on their way from one node's ledger into another's: the method chain.blocks, from both ends.
+//
+// Request {from, wait_ms}; the answer's body is the blocks from that height on as u32-prefixed blobs
+// (Ledger::block()), a few megabytes at a time, its result {head}: how far the chain goes there.
+#pragma once
+
+#include "accounting/ledger.h"
+#include "jobs/rpc/message.h"
+
+namespace ufab::jobs {
+
+// Waits up to wait_ms, five seconds at most, for a block of that height. Thread-safe.
+[[nodiscard]] Result<Answer> answer_blocks(const Ledger& ledger, const Request& request);
+// For what follows the ledger's head.
+[[nodiscard]] Request ask_for_blocks(const Ledger& ledger, std::uint64_t wait_ms);
+// Checks the blocks of an answer and takes them in: how many there were. An answer that ends before a
+// certificate is no error: the next one brings it.
+[[nodiscard]] Result<std::size_t> take_blocks(Ledger& ledger, const Answer& answer);
+
+}  // namespace ufab::jobs
