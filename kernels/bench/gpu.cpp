@@ -38,6 +38,8 @@ struct Options {
   int batch = 8, seq = 1024, repeats = 5;
   double seconds = 0.05;  // of one repeat
   double peer = 0;        // tokens/s of the peer's step, 0: unknown
+  std::string only;       // a group; empty: all
+  std::optional<MatmulFormat> format;  // of products and steps; none: all
   bool json = false;
 };
 
@@ -106,6 +108,9 @@ class Bench {
 
  private:
   [[nodiscard]] int rows() const { return options_.batch * options_.seq; }
+  [[nodiscard]] bool wanted(MatmulFormat format) const {
+    return !options_.format || *options_.format == format;
+  }
   const Options& options_;
   Backend& backend_;
 };
@@ -126,6 +131,7 @@ void Bench::products() {
     auto dweight = floats(weight.size());
     const double work = 2.0 * rows() * layer.in * layer.out;
     for (const MatmulFormat format : kFormats) {
+      if (!wanted(format)) continue;
       const auto rate = [&](const char* pass, const std::function<void()>& call) {
         report(std::string(format_name(format)).append(" ").append(layer.name).append(", ").append(pass),
                work / time(call) / 1e12, "Top/s");
@@ -248,6 +254,7 @@ void Bench::steps() {
   }
   double fast = 0;  // tokens/s
   for (const MatmulFormat format : kFormats) {
+    if (!wanted(format)) continue;
     std::pmr::memory_resource& shared = backend_.shared_memory();
     std::pmr::vector<float> params(count, &shared), m(count, &shared), v(count, &shared);
     std::pmr::vector<std::int32_t> sums(count, &shared);
@@ -286,7 +293,8 @@ void Bench::steps() {
 int usage() {
   std::fprintf(stderr,
                "usage: kernels-bench-gpu [--backend cuda|hip|gpu-host] [--batch N] [--seq N] [--repeats N]\n"
-               "  [--seconds S] [--peer TOKENS_PER_SECOND] [--json]\n");
+               "  [--seconds S] [--peer TOKENS_PER_SECOND] [--only memory|products|attention|steps]\n"
+               "  [--format f32|int12|int8|bf16] [--json]\n");
   return 2;
 }
 
@@ -302,6 +310,11 @@ int run(int argc, char** argv) {
     if (name == "--backend") {
       options.backend = backend_from_name(argv[i]);
       if (!options.backend) return usage();
+    } else if (name == "--format") {
+      options.format = format_from_name(argv[i]);
+      if (!options.format) return usage();
+    } else if (name == "--only") {
+      options.only = argv[i];
     } else if (name == "--seconds" || name == "--peer") {
       (name == "--peer" ? options.peer : options.seconds) = std::atof(argv[i]);
     } else if (name == "--batch" || name == "--seq" || name == "--repeats") {
@@ -321,11 +334,17 @@ int run(int argc, char** argv) {
   }
   if (backend == nullptr) return 77;
   Bench bench(options, *backend);
-  bench.memory_bound();
-  bench.products();
-  bench.attention();
-  bench.steps();
-  return 0;
+  bool known = false;
+  const auto group = [&](const char* name, void (Bench::*measure)()) {
+    if (!options.only.empty() && options.only != name) return;
+    known = true;
+    (bench.*measure)();
+  };
+  group("memory", &Bench::memory_bound);
+  group("products", &Bench::products);
+  group("attention", &Bench::attention);
+  group("steps", &Bench::steps);
+  return known ? 0 : usage();
 }
 
 }  // namespace
