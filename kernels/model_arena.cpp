@@ -5,6 +5,7 @@
 #include "kernels/assert.h"
 #include "kernels/integer.h"
 #include "kernels/model_layout.h"
+#include "kernels/semantics.h"
 
 namespace ufab::kernels {
 namespace {
@@ -177,7 +178,7 @@ ScratchQuestion model_scratch(const ModelConfig& config, int batch, int seq_len,
   }
   question.products.push_back({arena.logits_rows, arena.width, config.vocab_size});
   for (const ParameterTensor& tensor : model_parameters(config)) {
-    question.largest_tensor = std::max(question.largest_tensor, tensor.count);
+    question.norm_blocks += (tensor.count + kNormBlock - 1) / kNormBlock;
   }
   return question;
 }

@@ -36,9 +36,9 @@ constexpr MatmulFormat kFormats[] = {MatmulFormat::bf16, MatmulFormat::f32, Matm
 struct Options {
   std::optional<BackendKind> backend;  // none: the first device that this machine has
   int batch = 8, seq = 1024, repeats = 5;
-  double seconds = 0.05;  // of one repeat
-  double peer = 0;        // tokens/s of the peer's step, 0: unknown
-  std::string only;       // a group; empty: all
+  double seconds = 0.05;               // of one repeat
+  double peer = 0;                     // tokens/s of the peer's step, 0: unknown
+  std::string only;                    // a group; empty: all
   std::optional<MatmulFormat> format;  // of products and steps; none: all
   bool json = false;
 };

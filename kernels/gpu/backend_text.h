@@ -91,12 +91,10 @@ class GpuBackend final : public Backend {
   // Enough rows at a time to give every processor a tile.
   std::size_t logits_bytes() const override { return std::size_t{1} << 30; }
   std::size_t scratch_bytes(const ScratchQuestion& question) const override {
-    const int row_blocks = parts_of(question.rows, kRowBlock);  // one: their sums are the result
-    const std::size_t column_parts = row_blocks == 1 ? 0 : product(row_blocks, question.widest);
+    const std::size_t column_parts = product(parts_of(question.rows, kRowBlock), question.widest);
     const std::size_t deltas = product(question.rows, question.heads);
-    const std::size_t norm_blocks = (question.largest_tensor + kNormBlock - 1) / kNormBlock;
-    const std::size_t partial =
-        std::max({column_parts * sizeof(float), deltas * sizeof(float), norm_blocks * sizeof(double)});
+    const std::size_t partial = std::max(
+        {column_parts * sizeof(float), deltas * sizeof(float), question.norm_blocks * sizeof(double)});
     if (question.format == MatmulFormat::f32) return partial;
     return partial + with_packed_format(question.format, [&](auto packed) {
              std::size_t a = 0, b = 0;
@@ -153,8 +151,11 @@ class GpuBackend final : public Backend {
   }
   void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
                                      const float* mean, const float* rstd, int rows, int width) override {
-    sum_columns(layernorm_gamma_kernel, dgamma, rows, width, dout, in, mean, rstd);
-    sum_columns(column_sum_kernel, dbeta, rows, width, dout);
+    const int parts = parts_of(rows, kRowBlock);
+    auto* const partial = static_cast<float*>(partial_.at_least(product(2 * parts, width) * sizeof(float)));
+    device_.launch(layernorm_parameters_kernel, product(parts, parts_of(width, kRowThreads)), kRowThreads,
+                   partial, dout, in, mean, rstd, rows, width);
+    total_columns(dgamma, dbeta, partial, parts, width, 2 * width);
   }
   void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps, int rows,
                        int width) override {
@@ -202,15 +203,17 @@ class GpuBackend final : public Backend {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
 #if defined(UFAB_GPU_HAS_TILES)
     if (fast_attention(format, head_width)) {
-      device_.launch(fast_attention_forward_kernel, attention_blocks(shape, heads), kFastThreads, out,
-                     logsumexp, qkv, shape);
+      device_.launch(fast_attention_forward_kernel, attention_blocks(shape, heads, kFastHead), kFastThreads,
+                     out, logsumexp, qkv, shape);
       return;
     }
 #else
     static_cast<void>(format);
 #endif
-    device_.launch(attention_forward_kernel, attention_blocks(shape, heads), kAttentionThreads, out,
-                   logsumexp, qkv, shape);
+    with_dims(head_width, [&](auto dims) {
+      device_.launch(attention_forward_kernel<dims()>, attention_blocks(shape, heads, dims()),
+                     kAttentionThreads, out, logsumexp, qkv, shape);
+    });
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                           const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
@@ -221,19 +224,21 @@ class GpuBackend final : public Backend {
     each_row(attention_delta_kernel, rows, delta, dout, out, shape);
 #if defined(UFAB_GPU_HAS_TILES)
     if (fast_attention(format, head_width)) {
-      device_.launch(fast_attention_query_gradient_kernel, attention_blocks(shape, heads), kFastThreads, dqkv,
-                     dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
-      device_.launch(fast_attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kFastThreads,
-                     dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      device_.launch(fast_attention_query_gradient_kernel, attention_blocks(shape, heads, kFastHead),
+                     kFastThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      device_.launch(fast_attention_key_gradient_kernel, attention_blocks(shape, kv_heads, kFastHead),
+                     kFastThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
       return;
     }
 #else
     static_cast<void>(format);
 #endif
-    device_.launch(attention_query_gradient_kernel, attention_blocks(shape, heads), kAttentionThreads, dqkv,
-                   dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
-    device_.launch(attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kAttentionThreads, dqkv,
-                   dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+    with_dims(head_width, [&](auto dims) {
+      device_.launch(attention_query_gradient_kernel<dims()>, attention_blocks(shape, heads, dims()),
+                     kAttentionThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      device_.launch(attention_key_gradient_kernel<dims()>, attention_blocks(shape, kv_heads, dims()),
+                     kAttentionThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+    });
   }
 
   void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
@@ -263,14 +268,26 @@ class GpuBackend final : public Backend {
                  first_index, fresh ? 1 : 0);
   }
   void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
-    const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
-    auto* const of_block = static_cast<double*>(partial_.at_least(blocks * sizeof(double)));
-    if (blocks > 0) {
-      each_row(sum_of_squares_kernel, static_cast<int>(blocks), of_block, sums, count,
-               static_cast<int>(blocks));
+    const SumRange range{0, count};
+    sums_of_squares(result, sums, {&range, 1});
+  }
+  void sums_of_squares(double* results, const std::int32_t* sums, std::span<const SumRange> ranges) override {
+    for (std::size_t first = 0; first < ranges.size(); first += SquaresOf::kMost) {
+      const auto some = ranges.subspan(first, std::min<std::size_t>(ranges.size() - first, SquaresOf::kMost));
+      SquaresOf of = {};
+      of.count = static_cast<int>(some.size());
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        of.ranges[i] = some[i];
+        of.first_block[i + 1] =
+            of.first_block[i] + static_cast<int>((some[i].count + kNormBlock - 1) / kNormBlock);
+      }
+      const int blocks = of.first_block[of.count];
+      auto* const of_block =
+          static_cast<double*>(partial_.at_least(static_cast<std::size_t>(blocks) * sizeof(double)));
+      if (blocks > 0) each_row(sums_of_squares_kernel, blocks, of_block, sums, of);
+      device_.launch(sums_of_blocks_kernel, some.size(), kElementThreads, results + first,
+                     static_cast<const double*>(of_block), of);
     }
-    device_.launch(sum_of_blocks_kernel, 1, 32, result, static_cast<const double*>(of_block),
-                   static_cast<int>(blocks));
   }
   void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
              const AdamWScalars& scalars) override {
@@ -307,8 +324,11 @@ class GpuBackend final : public Backend {
         parts == 1 ? sums : static_cast<float*>(partial_.at_least(product(parts, width) * sizeof(float)));
     device_.launch(kernel, product(parts, across), kRowThreads, partial, arguments..., rows, width);
     if (parts == 1) return;
-    device_.launch(column_total_kernel, static_cast<std::size_t>(across), kRowThreads, sums,
-                   static_cast<const float*>(partial), parts, width);
+    total_columns(sums, sums, partial, parts, width, width);
+  }
+  void total_columns(float* sums, float* more, const float* partial, int parts, int width, int across) {
+    device_.launch(column_total_kernel, static_cast<std::size_t>(parts_of(across, kRowThreads)), kRowThreads,
+                   sums, more, partial, parts, width, across);
   }
 
   void rope(float* qkv, const float* cosine, const float* sine, int rows, int seq, int heads, int kv_heads,
@@ -320,12 +340,18 @@ class GpuBackend final : public Backend {
   }
 #if defined(UFAB_GPU_HAS_TILES)
   [[nodiscard]] bool fast_attention(MatmulFormat format, int head_width) const {
-    return format == MatmulFormat::bf16 && unit_ == gpu::IntegerUnit::best && head_width <= kFastHead;
+    return format == MatmulFormat::bf16 && unit_ != gpu::IntegerUnit::dot4 && head_width <= kFastHead;
   }
 #endif
-  static std::size_t attention_blocks(const AttentionShape& s, int heads) {
+  // f(n): how many components of such a head a block of attention makes.
+  template <class F>
+  static void with_dims(int head_width, const F& f) {
+    if (head_width <= 64) return f(std::integral_constant<int, 64>());
+    f(std::integral_constant<int, 128>());
+  }
+  static std::size_t attention_blocks(const AttentionShape& s, int heads, int dims) {
     return product(parts_of(s.seq, kTileRows),
-                   product(s.batch, product(heads, parts_of(s.head_width, kDims))));
+                   product(s.batch, product(heads, parts_of(s.head_width, dims))));
   }
 
   void matmul(MatmulFormat format, const MatmulArguments& m) {
@@ -377,8 +403,8 @@ class GpuBackend final : public Backend {
     const PackedOperand operand{words, reinterpret_cast<float*>(words + word_count), rows, blocks};
     if (depth_stride == 1) {
       const std::size_t groups = product(rows, blocks);
-      device_.launch(pack_rows_kernel<format>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads,
-                     operand, base, row_stride, depth);
+      device_.launch(pack_rows_kernel<format>, (groups + kBlocksAtATime<format> - 1) / kBlocksAtATime<format>,
+                     kPackThreads, operand, base, row_stride, depth);
     } else {
       device_.launch(pack_columns_kernel<format>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
                      base, depth_stride, depth);
@@ -404,8 +430,20 @@ class GpuBackend final : public Backend {
       }
     }
 #endif
+#if defined(UFAB_GPU_HAS_GROUPS)
+    if constexpr (Packing<format>::kPlanes == 1) {
+      const std::size_t tiles = product(parts_of(m.rows, kGroupTile), parts_of(m.columns, kGroupTile));
+      // Four tiles of the other kind take longer than one of these.
+      if (unit_ == gpu::IntegerUnit::best && device_.has_groups() &&
+          4 * tiles >= static_cast<std::size_t>(device_.processors())) {
+        device_.launch_large(packed_matmul_group_kernel<format>, kGroupSharedBytes, tiles, kGroupThreads,
+                             arguments);
+        return;
+      }
+    }
+#endif
 #if defined(UFAB_GPU_HAS_TILES)
-    if (unit_ == gpu::IntegerUnit::best) {
+    if (unit_ != gpu::IntegerUnit::dot4) {
       // What the registers hold: of an integer format the sums of a block beside the results.
       if constexpr (format == MatmulFormat::bf16) {
         if (launch_mma<format, 4, 8>(arguments, true)) return;

@@ -44,28 +44,32 @@ UFAB_DEVICE void each_fast_sum(const F& f) {
   }
 }
 
-UFAB_DEVICE float component_or_zero(const HeadRows& rows, int row, int seq, int component, int head_width) {
-  return row < seq && component < head_width ? rows[row][component] : 0.0F;
-}
 // Rows first_row .. first_row + 63 as a tile in either form, or in both; null: not in this one.
 UFAB_DEVICE void load_fast_tile(std::uint32_t* by_row, std::uint32_t* by_component, const HeadRows& rows,
-                                int first_row, int seq, int head_width) {
-  // Two by two elements at a time; a warp four pairs of rows by eight of components.
-  const int across = thread_index() % 8 + thread_index() / 32 * 8;
-  for (int down = thread_index() / 8 % 4; down < kFastPairs; down += 4) {
-    float x[2][2];
+                                int first_row, int seq, int head_width, bool fours) {
+  // Two rows by four components at a time; a warp eight pairs of rows by four fours.
+  const int across = thread_index() % 4 + thread_index() / 32 * 4;
+  UFAB_UNROLL
+  for (int pass = 0; pass < kFastPairs; pass += 8) {
+    const int down = pass + thread_index() / 4 % 8;
+    Four<float> x[2];
     UFAB_UNROLL
     for (int r = 0; r < 2; ++r) {
+      x[r] = four_components(rows, first_row + 2 * down + r, seq, 4 * across, head_width, fours);
+    }
+    if (by_row != nullptr) {
       UFAB_UNROLL
-      for (int c = 0; c < 2; ++c) {
-        x[r][c] = component_or_zero(rows, first_row + 2 * down + r, seq, 2 * across + c, head_width);
+      for (int r = 0; r < 2; ++r) {
+        UFAB_UNROLL
+        for (int i = 0; i < 4; i += 2) {
+          by_row[(2 * down + r) * kFastPitch + 2 * across + i / 2] = pack_bf16(x[r].v[i], x[r].v[i + 1]);
+        }
       }
     }
-    UFAB_UNROLL
-    for (int r = 0; r < 2; ++r) {
-      if (by_row != nullptr) by_row[(2 * down + r) * kFastPitch + across] = pack_bf16(x[r][0], x[r][1]);
-      if (by_component != nullptr) {
-        by_component[(2 * across + r) * kFastPitch + down] = pack_bf16(x[0][r], x[1][r]);
+    if (by_component != nullptr) {
+      UFAB_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        by_component[(4 * across + i) * kFastPitch + down] = pack_bf16(x[0].v[i], x[1].v[i]);
       }
     }
   }
@@ -119,16 +123,18 @@ UFAB_DEVICE void store_fast_sums(float* rows, std::ptrdiff_t stride, const FastS
   });
 }
 
-UFAB_KERNEL(kFastThreads)
+UFAB_KERNEL_BESIDE(kFastThreads, 4)
 void fast_attention_forward_kernel(float* out, float* logsumexp, const float* qkv, AttentionShape s) {
   UFAB_SHARED(std::uint32_t, keys, kFastWords);
   UFAB_SHARED(std::uint32_t, values, kFastWords);
-  const AttentionBlock at = attention_block(s, s.heads);
+  const AttentionBlock at = attention_block(s, s.heads, kFastHead);
   const int kv_head = at.head / (s.heads / s.kv_heads), first_query = at.tile * kTileRows;
   const HeadRows k = key_rows(s, qkv, at.item, kv_head), v = value_rows(s, qkv, at.item, kv_head);
   const float scale = attention_scale(s.head_width) * kLog2E;
+  const bool fours = s.head_width % 4 == 0 && in_fours(qkv);
   FastFactors q;
-  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
+  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width,
+                 fours);
   block_barrier();
   read_fast_factors(q, keys);
   FastSums o = {};
@@ -136,8 +142,8 @@ void fast_attention_forward_kernel(float* out, float* logsumexp, const float* qk
 
   for (int first_key = 0; first_key <= first_query; first_key += kTileRows) {
     block_barrier();  // the tile before has been read
-    load_fast_tile(keys, nullptr, k, first_key, s.seq, s.head_width);
-    load_fast_tile(nullptr, values, v, first_key, s.seq, s.head_width);
+    load_fast_tile(keys, nullptr, k, first_key, s.seq, s.head_width, fours);
+    load_fast_tile(nullptr, values, v, first_key, s.seq, s.head_width, fours);
     block_barrier();
     FastSums p = {};
     multiply_fast(p, q, keys);
@@ -193,19 +199,22 @@ void fast_attention_forward_kernel(float* out, float* logsumexp, const float* qk
                   offset(s.heads, s.head_width), o, first_query, s.seq, s.head_width);
 }
 
-UFAB_KERNEL(kFastThreads)
+UFAB_KERNEL_BESIDE(kFastThreads, 3)
 void fast_attention_query_gradient_kernel(float* dqkv, const float* dout, const float* logsumexp,
                                           const float* delta, const float* qkv, AttentionShape s) {
   UFAB_SHARED(std::uint32_t, keys, kFastWords);
   UFAB_SHARED(std::uint32_t, keys_by_component, kFastWords);
   UFAB_SHARED(std::uint32_t, values, kFastWords);
-  const AttentionBlock at = attention_block(s, s.heads);
+  const AttentionBlock at = attention_block(s, s.heads, kFastHead);
   const int kv_head = at.head / (s.heads / s.kv_heads), first_query = at.tile * kTileRows;
   const HeadRows k = key_rows(s, qkv, at.item, kv_head), v = value_rows(s, qkv, at.item, kv_head);
   const float scale = attention_scale(s.head_width), log2_scale = scale * kLog2E;
+  const bool fours = s.head_width % 4 == 0 && in_fours(dout, qkv);
   FastFactors q, d_o;
-  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width);
-  load_fast_tile(values, nullptr, output_rows(s, dout, at.item, at.head), first_query, s.seq, s.head_width);
+  load_fast_tile(keys, nullptr, query_rows(s, qkv, at.item, at.head), first_query, s.seq, s.head_width,
+                 fours);
+  load_fast_tile(values, nullptr, output_rows(s, dout, at.item, at.head), first_query, s.seq, s.head_width,
+                 fours);
   block_barrier();
   read_fast_factors(q, keys);
   read_fast_factors(d_o, values);
@@ -220,8 +229,8 @@ void fast_attention_query_gradient_kernel(float* dqkv, const float* dout, const 
   FastSums dq = {};
   for (int first_key = 0; first_key <= first_query; first_key += kTileRows) {
     block_barrier();  // the tile before has been read
-    load_fast_tile(keys, keys_by_component, k, first_key, s.seq, s.head_width);
-    load_fast_tile(values, nullptr, v, first_key, s.seq, s.head_width);
+    load_fast_tile(keys, keys_by_component, k, first_key, s.seq, s.head_width, fours);
+    load_fast_tile(values, nullptr, v, first_key, s.seq, s.head_width, fours);
     block_barrier();
     FastSums p = {}, ds = {};
     multiply_fast(p, q, keys);
@@ -238,7 +247,7 @@ void fast_attention_query_gradient_kernel(float* dqkv, const float* dout, const 
   store_fast_sums(dqkv + qkv_at(s, at.item, at.head), qkv_stride(s), dq, first_query, s.seq, s.head_width);
 }
 
-UFAB_KERNEL(kFastThreads)
+UFAB_KERNEL_BESIDE(kFastThreads, 3)
 void fast_attention_key_gradient_kernel(float* dqkv, const float* dout, const float* logsumexp,
                                         const float* delta, const float* qkv, AttentionShape s) {
   UFAB_SHARED(std::uint32_t, queries, kFastWords);
@@ -247,12 +256,13 @@ void fast_attention_key_gradient_kernel(float* dqkv, const float* dout, const fl
   UFAB_SHARED(std::uint32_t, douts_by_component, kFastWords);
   UFAB_SHARED(float, totals, kTileRows);
   UFAB_SHARED(float, shifts, kTileRows);
-  const AttentionBlock at = attention_block(s, s.kv_heads);
+  const AttentionBlock at = attention_block(s, s.kv_heads, kFastHead);
   const int first_key = at.tile * kTileRows, group = s.heads / s.kv_heads;
   const float scale = attention_scale(s.head_width), log2_scale = scale * kLog2E;
+  const bool fours = s.head_width % 4 == 0 && in_fours(dout, qkv);
   FastFactors k, v;
-  load_fast_tile(queries, nullptr, key_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
-  load_fast_tile(douts, nullptr, value_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width);
+  load_fast_tile(queries, nullptr, key_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width, fours);
+  load_fast_tile(douts, nullptr, value_rows(s, qkv, at.item, at.head), first_key, s.seq, s.head_width, fours);
   block_barrier();
   read_fast_factors(k, queries);
   read_fast_factors(v, douts);
@@ -262,8 +272,8 @@ void fast_attention_key_gradient_kernel(float* dqkv, const float* dout, const fl
     const std::ptrdiff_t statistics = offset(at.item * s.heads + head, s.seq);
     for (int first_query = first_key; first_query < s.seq; first_query += kTileRows) {
       block_barrier();  // the tile before has been read
-      load_fast_tile(queries, queries_by_component, q, first_query, s.seq, s.head_width);
-      load_fast_tile(douts, douts_by_component, d_o, first_query, s.seq, s.head_width);
+      load_fast_tile(queries, queries_by_component, q, first_query, s.seq, s.head_width, fours);
+      load_fast_tile(douts, douts_by_component, d_o, first_query, s.seq, s.head_width, fours);
       if (thread_index() < kTileRows) {
         const int query = first_query + thread_index();
         totals[thread_index()] = query < s.seq ? logsumexp[statistics + query] * kLog2E : 0.0F;

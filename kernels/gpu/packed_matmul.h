@@ -8,11 +8,13 @@
 // hl + lh and ll, of which it makes (hh * 64 + (hl + lh)) * 64 + ll, below 2^30. Sums of bfloat16 are
 // binary32 and go on over the blocks: which outputs are computed beside one does not show in its bits.
 //
-// Two kernels: packed_matmul_mma_kernel on units that multiply 16 x 8 by 8 x 8 words (NVIDIA's tensor cores),
+// Three kernels: packed_matmul_group_kernel on units that multiply 64 by 128 lines of shared memory (Hopper's
+// tensor cores), packed_matmul_mma_kernel on units that multiply 16 x 8 by 8 x 8 words (NVIDIA's older ones),
 // and packed_matmul_dot_kernel on a word's products at a time (any other).
 #pragma once
 
 #include "kernels/bf16.h"
+#include "kernels/gpu/fours.h"
 #include "kernels/gpu/lanes.h"
 #include "kernels/integer.h"
 
@@ -30,12 +32,15 @@ struct Packing {
   static_assert(!kScaled || kBlock == kIntegerBlock);
 };
 
-// words [planes][rows][blocks][kBlockWords], scales [rows][blocks].
+// words [planes][rows][blocks][kBlockWords], scales [blocks][rows].
 struct PackedOperand {
   std::uint32_t* words;
   float* scales;
   int rows, blocks;
 };
+UFAB_DEVICE std::ptrdiff_t scale_at(const PackedOperand& operand, int row, int block) {
+  return offset(block, operand.rows) + row;
+}
 // First word of a row's block.
 UFAB_DEVICE std::ptrdiff_t packed_at(const PackedOperand& operand, int plane, int row, int block) {
   return (offset(plane, operand.rows) + row) * (offset(operand.blocks, kBlockWords)) +
@@ -76,28 +81,46 @@ UFAB_DEVICE void pack_word(const PackedOperand& to, int row, int block, int word
     }
     to.words[packed_at(to, 0, row, block) + word] = high;
     if (planes == 2) to.words[packed_at(to, 1, row, block) + word] = low;
-    if (word == 0) to.scales[offset(row, to.blocks) + block] = scale.scale;
+    if (word == 0) to.scales[scale_at(to, row, block)] = scale.scale;
   }
 }
 
 inline constexpr int kPackThreads = 256, kPackGroups = kPackThreads / 32;
 
-// Of an operand whose rows are contiguous: thirty-two threads a row's block.
+// Of an operand whose rows are contiguous: a thread packs four elements. Where they are one word, thirty-two
+// threads make a row's block; in bfloat16 they are two, and sixteen do.
+template <MatmulFormat format>
+inline constexpr int kBlocksAtATime = kPackThreads * 4 / Packing<format>::kBlock;
+
 template <MatmulFormat format>
 UFAB_KERNEL(kPackThreads)
 void pack_rows_kernel(PackedOperand to, const float* base, std::ptrdiff_t row_stride, int depth) {
-  constexpr int kPerWord = Packing<format>::kPerWord;
-  const std::ptrdiff_t index = static_cast<std::ptrdiff_t>(block_index()) * kPackGroups + thread_index() / 32;
+  constexpr int kThreads = Packing<format>::kBlock / 4;  // of a row's block
+  const std::ptrdiff_t index =
+      static_cast<std::ptrdiff_t>(block_index()) * kBlocksAtATime<format> + thread_index() / kThreads;
   const bool active = index < offset(to.rows, to.blocks);
   const auto row = static_cast<int>(active ? index / to.blocks : 0);
   const auto block = static_cast<int>(active ? index % to.blocks : 0);
-  const int word = thread_index() % 32, first = block * Packing<format>::kBlock + kPerWord * word;
-  float x[kPerWord];
-  UFAB_UNROLL
-  for (int i = 0; i < kPerWord; ++i) {
-    x[i] = first + i < depth ? base[row * row_stride + first + i] : 0.0F;
+  const int four = thread_index() % kThreads, first = block * Packing<format>::kBlock + 4 * four;
+  const float* const from = base + row * row_stride + first;
+  Four<float> x = {};
+  if (((row_stride | depth) & 3) == 0 && in_fours(base)) {
+    if (first < depth) x = load_four(from);
+  } else {
+    UFAB_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if (first + i < depth) x.v[i] = from[i];
+    }
   }
-  pack_word<format>(to, row, block, word, x, active);
+  if constexpr (Packing<format>::kScaled) {
+    pack_word<format>(to, row, block, four, x.v, active);
+  } else {
+    UFAB_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const float pair[2] = {x.v[2 * i], x.v[2 * i + 1]};
+      pack_word<format>(to, row, block, 2 * four + i, pair, active);
+    }
+  }
 }
 
 // Of an operand whose columns are contiguous: a block of threads turns 32 rows' blocks in shared memory.
@@ -173,7 +196,7 @@ struct PackedTile {
   }
   static UFAB_DEVICE void copy_scales(float* scales, const PackedOperand& from, int first_row, int block) {
     for (int row = thread_index(); row < tile_rows; row += threads) {
-      copy_async<1>(scales + row, from.scales + offset(first_row + row, from.blocks) + block,
+      copy_async<1>(scales + row, from.scales + scale_at(from, first_row + row, block),
                     first_row + row < from.rows);
     }
   }
@@ -296,6 +319,116 @@ void packed_matmul_mma_kernel(PackedArguments m) {
 }
 
 #endif  // UFAB_GPU_HAS_TILES
+
+#if defined(UFAB_GPU_HAS_GROUPS)
+// Two groups of 128 threads, each 64 rows of a tile of 128 x 128 outputs.
+inline constexpr int kGroupThreads = 256, kGroupTile = 128;
+inline constexpr int kGroupStages = 4, kGroupAhead = kGroupStages - 2;  // blocks that are on their way
+inline constexpr int kGroupLineWords = 2 * kGroupTile * kBlockWords;    // of a stage
+inline constexpr std::size_t kGroupSharedBytes =
+    kGroupStages * (kGroupLineWords + 2 * kGroupTile) * sizeof(std::uint32_t);
+
+// A block's products are made while those of the block before are added to the results, and two more blocks
+// are on their way: a stage is filled again once all threads have waited for its products.
+template <MatmulFormat format>
+UFAB_KERNEL(kGroupThreads)
+void packed_matmul_group_kernel(PackedArguments m) {
+  constexpr bool kScaled = Packing<format>::kScaled;
+  static_assert(Packing<format>::kPlanes == 1);
+  UFAB_SHARED_LARGE(std::uint32_t, shared, kGroupSharedBytes / sizeof(std::uint32_t));
+  float* const scales = reinterpret_cast<float*>(shared + kGroupStages * kGroupLineWords);
+  const TilePlace first = tile_place<kGroupTile, kGroupTile>(m);
+  const int thread = thread_index(), lane = thread % 32;
+  // The thread's i-th output: see start_products.
+  const int first_row = thread / 32 * 16 + lane / 4, first_column = lane % 4 * 2;
+  const auto row_of = [&](int i) { return first_row + i % 4 / 2 * 8; };
+  const auto column_of = [&](int i) { return first_column + i / 4 * 8 + i % 2; };
+  float result[64];
+  UFAB_UNROLL
+  for (int i = 0; i < 64; ++i) result[i] = start_value(m, first.row + row_of(i), first.column + column_of(i));
+
+  const int blocks = m.a.blocks;
+  const auto lines_of = [&](int block) { return shared + block % kGroupStages * kGroupLineWords; };
+  [[maybe_unused]] const auto scales_of = [&](int block) {
+    return scales + block % kGroupStages * (2 * kGroupTile);
+  };
+  const auto fetch_lines = [&](std::uint32_t* lines, const PackedOperand& from, int first_line, int block) {
+    UFAB_UNROLL
+    for (int pass = 0; pass < kGroupTile; pass += kGroupThreads / 8) {
+      const int line = pass + thread / 8, four = thread % 8;
+      copy_async<4>(lines + in_line(line, four),
+                    from.words + packed_at(from, 0, first_line + line, block) + 4 * four,
+                    first_line + line < from.rows);
+    }
+  };
+  const auto fetch = [&](int block) {
+    if (block < blocks) {
+      std::uint32_t* const lines = lines_of(block);
+      fetch_lines(lines, m.a, first.row, block);
+      fetch_lines(lines + kGroupTile * kBlockWords, m.b, first.column, block);
+      if constexpr (kScaled) {
+        const bool of_a = thread < kGroupTile;
+        const PackedOperand& from = of_a ? m.a : m.b;
+        const int line = (of_a ? first.row : first.column) + thread % kGroupTile;
+        copy_async<1>(scales_of(block) + thread, from.scales + scale_at(from, line, block), line < from.rows);
+      }
+    }
+    close_copies();
+  };
+  // In binary32 the sums are the results.
+  [[maybe_unused]] const auto add_scaled = [&](int block, const std::int32_t(&sums)[64]) {
+    const float *const of_a = scales_of(block), *const of_b = of_a + kGroupTile;
+    const float scale_a[2] = {of_a[row_of(0)], of_a[row_of(2)]};
+    UFAB_UNROLL
+    for (int i = 0; i < 64; ++i) {
+      result[i] = fma_once(static_cast<float>(sums[i]) * scale_a[i % 4 / 2], of_b[column_of(i)], result[i]);
+    }
+  };
+  const auto start = [&](int block, auto& sums) {
+    await_copies_but<kGroupAhead - 1>();
+    publish_shared();
+    block_barrier();  // this block's lines are there; the products of the last but one have been waited for
+    fetch(block + kGroupAhead);
+    const std::uint32_t* const lines = lines_of(block);
+    start_products(sums, lines + thread / 128 * (64 * kBlockWords), lines + kGroupTile * kBlockWords,
+                   kScaled);
+  };
+  for (int block = 0; block < kGroupAhead; ++block) fetch(block);
+  if constexpr (kScaled) {
+    std::int32_t even[64], odd[64];
+    start(0, even);
+    for (int block = 1; block < blocks; block += 2) {
+      start(block, odd);
+      await_products<1>(even);
+      add_scaled(block - 1, even);
+      if (block + 1 == blocks) break;
+      start(block + 1, even);
+      await_products<1>(odd);
+      add_scaled(block, odd);
+    }
+    if (blocks % 2 == 0) {
+      await_products<0>(odd);
+      add_scaled(blocks - 1, odd);
+    } else {
+      await_products<0>(even);
+      add_scaled(blocks - 1, even);
+    }
+  } else {
+    for (int block = 0; block < blocks; ++block) {
+      start(block, result);
+      await_products<1>(result);
+    }
+    await_products<0>(result);
+  }
+  await_copies();
+
+  UFAB_UNROLL
+  for (int i = 0; i < 64; ++i) {
+    const int row = first.row + row_of(i), column = first.column + column_of(i);
+    if (row < m.a.rows && column < m.b.rows) m.c[row * m.c_row + column] = result[i];
+  }
+}
+#endif  // UFAB_GPU_HAS_GROUPS
 
 // 16 x 16 threads, each 4 x 4 outputs, sixteen apart.
 inline constexpr int kDotThreads = 256, kDotTile = 64;

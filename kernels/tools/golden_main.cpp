@@ -38,10 +38,10 @@ struct CommandLine {
 };
 
 int usage() {
-  std::fputs(
-      ("usage: kernels-golden [--backend NAME] [--threads N] [--check FILE] [--cases PREFIX]; NAME: " + backend_names() + "\n")
-          .c_str(),
-      stderr);
+  std::fputs(("usage: kernels-golden [--backend NAME] [--threads N] [--check FILE] [--cases PREFIX]; NAME: " +
+              backend_names() + "\n")
+                 .c_str(),
+             stderr);
   return kUsage;
 }
 

@@ -96,13 +96,16 @@ class GpuHost : public testing::Test {
   }
 };
 
+constexpr gpu::IntegerUnit kUnits[] = {gpu::IntegerUnit::best, gpu::IntegerUnit::tiles,
+                                       gpu::IntegerUnit::dot4};
+
 TEST_F(GpuHost, NoResultDependsOnTheOrderOfThreadsOrOnTheIntegerUnit) {
   for (const MatmulFormat format : {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8}) {
     const auto reference = make_backend(BackendKind::reference, 1);
     const Floats expected = run_all(*reference, format);
     for (const ThreadOrder order :
          {ThreadOrder::ascending, ThreadOrder::descending, ThreadOrder::interleaved}) {
-      for (const gpu::IntegerUnit unit : {gpu::IntegerUnit::best, gpu::IntegerUnit::dot4}) {
+      for (const gpu::IntegerUnit unit : kUnits) {
         const auto backend = gpu::make_host_executor_backend(1, order, unit);
         EXPECT_EQ(test::first_difference(expected, run_all(*backend, format)), -1)
             << format_name(format) << ", order " << static_cast<int>(order) << ", unit "
@@ -114,7 +117,7 @@ TEST_F(GpuHost, NoResultDependsOnTheOrderOfThreadsOrOnTheIntegerUnit) {
 
 // Of one unit: the other one adds in another order.
 TEST_F(GpuHost, NoResultOfBf16DependsOnTheOrderOfThreads) {
-  for (const gpu::IntegerUnit unit : {gpu::IntegerUnit::best, gpu::IntegerUnit::dot4}) {
+  for (const gpu::IntegerUnit unit : kUnits) {
     Floats expected;
     for (const ThreadOrder order :
          {ThreadOrder::ascending, ThreadOrder::descending, ThreadOrder::interleaved}) {
@@ -308,7 +311,7 @@ TEST_F(ExecutorTest, AnAsynchronousCopyIsMadeBetweenItsStartAndTheWaitForIt) {
       const bool inside = host_executor::thread_index() % 2 == 0;
       host_executor::copy_async(mine, from, sizeof from, inside);
       early = early && mine[3] == (inside ? 4U : 0U);
-      host_executor::await_copies();
+      host_executor::await_copies(0);
       late = late && mine[3] == (inside ? 4U : 0U);
     });
     EXPECT_EQ(early, order == ThreadOrder::ascending);
