@@ -83,9 +83,9 @@ struct ProductShape {
 struct ScratchQuestion {
   MatmulFormat format = MatmulFormat::f32;
   std::vector<ProductShape> products;
-  int rows = 0, heads = 0, head_width = 0;  // of attention; rows: batch * seq
-  int widest = 0;                           // of the matrices whose columns are summed
-  std::size_t norm_blocks = 0;              // of kNormBlock elements, of all parameters
+  int rows = 0, seq = 0, heads = 0, kv_heads = 0, head_width = 0;  // of attention; rows: batch * seq
+  int widest = 0;                                                  // of the matrices whose columns are summed
+  std::size_t norm_blocks = 0;  // of kNormBlock elements, of all parameters
 };
 
 class Backend {

@@ -169,7 +169,9 @@ ScratchQuestion model_scratch(const ModelConfig& config, int batch, int seq_len,
   ScratchQuestion question;
   question.format = format;
   question.rows = arena.rows;
+  question.seq = seq_len;
   question.heads = config.heads;
+  question.kv_heads = config.kv_heads;
   question.head_width = config.head_width();
   for (const Linear& linear : {layout.first_layer.qkv, layout.first_layer.attention_out,
                                layout.first_layer.mlp_in, layout.first_layer.mlp_out}) {

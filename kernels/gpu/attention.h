@@ -98,18 +98,18 @@ struct Products {
   bool fours;
   int half = 0;
 
-  // Of a tile's row, where its i-th four of components is.
-  static UFAB_DEVICE int at(int row, int i) {
-    return row * kComponents + (i ^ ((row / 2 + row / 8) % 4)) * 4;
-  }
+  // Of a tile's row, where its i-th four of components is: a warp reads rows of a 8 apart, and sixteen rows
+  // of b side by side. The turn is the same for all rows of a thread.
+  static UFAB_DEVICE int at_a(int row, int i) { return row * kComponents + (i ^ (row / kRowsEach % 4)) * 4; }
+  static UFAB_DEVICE int at_b(int row, int i) { return row * kComponents + (i ^ (row / 2 % 4)) * 4; }
 
   UFAB_DEVICE void fetch(const Operands& of, int first) {
     float* const to = shared + half * kHalf;
     UFAB_UNROLL
     for (int pass = 0; pass < kTileFloats / 4; pass += kAttentionThreads) {
       const int row = (pass + thread_index()) / 4, four = thread_index() % 4;
-      copy_components(to + at(row, four), of.a, of.first_a + row, seq, first + 4 * four, head_width, fours);
-      copy_components(to + kTileFloats + at(row, four), of.b, of.first_b + row, seq, first + 4 * four,
+      copy_components(to + at_a(row, four), of.a, of.first_a + row, seq, first + 4 * four, head_width, fours);
+      copy_components(to + kTileFloats + at_b(row, four), of.b, of.first_b + row, seq, first + 4 * four,
                       head_width, fours);
     }
   }
@@ -138,12 +138,13 @@ struct Products {
         fetch(*next, 0);
       }
       const auto four = [&](int i, int count) {
+        const float *const my_a = a + at_a(kRowsEach * ty, i), *const my_b = b + at_b(tx, i);
         Four<float> y[kColumnsOfTile];
         UFAB_UNROLL
-        for (int c = 0; c < kColumnsOfTile; ++c) y[c] = load_four(b + at(tx + kTileSide * c, i));
+        for (int c = 0; c < kColumnsOfTile; ++c) y[c] = load_four(my_b + kTileSide * c * kComponents);
         UFAB_UNROLL
         for (int r = 0; r < kRowsEach; ++r) {
-          const Four<float> x = load_four(a + at(kRowsEach * ty + r, i));
+          const Four<float> x = load_four(my_a + r * kComponents);
           UFAB_UNROLL
           for (int d = 0; d < 4; ++d) {
             if (d >= count) break;
@@ -318,7 +319,7 @@ UFAB_DEVICE void store_sums(float* rows, std::ptrdiff_t stride, const Sums<kDims
   }
 }
 
-inline constexpr int kAttentionBeside = 4;  // blocks on one processor
+inline constexpr int kAttentionBeside = 3;  // blocks on one processor
 
 template <int kDims>
 UFAB_KERNEL_BESIDE(kAttentionThreads, kDims == 64 ? kAttentionBeside : 2)

@@ -107,6 +107,13 @@ class GpuBackend final : public Backend {
                both(rows, in_width, out_width);
                both(out_width, in_width, rows);
              }
+#if defined(UFAB_GPU_HAS_TILES)
+             if (fast_attention(question.format, question.head_width)) {
+               const AttentionShape shape{question.rows / question.seq, question.seq, question.heads,
+                                          question.kv_heads, question.head_width};
+               a = std::max(a, 4 * fast_bytes(shape, shape.heads) + 3 * fast_bytes(shape, shape.kv_heads));
+             }
+#endif
 #if defined(UFAB_GPU_HAS_LIBRARY)
              if (question.format == MatmulFormat::bf16) a += device_.library().scratch_bytes();
 #endif
@@ -203,8 +210,13 @@ class GpuBackend final : public Backend {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
 #if defined(UFAB_GPU_HAS_TILES)
     if (fast_attention(format, head_width)) {
+      auto* words = static_cast<std::uint32_t*>(packed_a_.at_least(2 * fast_bytes(shape, kv_heads)));
+      const auto row = static_cast<std::ptrdiff_t>(product(heads + 2 * kv_heads, head_width));
+      const std::uint32_t* const k = pack_tiles(words, qkv, row, heads, kv_heads, shape, true, false).by_row;
+      const std::uint32_t* const v =
+          pack_tiles(words, qkv, row, heads + kv_heads, kv_heads, shape, false, true).by_component;
       device_.launch(fast_attention_forward_kernel, attention_blocks(shape, heads, kFastHead), kFastThreads,
-                     out, logsumexp, qkv, shape);
+                     out, logsumexp, qkv, k, v, shape);
       return;
     }
 #else
@@ -224,10 +236,22 @@ class GpuBackend final : public Backend {
     each_row(attention_delta_kernel, rows, delta, dout, out, shape);
 #if defined(UFAB_GPU_HAS_TILES)
     if (fast_attention(format, head_width)) {
-      device_.launch(fast_attention_query_gradient_kernel, attention_blocks(shape, heads, kFastHead),
-                     kFastThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
-      device_.launch(fast_attention_key_gradient_kernel, attention_blocks(shape, kv_heads, kFastHead),
-                     kFastThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      auto* words = static_cast<std::uint32_t*>(
+          packed_a_.at_least(4 * fast_bytes(shape, heads) + 3 * fast_bytes(shape, kv_heads)));
+      const auto row = static_cast<std::ptrdiff_t>(product(heads + 2 * kv_heads, head_width));
+      const FastForms q = pack_tiles(words, qkv, row, 0, heads, shape, true, true);
+      const FastForms k = pack_tiles(words, qkv, row, heads, kv_heads, shape, true, true);
+      const FastForms v = pack_tiles(words, qkv, row, heads + kv_heads, kv_heads, shape, true, false);
+      const FastForms d_o = pack_tiles(words, dout, static_cast<std::ptrdiff_t>(product(heads, head_width)),
+                                       0, heads, shape, true, true);
+      const auto* const shifts = static_cast<const float*>(delta);
+      device_.launch_large(fast_attention_query_gradient_kernel,
+                           kFastQueryGradientWords * sizeof(std::uint32_t),
+                           attention_blocks(shape, heads, kFastHead), kFastThreads, dqkv, dout, logsumexp,
+                           shifts, qkv, k.by_row, k.by_component, v.by_row, shape);
+      device_.launch_large(fast_attention_key_gradient_kernel, kFastKeyGradientWords * sizeof(std::uint32_t),
+                           attention_blocks(shape, kv_heads, kFastHead), kFastThreads, dqkv, logsumexp,
+                           shifts, qkv, q.by_row, q.by_component, d_o.by_row, d_o.by_component, shape);
       return;
     }
 #else
@@ -301,6 +325,9 @@ class GpuBackend final : public Backend {
   static std::size_t product(int a, int b) {
     return product(a, static_cast<std::size_t>(b));
   }
+  static std::size_t product(std::size_t a, int b) {
+    return product(b, a);
+  }
   static int parts_of(int count, int size) {
     return (count + size - 1) / size;
   }
@@ -341,6 +368,29 @@ class GpuBackend final : public Backend {
 #if defined(UFAB_GPU_HAS_TILES)
   [[nodiscard]] bool fast_attention(MatmulFormat format, int head_width) const {
     return format == MatmulFormat::bf16 && unit_ != gpu::IntegerUnit::dot4 && head_width <= kFastHead;
+  }
+#endif
+#if defined(UFAB_GPU_HAS_TILES)
+  // Of one tensor in one form.
+  static std::size_t fast_bytes(const AttentionShape& s, int heads) {
+    return product(product(s.batch, heads), parts_of(s.seq, kTileRows)) * kFastTileWords *
+           sizeof(std::uint32_t);
+  }
+  struct FastForms {
+    const std::uint32_t *by_row, *by_component;
+  };
+  // Heads first_head .. first_head + heads - 1 of rows `row` floats apart, in the forms wanted, at `place`,
+  // which moves on.
+  FastForms pack_tiles(std::uint32_t*& place, const float* base, std::ptrdiff_t row, int first_head,
+                       int heads, const AttentionShape& s, bool by_row, bool by_component) {
+    const std::size_t blocks = product(product(s.batch, heads), parts_of(s.seq, kTileRows));
+    std::uint32_t* const rows = by_row ? place : nullptr;
+    if (by_row) place += blocks * kFastTileWords;
+    std::uint32_t* const components = by_component ? place : nullptr;
+    if (by_component) place += blocks * kFastTileWords;
+    device_.launch(fast_attention_pack_kernel, blocks, kFastThreads, rows, components,
+                   base + product(first_head, s.head_width), s.seq * row, row, heads, s.seq, s.head_width);
+    return {rows, components};
   }
 #endif
   // f(n): how many components of such a head a block of attention makes.
@@ -434,10 +484,10 @@ class GpuBackend final : public Backend {
     if constexpr (Packing<format>::kPlanes == 1) {
       const std::size_t tiles = product(parts_of(m.rows, kGroupTile), parts_of(m.columns, kGroupTile));
       // Four tiles of the other kind take longer than one of these.
-      if (unit_ == gpu::IntegerUnit::best && device_.has_groups() &&
-          4 * tiles >= static_cast<std::size_t>(device_.processors())) {
-        device_.launch_large(packed_matmul_group_kernel<format>, kGroupSharedBytes, tiles, kGroupThreads,
-                             arguments);
+      const auto processors = static_cast<std::size_t>(device_.processors());
+      if (unit_ == gpu::IntegerUnit::best && device_.has_groups() && 4 * tiles >= processors) {
+        device_.launch_large(packed_matmul_group_kernel<format>, kGroupSharedBytes,
+                             std::min(tiles, processors), kGroupThreads, arguments, static_cast<int>(tiles));
         return;
       }
     }

@@ -176,7 +176,7 @@ void embedding_backward_tokens_kernel(float* dwte, const float* dout, const std:
   }
   float* const into = dwte + offset(token - first_token, width);
   for (int strip = 0; strip < width; strip += kColumnsEach * kElementThreads) {
-    float sums[kColumnsEach];
+    float sums[kColumnsEach] = {};
     const auto each_column = [&](const auto& f) {
       UFAB_UNROLL
       for (int i = 0; i < kColumnsEach; ++i) {

@@ -67,7 +67,7 @@ UFAB_DEVICE int in_tile(int thread, int i) {
 }
 
 template <int kTile, bool kADepthFirst, bool kBDepthFirst>
-UFAB_KERNEL_BESIDE(kMatmulThreads, 2)
+UFAB_KERNEL(kMatmulThreads)
 void matmul_kernel(MatmulArguments m) {
   constexpr int kSpan = kTile * kMatmulSide;
   using LoaderA = MatmulLoader<kSpan, kADepthFirst>;

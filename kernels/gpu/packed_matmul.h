@@ -157,16 +157,16 @@ UFAB_DEVICE float start_value(const PackedArguments& m, int row, int column) {
   return m.accumulate ? m.c[row * m.c_row + column] : m.bias != nullptr ? m.bias[column] : 0.0F;
 }
 
-// The first row and column of a block's tile of kRows x kColumns outputs. Blocks that run at the same time
-// are near one another in both directions, so that they find their operands in the cache.
+// The first row and column of a tile of kRows x kColumns outputs. Tiles that are made at the same time are
+// near one another in both directions, so that they find their operands in the cache.
 struct TilePlace {
   int row, column;
 };
 template <int kRows, int kColumns>
-UFAB_DEVICE TilePlace tile_place(const PackedArguments& m) {
+UFAB_DEVICE TilePlace tile_place(const PackedArguments& m, int index) {
   constexpr int kStrip = 8;  // tiles
   const int down = (m.a.rows + kRows - 1) / kRows, across = (m.b.rows + kColumns - 1) / kColumns;
-  const int index = static_cast<int>(block_index()), in_strip = index % (kStrip * across);
+  const int in_strip = index % (kStrip * across);
   const int first = index / (kStrip * across) * kStrip, rest = down - first;
   const int height = rest < kStrip ? rest : kStrip;
   return {(first + in_strip % height) * kRows, in_strip / height * kColumns};
@@ -226,7 +226,7 @@ void packed_matmul_mma_kernel(PackedArguments m) {
   UFAB_SHARED(std::uint32_t, words_b, 2 * TileB::kWords);
   UFAB_SHARED(float, scales_a, Format::kScaled ? 2 * Shape::kRows : 1);
   UFAB_SHARED(float, scales_b, Format::kScaled ? 2 * Shape::kColumns : 1);
-  const TilePlace first = tile_place<Shape::kRows, Shape::kColumns>(m);
+  const TilePlace first = tile_place<Shape::kRows, Shape::kColumns>(m, static_cast<int>(block_index()));
   const int warp = thread_index() / 32, lane = thread_index() % 32, g = lane / 4, q = lane % 4;
   const int warp_row = warp / warps_across * (16 * down), warp_column = warp % warps_across * (8 * across);
 
@@ -328,29 +328,48 @@ inline constexpr int kGroupLineWords = 2 * kGroupTile * kBlockWords;    // of a 
 inline constexpr std::size_t kGroupSharedBytes =
     kGroupStages * (kGroupLineWords + 2 * kGroupTile) * sizeof(std::uint32_t);
 
-// A block's products are made while those of the block before are added to the results, and two more blocks
-// are on their way: a stage is filled again once all threads have waited for its products.
+// A block of threads makes tile after tile, as one row of steps, each a block of one tile's contraction: two
+// more are on their way whichever tile they belong to, and of integers a step's products are made while those
+// of the step before are added to the results. A stage is filled again once all threads have waited for its
+// products.
 template <MatmulFormat format>
 UFAB_KERNEL(kGroupThreads)
-void packed_matmul_group_kernel(PackedArguments m) {
+void packed_matmul_group_kernel(PackedArguments m, int tiles) {
   constexpr bool kScaled = Packing<format>::kScaled;
   static_assert(Packing<format>::kPlanes == 1);
   UFAB_SHARED_LARGE(std::uint32_t, shared, kGroupSharedBytes / sizeof(std::uint32_t));
   float* const scales = reinterpret_cast<float*>(shared + kGroupStages * kGroupLineWords);
-  const TilePlace first = tile_place<kGroupTile, kGroupTile>(m);
-  const int thread = thread_index(), lane = thread % 32;
-  // The thread's i-th output: see start_products.
+  const int thread = thread_index(), lane = thread % 32, stride = static_cast<int>(grid_blocks());
+  const int blocks = m.a.blocks, first_tile = static_cast<int>(block_index());
+  const int steps = (tiles - first_tile + stride - 1) / stride * blocks;
+
+  // The thread's i-th output of a tile: see start_products.
   const int first_row = thread / 32 * 16 + lane / 4, first_column = lane % 4 * 2;
   const auto row_of = [&](int i) { return first_row + i % 4 / 2 * 8; };
   const auto column_of = [&](int i) { return first_column + i / 4 * 8 + i % 2; };
+  const auto place_of = [&](int step) {
+    return tile_place<kGroupTile, kGroupTile>(m, first_tile + step / blocks * stride);
+  };
   float result[64];
-  UFAB_UNROLL
-  for (int i = 0; i < 64; ++i) result[i] = start_value(m, first.row + row_of(i), first.column + column_of(i));
+  const auto begin_tile = [&](int step) {
+    if (step == steps) return;
+    const TilePlace first = place_of(step);
+    UFAB_UNROLL
+    for (int i = 0; i < 64; ++i)
+      result[i] = start_value(m, first.row + row_of(i), first.column + column_of(i));
+  };
+  const auto end_tile = [&](int step) {
+    const TilePlace first = place_of(step);
+    UFAB_UNROLL
+    for (int i = 0; i < 64; ++i) {
+      const int row = first.row + row_of(i), column = first.column + column_of(i);
+      if (row < m.a.rows && column < m.b.rows) m.c[row * m.c_row + column] = result[i];
+    }
+  };
 
-  const int blocks = m.a.blocks;
-  const auto lines_of = [&](int block) { return shared + block % kGroupStages * kGroupLineWords; };
-  [[maybe_unused]] const auto scales_of = [&](int block) {
-    return scales + block % kGroupStages * (2 * kGroupTile);
+  const auto lines_of = [&](int step) { return shared + step % kGroupStages * kGroupLineWords; };
+  [[maybe_unused]] const auto scales_of = [&](int step) {
+    return scales + step % kGroupStages * (2 * kGroupTile);
   };
   const auto fetch_lines = [&](std::uint32_t* lines, const PackedOperand& from, int first_line, int block) {
     UFAB_UNROLL
@@ -361,72 +380,81 @@ void packed_matmul_group_kernel(PackedArguments m) {
                     first_line + line < from.rows);
     }
   };
-  const auto fetch = [&](int block) {
-    if (block < blocks) {
-      std::uint32_t* const lines = lines_of(block);
+  const auto fetch = [&](int step) {
+    if (step < steps) {
+      const TilePlace first = place_of(step);
+      const int block = step % blocks;
+      std::uint32_t* const lines = lines_of(step);
       fetch_lines(lines, m.a, first.row, block);
       fetch_lines(lines + kGroupTile * kBlockWords, m.b, first.column, block);
       if constexpr (kScaled) {
         const bool of_a = thread < kGroupTile;
         const PackedOperand& from = of_a ? m.a : m.b;
         const int line = (of_a ? first.row : first.column) + thread % kGroupTile;
-        copy_async<1>(scales_of(block) + thread, from.scales + scale_at(from, line, block), line < from.rows);
+        copy_async<1>(scales_of(step) + thread, from.scales + scale_at(from, line, block), line < from.rows);
       }
     }
     close_copies();
   };
-  // In binary32 the sums are the results.
-  [[maybe_unused]] const auto add_scaled = [&](int block, const std::int32_t(&sums)[64]) {
-    const float *const of_a = scales_of(block), *const of_b = of_a + kGroupTile;
-    const float scale_a[2] = {of_a[row_of(0)], of_a[row_of(2)]};
-    UFAB_UNROLL
-    for (int i = 0; i < 64; ++i) {
-      result[i] = fma_once(static_cast<float>(sums[i]) * scale_a[i % 4 / 2], of_b[column_of(i)], result[i]);
-    }
-  };
-  const auto start = [&](int block, auto& sums) {
+  const auto start = [&](int step, auto& sums) {
     await_copies_but<kGroupAhead - 1>();
     publish_shared();
-    block_barrier();  // this block's lines are there; the products of the last but one have been waited for
-    fetch(block + kGroupAhead);
-    const std::uint32_t* const lines = lines_of(block);
+    block_barrier();  // this step's lines are there; the products of the last but one have been waited for
+    fetch(step + kGroupAhead);
+    const std::uint32_t* const lines = lines_of(step);
     start_products(sums, lines + thread / 128 * (64 * kBlockWords), lines + kGroupTile * kBlockWords,
                    kScaled);
   };
-  for (int block = 0; block < kGroupAhead; ++block) fetch(block);
+
+  begin_tile(0);
+  for (int step = 0; step < kGroupAhead; ++step) fetch(step);
   if constexpr (kScaled) {
     std::int32_t even[64], odd[64];
+    const auto finish = [&](int step, const std::int32_t(&sums)[64]) {
+      const float *const of_a = scales_of(step), *const of_b = of_a + kGroupTile;
+      const float scale_a[2] = {of_a[row_of(0)], of_a[row_of(2)]};
+      UFAB_UNROLL
+      for (int i = 0; i < 64; ++i) {
+        result[i] = fma_once(static_cast<float>(sums[i]) * scale_a[i % 4 / 2], of_b[column_of(i)], result[i]);
+      }
+      if ((step + 1) % blocks != 0) return;
+      end_tile(step);
+      begin_tile(step + 1);
+    };
+    int step = 0;
     start(0, even);
-    for (int block = 1; block < blocks; block += 2) {
-      start(block, odd);
+    for (; step + 2 < steps; step += 2) {
+      start(step + 1, odd);
       await_products<1>(even);
-      add_scaled(block - 1, even);
-      if (block + 1 == blocks) break;
-      start(block + 1, even);
+      finish(step, even);
+      start(step + 2, even);
       await_products<1>(odd);
-      add_scaled(block, odd);
+      finish(step + 1, odd);
     }
-    if (blocks % 2 == 0) {
+    if (step + 2 == steps) {
+      start(step + 1, odd);
+      await_products<1>(even);
+      finish(step, even);
       await_products<0>(odd);
-      add_scaled(blocks - 1, odd);
+      finish(step + 1, odd);
     } else {
       await_products<0>(even);
-      add_scaled(blocks - 1, even);
+      finish(step, even);
     }
   } else {
-    for (int block = 0; block < blocks; ++block) {
-      start(block, result);
-      await_products<1>(result);
+    // The sums are the results.
+    for (int step = 0; step < steps; ++step) {
+      start(step, result);
+      if ((step + 1) % blocks != 0) {
+        await_products<1>();
+        continue;
+      }
+      await_products<0>(result);
+      end_tile(step);
+      begin_tile(step + 1);
     }
-    await_products<0>(result);
   }
   await_copies();
-
-  UFAB_UNROLL
-  for (int i = 0; i < 64; ++i) {
-    const int row = first.row + row_of(i), column = first.column + column_of(i);
-    if (row < m.a.rows && column < m.b.rows) m.c[row * m.c_row + column] = result[i];
-  }
 }
 #endif  // UFAB_GPU_HAS_GROUPS
 
@@ -442,7 +470,7 @@ void packed_matmul_dot_kernel(PackedArguments m) {
   UFAB_SHARED(std::uint32_t, words_b, Tile::kWords);
   UFAB_SHARED(float, scales_a, kDotTile);
   UFAB_SHARED(float, scales_b, kDotTile);
-  const TilePlace first = tile_place<kDotTile, kDotTile>(m);
+  const TilePlace first = tile_place<kDotTile, kDotTile>(m, static_cast<int>(block_index()));
   const int ty = thread_index() / 16, tx = thread_index() % 16;
   float result[4][4];
   UFAB_UNROLL

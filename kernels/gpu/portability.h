@@ -33,7 +33,9 @@
 //                                      are added to c. Thread t has c[i] of line t / 32 * 16 + t % 32 / 4 + i
 //                                      % 4 / 2 * 8 of a and i / 4 * 8 + t % 4 * 2 + i % 2 of b. It may take
 //                                      until await_products: then a and b may be written and c is there
-//   await_products<n>(c)               waits for all but the last n of these
+//   await_products<n>()                waits for all but the last n of these; await_products<n>(c) where c is
+//   read
+//                                      next
 //   publish_shared()                   what the thread has written to shared memory, copies that it has
 //   awaited
 //                                      too, is for products after the next barrier
@@ -162,8 +164,8 @@ template <class Sum>
 UFAB_DEVICE void start_products(Sum (&c)[64], const std::uint32_t* a, const std::uint32_t* b, bool fresh) {
   host_executor::start_products(c, a, b, fresh);
 }
-template <int products, class Sum>
-UFAB_DEVICE void await_products(Sum (&)[64]) {
+template <int products, class... Sums>
+UFAB_DEVICE void await_products(const Sums&...) {
   host_executor::await_products(products);
 }
 UFAB_DEVICE void publish_shared() {}
@@ -359,6 +361,10 @@ UFAB_DEVICE void start_products(Sum (&c)[64], const std::uint32_t* a, const std:
   asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
 }
 template <int products>
+UFAB_DEVICE void await_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(products) : "memory");
+}
+template <int products>
 UFAB_DEVICE void await_products(std::int32_t (&c)[64]) {
   asm volatile("wgmma.wait_group.sync.aligned %64;\n" : UFAB_SUMS("+r") : "n"(products) : "memory");
 }
@@ -375,8 +381,8 @@ template <class Sum>
 UFAB_DEVICE void start_products(Sum (&)[64], const std::uint32_t*, const std::uint32_t*, bool) {
   __trap();
 }
-template <int products, class Sum>
-UFAB_DEVICE void await_products(Sum (&)[64]) {}
+template <int products, class... Sums>
+UFAB_DEVICE void await_products(const Sums&...) {}
 UFAB_DEVICE void publish_shared() {}
 #endif
 #else
