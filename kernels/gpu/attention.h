@@ -239,33 +239,37 @@ struct Weighted {
       }
       await_copies();
       block_barrier();  // the weights and the piece are there
-      const auto column = [&](int i, const auto& takes) {
-        const int t = first + i;
+      // Column t = first + i + j; i is a multiple of kTogether.
+      const auto column = [&](int i, int j, const auto& takes) {
+        const float* const row = piece + i * kDims + dim_at(0) + j * kDims;
         Four<float> x[kFoursEach];
         UFAB_UNROLL
-        for (int f = 0; f < kFoursEach; ++f) x[f] = load_four(piece + i * kDims + dim_at(4 * f));
-        const Four<float> w[2] = {load_four(weights + weight_at(t, kRowsEach * ty)),
-                                  load_four(weights + weight_at(t, kRowsEach * ty + 4))};
+        for (int f = 0; f < kFoursEach; ++f) x[f] = load_four(row + f * (4 * kTileSide));
+        // weight_at(t, 8 ty) and weight_at(t, 8 ty + 4), whose turn is j's.
+        const float* const line =
+            weights + (first + i) * kTileRows + ((kRowsEach * ty) ^ (j / 2 * 8)) + j * kTileRows;
+        const Four<float> w[2] = {load_four(line + j % 2 * 4), load_four(line + 4 - j % 2 * 4)};
         UFAB_UNROLL
         for (int r = 0; r < kRowsEach; ++r) {
-          if (!takes(r, t)) continue;
+          if (!takes(r, first + i + j)) continue;
           UFAB_UNROLL
           for (int e = 0; e < kDimsEach<kDims>; ++e) {
             sums[r][e] = fma_once(w[r / 4].v[r % 4], x[e / 4].v[e % 4], sums[r][e]);
           }
         }
       };
-      if (whole) {
-        for (int i = 0; i < kPiece; i += kTogether) {
+      for (int i = 0; i < kPiece; i += kTogether) {
+        if (whole) {
           UFAB_UNROLL
-          for (int j = 0; j < kTogether; ++j) column(i + j, [](int, int) { return true; });
-        }
-      } else {
-        for (int i = 0; i < kPiece; ++i) {
-          column(i, [&](int r, int t) {
-            const Columns of = columns(kRowsEach * ty + r);
-            return of.begin <= t && t < of.end;
-          });
+          for (int j = 0; j < kTogether; ++j) column(i, j, [](int, int) { return true; });
+        } else {
+          UFAB_UNROLL
+          for (int j = 0; j < kTogether; ++j) {
+            column(i, j, [&](int r, int t) {
+              const Columns of = columns(kRowsEach * ty + r);
+              return of.begin <= t && t < of.end;
+            });
+          }
         }
       }
     }

@@ -66,7 +66,7 @@ void quantize_add_kernel(QuantizeResult* result, std::int32_t* sums, const float
 // Ranges of sums whose squares are added up at the same time: the chains of one alone leave a device idle.
 // Range i's blocks of kNormBlock elements are first_block[i] .. first_block[i + 1] - 1 of all.
 struct SquaresOf {
-  static constexpr int kMost = 128;
+  static constexpr int kMost = 192;  // a kernel takes 4 KiB of parameters
   SumRange ranges[kMost];
   int first_block[kMost + 1];
   int count;

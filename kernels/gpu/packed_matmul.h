@@ -347,23 +347,31 @@ void packed_matmul_group_kernel(PackedArguments m, int tiles) {
   const int first_row = thread / 32 * 16 + lane / 4, first_column = lane % 4 * 2;
   const auto row_of = [&](int i) { return first_row + i % 4 / 2 * 8; };
   const auto column_of = [&](int i) { return first_column + i / 4 * 8 + i % 2; };
-  const auto place_of = [&](int step) {
-    return tile_place<kGroupTile, kGroupTile>(m, first_tile + step / blocks * stride);
-  };
+  const auto place_of = [&](int tile) { return tile_place<kGroupTile, kGroupTile>(m, tile); };
   float result[64];
-  const auto begin_tile = [&](int step) {
-    if (step == steps) return;
-    const TilePlace first = place_of(step);
-    UFAB_UNROLL
-    for (int i = 0; i < 64; ++i)
-      result[i] = start_value(m, first.row + row_of(i), first.column + column_of(i));
-  };
-  const auto end_tile = [&](int step) {
-    const TilePlace first = place_of(step);
+  const auto begin_tile = [&](int tile) {
+    const bool from_zero = tile >= tiles || (!m.accumulate && m.bias == nullptr);
+    const TilePlace first = place_of(tile);
     UFAB_UNROLL
     for (int i = 0; i < 64; ++i) {
-      const int row = first.row + row_of(i), column = first.column + column_of(i);
-      if (row < m.a.rows && column < m.b.rows) m.c[row * m.c_row + column] = result[i];
+      result[i] = from_zero ? 0.0F : start_value(m, first.row + row_of(i), first.column + column_of(i));
+    }
+  };
+  const auto end_tile = [&](int tile) {
+    const TilePlace first = place_of(tile);
+    const bool inside = first.row + kGroupTile <= m.a.rows && first.column + kGroupTile <= m.b.rows;
+    UFAB_UNROLL
+    for (int half = 0; half < 4; half += 2) {
+      const int row = first.row + row_of(half), column = first.column + first_column;
+      float* const to = m.c + row * m.c_row + column;
+      UFAB_UNROLL
+      for (int i = half; i < 64; i += 4) {
+        UFAB_UNROLL
+        for (int j = 0; j < 2; ++j) {
+          const int across = i / 4 * 8 + j;
+          if (inside || (row < m.a.rows && column + across < m.b.rows)) to[across] = result[i + j];
+        }
+      }
     }
   };
 
@@ -371,68 +379,93 @@ void packed_matmul_group_kernel(PackedArguments m, int tiles) {
   [[maybe_unused]] const auto scales_of = [&](int step) {
     return scales + step % kGroupStages * (2 * kGroupTile);
   };
-  const auto fetch_lines = [&](std::uint32_t* lines, const PackedOperand& from, int first_line, int block) {
-    UFAB_UNROLL
-    for (int pass = 0; pass < kGroupTile; pass += kGroupThreads / 8) {
-      const int line = pass + thread / 8, four = thread % 8;
-      copy_async<4>(lines + in_line(line, four),
-                    from.words + packed_at(from, 0, first_line + line, block) + 4 * four,
-                    first_line + line < from.rows);
-    }
-  };
+  // What is fetched next: where this thread finds its part of it, and which of its lines there are.
+  constexpr int kLinesAtATime = kGroupThreads / 8, kPasses = kGroupTile / kLinesAtATime;
+  const int my_line = thread / 8, my_four = thread % 8;
+  const std::ptrdiff_t pass_words = offset(blocks, kLinesAtATime * kBlockWords);
+  int fetch_tile = first_tile, fetch_block = 0, lines_a = 0, lines_b = 0;
+  const std::uint32_t *from_a = nullptr, *from_b = nullptr;
+  [[maybe_unused]] const float* from_scales = nullptr;
+  [[maybe_unused]] std::ptrdiff_t scale_step = 0;
+  [[maybe_unused]] bool has_scale = false;
   const auto fetch = [&](int step) {
     if (step < steps) {
-      const TilePlace first = place_of(step);
-      const int block = step % blocks;
-      std::uint32_t* const lines = lines_of(step);
-      fetch_lines(lines, m.a, first.row, block);
-      fetch_lines(lines + kGroupTile * kBlockWords, m.b, first.column, block);
+      if (fetch_block == 0) {
+        const TilePlace first = place_of(fetch_tile);
+        from_a = m.a.words + packed_at(m.a, 0, first.row + my_line, 0) + 4 * my_four;
+        from_b = m.b.words + packed_at(m.b, 0, first.column + my_line, 0) + 4 * my_four;
+        lines_a = m.a.rows - first.row - my_line;
+        lines_b = m.b.rows - first.column - my_line;
+        if constexpr (kScaled) {
+          const bool of_a = thread < kGroupTile;
+          const PackedOperand& from = of_a ? m.a : m.b;
+          const int line = (of_a ? first.row : first.column) + thread % kGroupTile;
+          has_scale = line < from.rows;
+          from_scales = from.scales + line;
+          scale_step = from.rows;
+        }
+      }
+      std::uint32_t* const to = lines_of(step) + in_line(my_line, my_four);
+      UFAB_UNROLL
+      for (int pass = 0; pass < kPasses; ++pass) {
+        const int lines = pass * kLinesAtATime;
+        copy_async<4>(to + lines * kBlockWords, from_a + pass * pass_words, lines < lines_a);
+        copy_async<4>(to + (kGroupTile + lines) * kBlockWords, from_b + pass * pass_words, lines < lines_b);
+      }
+      from_a += kBlockWords;
+      from_b += kBlockWords;
       if constexpr (kScaled) {
-        const bool of_a = thread < kGroupTile;
-        const PackedOperand& from = of_a ? m.a : m.b;
-        const int line = (of_a ? first.row : first.column) + thread % kGroupTile;
-        copy_async<1>(scales_of(step) + thread, from.scales + scale_at(from, line, block), line < from.rows);
+        copy_async<1>(scales_of(step) + thread, from_scales, has_scale);
+        from_scales += scale_step;
+      }
+      if (++fetch_block == blocks) {
+        fetch_block = 0;
+        fetch_tile += stride;
       }
     }
     close_copies();
   };
-  const auto start = [&](int step, auto& sums) {
+  const auto start = [&](int step, auto& sums, bool fresh) {
     await_copies_but<kGroupAhead - 1>();
     publish_shared();
     block_barrier();  // this step's lines are there; the products of the last but one have been waited for
-    fetch(step + kGroupAhead);
     const std::uint32_t* const lines = lines_of(step);
-    start_products(sums, lines + thread / 128 * (64 * kBlockWords), lines + kGroupTile * kBlockWords,
-                   kScaled);
+    start_products(sums, lines + thread / 128 * (64 * kBlockWords), lines + kGroupTile * kBlockWords, fresh);
+    fetch(step + kGroupAhead);
   };
 
-  begin_tile(0);
+  int tile = first_tile, block = 0;  // of the results
   for (int step = 0; step < kGroupAhead; ++step) fetch(step);
   if constexpr (kScaled) {
     std::int32_t even[64], odd[64];
     const auto finish = [&](int step, const std::int32_t(&sums)[64]) {
-      const float *const of_a = scales_of(step), *const of_b = of_a + kGroupTile;
-      const float scale_a[2] = {of_a[row_of(0)], of_a[row_of(2)]};
+      const float *const of_a = scales_of(step) + first_row, *const of_b =
+                                                                 scales_of(step) + kGroupTile + first_column;
+      const float scale_a[2] = {of_a[0], of_a[8]};
       UFAB_UNROLL
       for (int i = 0; i < 64; ++i) {
-        result[i] = fma_once(static_cast<float>(sums[i]) * scale_a[i % 4 / 2], of_b[column_of(i)], result[i]);
+        result[i] =
+            fma_once(static_cast<float>(sums[i]) * scale_a[i % 4 / 2], of_b[i / 4 * 8 + i % 2], result[i]);
       }
-      if ((step + 1) % blocks != 0) return;
-      end_tile(step);
-      begin_tile(step + 1);
+      if (++block < blocks) return;
+      end_tile(tile);
+      tile += stride;
+      block = 0;
+      begin_tile(tile);
     };
+    begin_tile(tile);
     int step = 0;
-    start(0, even);
+    start(0, even, true);
     for (; step + 2 < steps; step += 2) {
-      start(step + 1, odd);
+      start(step + 1, odd, true);
       await_products<1>(even);
       finish(step, even);
-      start(step + 2, even);
+      start(step + 2, even, true);
       await_products<1>(odd);
       finish(step + 1, odd);
     }
     if (step + 2 == steps) {
-      start(step + 1, odd);
+      start(step + 1, odd, true);
       await_products<1>(even);
       finish(step, even);
       await_products<0>(odd);
@@ -442,16 +475,20 @@ void packed_matmul_group_kernel(PackedArguments m, int tiles) {
       finish(step, even);
     }
   } else {
-    // The sums are the results.
+    float sums[64];
     for (int step = 0; step < steps; ++step) {
-      start(step, result);
-      if ((step + 1) % blocks != 0) {
+      start(step, sums, block == 0);
+      if (++block < blocks) {
         await_products<1>();
         continue;
       }
-      await_products<0>(result);
-      end_tile(step);
-      begin_tile(step + 1);
+      await_products<0>(sums);
+      begin_tile(tile);
+      UFAB_UNROLL
+      for (int i = 0; i < 64; ++i) result[i] = result[i] + sums[i];
+      end_tile(tile);
+      tile += stride;
+      block = 0;
     }
   }
   await_copies();

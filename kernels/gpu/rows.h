@@ -185,7 +185,8 @@ void column_total_kernel(float* sums, float* more, const float* partial, int par
 // add
 //      them in the order of the lanes while the others are at the next tile ----
 
-inline constexpr int kSoftmaxThreads = 512, kSoftmaxEach = 4, kSoftmaxTile = kSoftmaxEach * kSoftmaxThreads;
+// So many that few rows are under way at a time: they stay in the cache until they are read again.
+inline constexpr int kSoftmaxThreads = 1024, kSoftmaxEach = 4, kSoftmaxTile = kSoftmaxEach * kSoftmaxThreads;
 
 UFAB_KERNEL(kSoftmaxThreads)
 void softmax_cross_entropy_kernel(float* losses, float* logits, const std::int32_t* targets, int vocab,
@@ -215,9 +216,11 @@ void softmax_cross_entropy_kernel(float* losses, float* logits, const std::int32
   largest = lane_maximum(largest);
   if (thread % kLanes == 0) of_group[thread / kLanes] = largest;
   block_barrier();  // also: everybody has the target's logit before it changes
-  largest = lane_maximum(of_group[thread % kLanes]);
-  const float other = lane_maximum(of_group[kLanes + thread % kLanes]);
-  const float top = largest < other ? other : largest;
+  float top = -__builtin_inff();
+  for (int group = 0; group < kSoftmaxThreads / kLanes; group += kLanes) {
+    const float other = lane_maximum(of_group[group + thread % kLanes]);
+    top = top < other ? other : top;
+  }
 
   float sum = 0;
   load_tile(here, 0, 0);
