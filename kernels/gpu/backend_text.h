@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory_resource>
+#include <optional>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 #include "kernels/assert.h"
 #include "kernels/backend.h"
@@ -482,13 +486,10 @@ class GpuBackend final : public Backend {
 #endif
 #if defined(UFAB_GPU_HAS_GROUPS)
     if constexpr (Packing<format>::kPlanes == 1) {
-      const std::size_t tiles = product(parts_of(m.rows, kGroupTile), parts_of(m.columns, kGroupTile));
       // Four tiles of the other kind take longer than one of these.
-      const auto processors = static_cast<std::size_t>(device_.processors());
-      if (unit_ == gpu::IntegerUnit::best && device_.has_groups() && 4 * tiles >= processors) {
-        device_.launch_large(packed_matmul_group_kernel<format>, kGroupSharedBytes,
-                             std::min(tiles, processors), kGroupThreads, arguments, static_cast<int>(tiles));
-        return;
+      if (groups_usable<format>() &&
+          4 * group_tiles(arguments) >= static_cast<std::size_t>(device_.processors())) {
+        return launch_groups<format>(arguments, static_cast<std::size_t>(device_.processors()));
       }
     }
 #endif
@@ -512,6 +513,59 @@ class GpuBackend final : public Backend {
                    arguments);
 #endif
   }
+#if defined(UFAB_GPU_HAS_GROUPS)
+  static std::size_t group_tiles(const PackedArguments& m) {
+    return product(parts_of(m.a.rows, kGroupTile), parts_of(m.b.rows, kGroupTile));
+  }
+  template <MatmulFormat format>
+  void launch_groups(const PackedArguments& m, std::size_t blocks) {
+    const std::size_t tiles = group_tiles(m);
+    device_.launch_large(packed_matmul_group_kernel<format>, kGroupSharedBytes, std::min(tiles, blocks),
+                         kGroupThreads, m, static_cast<int>(tiles));
+  }
+  // Of an exact format they are used where they had the bits of the kernel for tiles on a trial.
+  template <MatmulFormat format>
+  bool groups_usable() {
+    if (unit_ != gpu::IntegerUnit::best || !device_.has_groups()) return false;
+    if constexpr (is_exact(format)) {
+      if (!groups_agree_) groups_agree_ = groups_on_trial<format>();
+      return *groups_agree_;
+    } else {
+      return true;
+    }
+  }
+  template <MatmulFormat format>
+  bool groups_on_trial() {
+    constexpr int kRows = 150, kColumns = 140, kBlocks = 5;  // four tiles, by one block of threads
+    std::pmr::memory_resource* const memory = &shared_memory_;
+    const auto operand = [&](std::pmr::vector<std::uint32_t>& words, std::pmr::vector<float>& scales,
+                             int rows, std::uint32_t seed) {
+      words.resize(product(rows, kBlocks * kBlockWords));
+      scales.resize(product(rows, kBlocks));
+      for (std::uint32_t& word : words) {
+        seed = seed * 1664525U + 1013904223U;  // Numerical Recipes' generator; -128 is no value of the format
+        word = seed ^ seed >> 16;
+        for (int shift = 0; shift < 32; shift += 8) {
+          if ((word >> shift & 0xFFU) == 0x80U) word ^= 1U << shift;
+        }
+      }
+      for (std::size_t i = 0; i < scales.size(); ++i)
+        scales[i] = std::ldexp(1.0F, static_cast<int>(i % 23) - 11);
+      return PackedOperand{words.data(), scales.data(), rows, kBlocks};
+    };
+    std::pmr::vector<std::uint32_t> words_a(memory), words_b(memory);
+    std::pmr::vector<float> scales_a(memory), scales_b(memory), bias(product(1, kColumns), 0.75F, memory),
+        tiles(product(kRows, kColumns), memory), groups(tiles.size(), memory);
+    PackedArguments m{
+        tiles.data(), kColumns, operand(words_a, scales_a, kRows, 1), operand(words_b, scales_b, kColumns, 2),
+        bias.data(),  false};
+    launch_mma<format, 2, 4>(m, false);
+    m.c = groups.data();
+    launch_groups<format>(m, 1);
+    device_.wait();
+    return std::memcmp(tiles.data(), groups.data(), tiles.size() * sizeof(float)) == 0;
+  }
+#endif
 #if defined(UFAB_GPU_HAS_TILES)
   // Four warps of down x across fragments. False, and nothing, where it would leave processors idle that
   // should have a tile each.
@@ -528,8 +582,9 @@ class GpuBackend final : public Backend {
   Device device_;
   DeviceMemory<Device> shared_memory_, device_memory_;
   [[maybe_unused]] gpu::IntegerUnit unit_;
-  Scratch<Device> packed_a_, packed_b_;  // the operands of a product that packs them
-  Scratch<Device> partial_;              // partial sums and the like, within one operator
+  [[maybe_unused]] std::optional<bool> groups_agree_;  // nothing: not tried yet
+  Scratch<Device> packed_a_, packed_b_;                // the operands of a product that packs them
+  Scratch<Device> partial_;                            // partial sums and the like, within one operator
 };
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
