@@ -35,10 +35,13 @@ double gradient_norm(Backend& backend, std::span<const ParameterTensor> tensors,
                      std::span<const std::int32_t> sums, std::span<const int> exponents, int micro_batches) {
   UFAB_KERNELS_ASSERT(exponents.size() == tensors.size());
   std::pmr::vector<double> of_tensor(tensors.size(), &backend.shared_memory());
-  for (std::size_t t = 0; t < tensors.size(); ++t) {
-    const auto part = sums.subspan(tensors[t].offset, tensors[t].count);
-    backend.sum_of_squares(&of_tensor[t], part.data(), part.size());
+  std::vector<SumRange> ranges;
+  ranges.reserve(tensors.size());
+  for (const ParameterTensor& tensor : tensors) {
+    UFAB_KERNELS_ASSERT(tensor.offset <= sums.size() && tensor.count <= sums.size() - tensor.offset);
+    ranges.push_back({tensor.offset, tensor.count});
   }
+  backend.sums_of_squares(of_tensor.data(), sums.data(), ranges);
   backend.wait();
   double squares = 0;
   for (std::size_t t = 0; t < tensors.size(); ++t) {

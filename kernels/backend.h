@@ -19,6 +19,7 @@
 #include <memory>
 #include <memory_resource>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,11 @@ struct AdamWScalars {
 // Of a processor's backends: what its caches and memory bear well.
 inline constexpr std::size_t kLogitsBytes = std::size_t{32} << 20;
 
+// Elements [first, first + count) of the integer sums.
+struct SumRange {
+  std::size_t first, count;
+};
+
 // Memory of a device of its own: what is free now, and how many such devices this machine has.
 struct DeviceMemoryLeft {
   std::size_t bytes;
@@ -77,9 +83,9 @@ struct ProductShape {
 struct ScratchQuestion {
   MatmulFormat format = MatmulFormat::f32;
   std::vector<ProductShape> products;
-  int rows = 0, heads = 0, head_width = 0;  // of attention; rows: batch * seq
-  int widest = 0;                           // of the matrices whose columns are summed
-  std::size_t largest_tensor = 0;           // of the parameters
+  int rows = 0, seq = 0, heads = 0, kv_heads = 0, head_width = 0;  // of attention; rows: batch * seq
+  int widest = 0;                                                  // of the matrices whose columns are summed
+  std::size_t norm_blocks = 0;  // of kNormBlock elements, of all parameters
 };
 
 class Backend {
@@ -203,6 +209,12 @@ class Backend {
                             std::size_t count, int exponent, std::uint64_t first_index, bool fresh) = 0;
   // *result = sum of double(sums[i])^2 in the fixed tree of kernels/adamw.h.
   virtual void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) = 0;
+  // The same of many ranges, results[i] of ranges[i].
+  virtual void sums_of_squares(double* results, const std::int32_t* sums, std::span<const SumRange> ranges) {
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      sum_of_squares(results + i, sums + ranges[i].first, ranges[i].count);
+    }
+  }
   virtual void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
                      const AdamWScalars& scalars) = 0;
 };

@@ -5,6 +5,7 @@
 #include "kernels/assert.h"
 #include "kernels/integer.h"
 #include "kernels/model_layout.h"
+#include "kernels/semantics.h"
 
 namespace ufab::kernels {
 namespace {
@@ -168,7 +169,9 @@ ScratchQuestion model_scratch(const ModelConfig& config, int batch, int seq_len,
   ScratchQuestion question;
   question.format = format;
   question.rows = arena.rows;
+  question.seq = seq_len;
   question.heads = config.heads;
+  question.kv_heads = config.kv_heads;
   question.head_width = config.head_width();
   for (const Linear& linear : {layout.first_layer.qkv, layout.first_layer.attention_out,
                                layout.first_layer.mlp_in, layout.first_layer.mlp_out}) {
@@ -177,7 +180,7 @@ ScratchQuestion model_scratch(const ModelConfig& config, int batch, int seq_len,
   }
   question.products.push_back({arena.logits_rows, arena.width, config.vocab_size});
   for (const ParameterTensor& tensor : model_parameters(config)) {
-    question.largest_tensor = std::max(question.largest_tensor, tensor.count);
+    question.norm_blocks += (tensor.count + kNormBlock - 1) / kNormBlock;
   }
   return question;
 }

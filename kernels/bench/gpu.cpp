@@ -7,6 +7,7 @@
 // the clock.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,7 +15,9 @@
 #include <memory>
 #include <memory_resource>
 #include <optional>
+#include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "kernels/adamw.h"
@@ -28,6 +31,7 @@ namespace {
 constexpr double kShareOfCopy = 0.85;  // what an operator bound by memory should reach
 constexpr double kFastAim = 1.1;       // of a fast step, of the peer's tokens/s
 constexpr double kExactAim = 0.9;      // of an exact step in int8, of the fast step's tokens/s
+constexpr double kFastError = 1e-2;    // of bfloat16 results relative to binary32's: above it they are wrong
 
 // bf16 first: int8 is held against it.
 constexpr MatmulFormat kFormats[] = {MatmulFormat::bf16, MatmulFormat::f32, MatmulFormat::int12,
@@ -36,8 +40,10 @@ constexpr MatmulFormat kFormats[] = {MatmulFormat::bf16, MatmulFormat::f32, Matm
 struct Options {
   std::optional<BackendKind> backend;  // none: the first device that this machine has
   int batch = 8, seq = 1024, repeats = 5;
-  double seconds = 0.05;  // of one repeat
-  double peer = 0;        // tokens/s of the peer's step, 0: unknown
+  double seconds = 0.05;               // of one repeat
+  double peer = 0;                     // tokens/s of the peer's step, 0: unknown
+  std::string only;                    // a group; empty: all
+  std::optional<MatmulFormat> format;  // of products and steps; none: all
   bool json = false;
 };
 
@@ -99,18 +105,80 @@ class Bench {
     return values;
   }
 
+  void accuracy();
   void products();
   void memory_bound();
   void attention();
   void steps();
+  [[nodiscard]] bool wrong() const { return wrong_; }
 
  private:
+  // The relative error of values in bfloat16.
+  void compare(const std::string& name, std::span<const float> fast, std::span<const float> exact);
   [[nodiscard]] int rows() const { return options_.batch * options_.seq; }
+  [[nodiscard]] bool wanted(MatmulFormat format) const {
+    return !options_.format || *options_.format == format;
+  }
   const Options& options_;
   Backend& backend_;
+  bool wrong_ = false;
 };
 
 constexpr int kWidth = 768, kHeads = 12, kVocab = 50257;
+
+void Bench::compare(const std::string& name, std::span<const float> fast, std::span<const float> exact) {
+  backend_.wait();
+  double squares = 0, differences = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double x = static_cast<double>(exact[i]), d = static_cast<double>(fast[i]) - x;
+    squares += x * x;
+    differences += d * d;
+  }
+  const double error = std::sqrt(differences / squares);
+  wrong_ = wrong_ || !(error < kFastError);
+  report("error of bf16, " + name, error, "relative");
+}
+
+// Shapes with edges; and a head, whose rows of results lie at odd places.
+void Bench::accuracy() {
+  const auto other = [&](const auto& values) { return floats(values.size()); };
+  for (const auto& [name, count, in_width, out_width] :
+       {std::tuple{"product", 1000, kWidth, 3 * kWidth}, std::tuple{"head", 300, kWidth, kVocab}}) {
+    const auto size = [](int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(b); };
+    const auto in = floats(size(count, in_width)), weight = floats(size(out_width, in_width));
+    auto out = floats(size(count, out_width)), out_exact = other(out), din = other(in), din_exact = other(in),
+         dweight = other(weight), dweight_exact = other(weight);
+    const auto dout = other(out);
+    const auto pass = [&](auto& y, auto& dx, auto& dw, MatmulFormat format) {
+      backend_.matmul_forward(y.data(), in.data(), weight.data(), nullptr, count, in_width, out_width,
+                              format);
+      backend_.matmul_backward_input(dx.data(), dout.data(), weight.data(), count, in_width, out_width,
+                                     format);
+      backend_.matmul_backward_weight(dw.data(), in.data(), dout.data(), count, in_width, out_width,
+                                      out_width, false, format);
+    };
+    pass(out, din, dweight, MatmulFormat::bf16);
+    pass(out_exact, din_exact, dweight_exact, MatmulFormat::f32);
+    compare(std::string(name) + ", forward", out, out_exact);
+    compare(std::string(name) + ", input gradient", din, din_exact);
+    compare(std::string(name) + ", weight gradient", dweight, dweight_exact);
+  }
+  constexpr int kBatch = 2, kSeq = 300, kKvHeads = 4, kHead = kWidth / kHeads;
+  const std::size_t heads = static_cast<std::size_t>(kBatch * kSeq) * kWidth;
+  const auto qkv = floats(heads + heads * 2 * kKvHeads / kHeads, 3), dout = floats(heads);
+  auto out = floats(heads), out_exact = floats(heads), dqkv = other(qkv), dqkv_exact = other(qkv);
+  auto logsumexp = floats(static_cast<std::size_t>(kBatch * kSeq) * kHeads);
+  const auto pass = [&](auto& y, auto& dx, MatmulFormat format) {
+    backend_.attention_forward(y.data(), logsumexp.data(), qkv.data(), kBatch, kSeq, kHeads, kKvHeads, kHead,
+                               format);
+    backend_.attention_backward(dx.data(), dout.data(), y.data(), logsumexp.data(), qkv.data(), kBatch, kSeq,
+                                kHeads, kKvHeads, kHead, format);
+  };
+  pass(out, dqkv, MatmulFormat::bf16);
+  pass(out_exact, dqkv_exact, MatmulFormat::f32);
+  compare("attention, forward", out, out_exact);
+  compare("attention, backward", dqkv, dqkv_exact);
+}
 
 void Bench::products() {
   struct Layer {
@@ -126,6 +194,7 @@ void Bench::products() {
     auto dweight = floats(weight.size());
     const double work = 2.0 * rows() * layer.in * layer.out;
     for (const MatmulFormat format : kFormats) {
+      if (!wanted(format)) continue;
       const auto rate = [&](const char* pass, const std::function<void()>& call) {
         report(std::string(format_name(format)).append(" ").append(layer.name).append(", ").append(pass),
                work / time(call) / 1e12, "Top/s");
@@ -248,6 +317,7 @@ void Bench::steps() {
   }
   double fast = 0;  // tokens/s
   for (const MatmulFormat format : kFormats) {
+    if (!wanted(format)) continue;
     std::pmr::memory_resource& shared = backend_.shared_memory();
     std::pmr::vector<float> params(count, &shared), m(count, &shared), v(count, &shared);
     std::pmr::vector<std::int32_t> sums(count, &shared);
@@ -284,9 +354,11 @@ void Bench::steps() {
 }
 
 int usage() {
-  std::fprintf(stderr,
-               "usage: kernels-bench-gpu [--backend cuda|hip|gpu-host] [--batch N] [--seq N] [--repeats N]\n"
-               "  [--seconds S] [--peer TOKENS_PER_SECOND] [--json]\n");
+  std::fprintf(
+      stderr,
+      "usage: kernels-bench-gpu [--backend cuda|hip|gpu-host] [--batch N] [--seq N] [--repeats N]\n"
+      "  [--seconds S] [--peer TOKENS_PER_SECOND] [--only accuracy|memory|products|attention|steps]\n"
+      "  [--format f32|int12|int8|bf16] [--json]\n");
   return 2;
 }
 
@@ -302,6 +374,11 @@ int run(int argc, char** argv) {
     if (name == "--backend") {
       options.backend = backend_from_name(argv[i]);
       if (!options.backend) return usage();
+    } else if (name == "--format") {
+      options.format = format_from_name(argv[i]);
+      if (!options.format) return usage();
+    } else if (name == "--only") {
+      options.only = argv[i];
     } else if (name == "--seconds" || name == "--peer") {
       (name == "--peer" ? options.peer : options.seconds) = std::atof(argv[i]);
     } else if (name == "--batch" || name == "--seq" || name == "--repeats") {
@@ -321,11 +398,18 @@ int run(int argc, char** argv) {
   }
   if (backend == nullptr) return 77;
   Bench bench(options, *backend);
-  bench.memory_bound();
-  bench.products();
-  bench.attention();
-  bench.steps();
-  return 0;
+  bool known = false;
+  const auto group = [&](const char* name, void (Bench::*measure)()) {
+    if (!options.only.empty() && options.only != name) return;
+    known = true;
+    (bench.*measure)();
+  };
+  group("accuracy", &Bench::accuracy);
+  group("memory", &Bench::memory_bound);
+  group("products", &Bench::products);
+  group("attention", &Bench::attention);
+  group("steps", &Bench::steps);
+  return !known ? usage() : bench.wrong() ? 1 : 0;
 }
 
 }  // namespace

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory_resource>
+#include <optional>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 #include "kernels/assert.h"
 #include "kernels/backend.h"
@@ -91,12 +95,10 @@ class GpuBackend final : public Backend {
   // Enough rows at a time to give every processor a tile.
   std::size_t logits_bytes() const override { return std::size_t{1} << 30; }
   std::size_t scratch_bytes(const ScratchQuestion& question) const override {
-    const int row_blocks = parts_of(question.rows, kRowBlock);  // one: their sums are the result
-    const std::size_t column_parts = row_blocks == 1 ? 0 : product(row_blocks, question.widest);
+    const std::size_t column_parts = product(parts_of(question.rows, kRowBlock), question.widest);
     const std::size_t deltas = product(question.rows, question.heads);
-    const std::size_t norm_blocks = (question.largest_tensor + kNormBlock - 1) / kNormBlock;
-    const std::size_t partial =
-        std::max({column_parts * sizeof(float), deltas * sizeof(float), norm_blocks * sizeof(double)});
+    const std::size_t partial = std::max(
+        {column_parts * sizeof(float), deltas * sizeof(float), question.norm_blocks * sizeof(double)});
     if (question.format == MatmulFormat::f32) return partial;
     return partial + with_packed_format(question.format, [&](auto packed) {
              std::size_t a = 0, b = 0;
@@ -109,6 +111,13 @@ class GpuBackend final : public Backend {
                both(rows, in_width, out_width);
                both(out_width, in_width, rows);
              }
+#if defined(UFAB_GPU_HAS_TILES)
+             if (fast_attention(question.format, question.head_width)) {
+               const AttentionShape shape{question.rows / question.seq, question.seq, question.heads,
+                                          question.kv_heads, question.head_width};
+               a = std::max(a, 4 * fast_bytes(shape, shape.heads) + 3 * fast_bytes(shape, shape.kv_heads));
+             }
+#endif
 #if defined(UFAB_GPU_HAS_LIBRARY)
              if (question.format == MatmulFormat::bf16) a += device_.library().scratch_bytes();
 #endif
@@ -153,8 +162,11 @@ class GpuBackend final : public Backend {
   }
   void layernorm_backward_parameters(float* dgamma, float* dbeta, const float* dout, const float* in,
                                      const float* mean, const float* rstd, int rows, int width) override {
-    sum_columns(layernorm_gamma_kernel, dgamma, rows, width, dout, in, mean, rstd);
-    sum_columns(column_sum_kernel, dbeta, rows, width, dout);
+    const int parts = parts_of(rows, kRowBlock);
+    auto* const partial = static_cast<float*>(partial_.at_least(product(2 * parts, width) * sizeof(float)));
+    device_.launch(layernorm_parameters_kernel, product(parts, parts_of(width, kRowThreads)), kRowThreads,
+                   partial, dout, in, mean, rstd, rows, width);
+    total_columns(dgamma, dbeta, partial, parts, width, 2 * width);
   }
   void rmsnorm_forward(float* out, float* rstd, const float* in, const float* gamma, float eps, int rows,
                        int width) override {
@@ -202,15 +214,22 @@ class GpuBackend final : public Backend {
     const AttentionShape shape{batch, seq, heads, kv_heads, head_width};
 #if defined(UFAB_GPU_HAS_TILES)
     if (fast_attention(format, head_width)) {
-      device_.launch(fast_attention_forward_kernel, attention_blocks(shape, heads), kFastThreads, out,
-                     logsumexp, qkv, shape);
+      auto* words = static_cast<std::uint32_t*>(packed_a_.at_least(2 * fast_bytes(shape, kv_heads)));
+      const auto row = static_cast<std::ptrdiff_t>(product(heads + 2 * kv_heads, head_width));
+      const std::uint32_t* const k = pack_tiles(words, qkv, row, heads, kv_heads, shape, true, false).by_row;
+      const std::uint32_t* const v =
+          pack_tiles(words, qkv, row, heads + kv_heads, kv_heads, shape, false, true).by_component;
+      device_.launch(fast_attention_forward_kernel, attention_blocks(shape, heads, kFastHead), kFastThreads,
+                     out, logsumexp, qkv, k, v, shape);
       return;
     }
 #else
     static_cast<void>(format);
 #endif
-    device_.launch(attention_forward_kernel, attention_blocks(shape, heads), kAttentionThreads, out,
-                   logsumexp, qkv, shape);
+    with_dims(head_width, [&](auto dims) {
+      device_.launch(attention_forward_kernel<dims()>, attention_blocks(shape, heads, dims()),
+                     kAttentionThreads, out, logsumexp, qkv, shape);
+    });
   }
   void attention_backward(float* dqkv, const float* dout, const float* out, const float* logsumexp,
                           const float* qkv, int batch, int seq, int heads, int kv_heads, int head_width,
@@ -221,19 +240,33 @@ class GpuBackend final : public Backend {
     each_row(attention_delta_kernel, rows, delta, dout, out, shape);
 #if defined(UFAB_GPU_HAS_TILES)
     if (fast_attention(format, head_width)) {
-      device_.launch(fast_attention_query_gradient_kernel, attention_blocks(shape, heads), kFastThreads, dqkv,
-                     dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
-      device_.launch(fast_attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kFastThreads,
-                     dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      auto* words = static_cast<std::uint32_t*>(
+          packed_a_.at_least(4 * fast_bytes(shape, heads) + 3 * fast_bytes(shape, kv_heads)));
+      const auto row = static_cast<std::ptrdiff_t>(product(heads + 2 * kv_heads, head_width));
+      const FastForms q = pack_tiles(words, qkv, row, 0, heads, shape, true, true);
+      const FastForms k = pack_tiles(words, qkv, row, heads, kv_heads, shape, true, true);
+      const FastForms v = pack_tiles(words, qkv, row, heads + kv_heads, kv_heads, shape, true, false);
+      const FastForms d_o = pack_tiles(words, dout, static_cast<std::ptrdiff_t>(product(heads, head_width)),
+                                       0, heads, shape, true, true);
+      const auto* const shifts = static_cast<const float*>(delta);
+      device_.launch_large(fast_attention_query_gradient_kernel,
+                           kFastQueryGradientWords * sizeof(std::uint32_t),
+                           attention_blocks(shape, heads, kFastHead), kFastThreads, dqkv, dout, logsumexp,
+                           shifts, qkv, k.by_row, k.by_component, v.by_row, shape);
+      device_.launch_large(fast_attention_key_gradient_kernel, kFastKeyGradientWords * sizeof(std::uint32_t),
+                           attention_blocks(shape, kv_heads, kFastHead), kFastThreads, dqkv, logsumexp,
+                           shifts, qkv, q.by_row, q.by_component, d_o.by_row, d_o.by_component, shape);
       return;
     }
 #else
     static_cast<void>(format);
 #endif
-    device_.launch(attention_query_gradient_kernel, attention_blocks(shape, heads), kAttentionThreads, dqkv,
-                   dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
-    device_.launch(attention_key_gradient_kernel, attention_blocks(shape, kv_heads), kAttentionThreads, dqkv,
-                   dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+    with_dims(head_width, [&](auto dims) {
+      device_.launch(attention_query_gradient_kernel<dims()>, attention_blocks(shape, heads, dims()),
+                     kAttentionThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+      device_.launch(attention_key_gradient_kernel<dims()>, attention_blocks(shape, kv_heads, dims()),
+                     kAttentionThreads, dqkv, dout, logsumexp, static_cast<const float*>(delta), qkv, shape);
+    });
   }
 
   void embedding_forward(float* out, const float* wte, const float* wpe, const std::int32_t* tokens,
@@ -263,14 +296,26 @@ class GpuBackend final : public Backend {
                  first_index, fresh ? 1 : 0);
   }
   void sum_of_squares(double* result, const std::int32_t* sums, std::size_t count) override {
-    const std::size_t blocks = (count + kNormBlock - 1) / kNormBlock;
-    auto* const of_block = static_cast<double*>(partial_.at_least(blocks * sizeof(double)));
-    if (blocks > 0) {
-      each_row(sum_of_squares_kernel, static_cast<int>(blocks), of_block, sums, count,
-               static_cast<int>(blocks));
+    const SumRange range{0, count};
+    sums_of_squares(result, sums, {&range, 1});
+  }
+  void sums_of_squares(double* results, const std::int32_t* sums, std::span<const SumRange> ranges) override {
+    for (std::size_t first = 0; first < ranges.size(); first += SquaresOf::kMost) {
+      const auto some = ranges.subspan(first, std::min<std::size_t>(ranges.size() - first, SquaresOf::kMost));
+      SquaresOf of = {};
+      of.count = static_cast<int>(some.size());
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        of.ranges[i] = some[i];
+        of.first_block[i + 1] =
+            of.first_block[i] + static_cast<int>((some[i].count + kNormBlock - 1) / kNormBlock);
+      }
+      const int blocks = of.first_block[of.count];
+      auto* const of_block =
+          static_cast<double*>(partial_.at_least(static_cast<std::size_t>(blocks) * sizeof(double)));
+      if (blocks > 0) each_row(sums_of_squares_kernel, blocks, of_block, sums, of);
+      device_.launch(sums_of_blocks_kernel, some.size(), kElementThreads, results + first,
+                     static_cast<const double*>(of_block), of);
     }
-    device_.launch(sum_of_blocks_kernel, 1, 32, result, static_cast<const double*>(of_block),
-                   static_cast<int>(blocks));
   }
   void adamw(float* params, float* m, float* v, const std::int32_t* sums, std::size_t count,
              const AdamWScalars& scalars) override {
@@ -283,6 +328,9 @@ class GpuBackend final : public Backend {
   }
   static std::size_t product(int a, int b) {
     return product(a, static_cast<std::size_t>(b));
+  }
+  static std::size_t product(std::size_t a, int b) {
+    return product(b, a);
   }
   static int parts_of(int count, int size) {
     return (count + size - 1) / size;
@@ -307,8 +355,11 @@ class GpuBackend final : public Backend {
         parts == 1 ? sums : static_cast<float*>(partial_.at_least(product(parts, width) * sizeof(float)));
     device_.launch(kernel, product(parts, across), kRowThreads, partial, arguments..., rows, width);
     if (parts == 1) return;
-    device_.launch(column_total_kernel, static_cast<std::size_t>(across), kRowThreads, sums,
-                   static_cast<const float*>(partial), parts, width);
+    total_columns(sums, sums, partial, parts, width, width);
+  }
+  void total_columns(float* sums, float* more, const float* partial, int parts, int width, int across) {
+    device_.launch(column_total_kernel, static_cast<std::size_t>(parts_of(across, kRowThreads)), kRowThreads,
+                   sums, more, partial, parts, width, across);
   }
 
   void rope(float* qkv, const float* cosine, const float* sine, int rows, int seq, int heads, int kv_heads,
@@ -320,12 +371,41 @@ class GpuBackend final : public Backend {
   }
 #if defined(UFAB_GPU_HAS_TILES)
   [[nodiscard]] bool fast_attention(MatmulFormat format, int head_width) const {
-    return format == MatmulFormat::bf16 && unit_ == gpu::IntegerUnit::best && head_width <= kFastHead;
+    return format == MatmulFormat::bf16 && unit_ != gpu::IntegerUnit::dot4 && head_width <= kFastHead;
   }
 #endif
-  static std::size_t attention_blocks(const AttentionShape& s, int heads) {
+#if defined(UFAB_GPU_HAS_TILES)
+  // Of one tensor in one form.
+  static std::size_t fast_bytes(const AttentionShape& s, int heads) {
+    return product(product(s.batch, heads), parts_of(s.seq, kTileRows)) * kFastTileWords *
+           sizeof(std::uint32_t);
+  }
+  struct FastForms {
+    const std::uint32_t *by_row, *by_component;
+  };
+  // Heads first_head .. first_head + heads - 1 of rows `row` floats apart, in the forms wanted, at `place`,
+  // which moves on.
+  FastForms pack_tiles(std::uint32_t*& place, const float* base, std::ptrdiff_t row, int first_head,
+                       int heads, const AttentionShape& s, bool by_row, bool by_component) {
+    const std::size_t blocks = product(product(s.batch, heads), parts_of(s.seq, kTileRows));
+    std::uint32_t* const rows = by_row ? place : nullptr;
+    if (by_row) place += blocks * kFastTileWords;
+    std::uint32_t* const components = by_component ? place : nullptr;
+    if (by_component) place += blocks * kFastTileWords;
+    device_.launch(fast_attention_pack_kernel, blocks, kFastThreads, rows, components,
+                   base + product(first_head, s.head_width), s.seq * row, row, heads, s.seq, s.head_width);
+    return {rows, components};
+  }
+#endif
+  // f(n): how many components of such a head a block of attention makes.
+  template <class F>
+  static void with_dims(int head_width, const F& f) {
+    if (head_width <= 64) return f(std::integral_constant<int, 64>());
+    f(std::integral_constant<int, 128>());
+  }
+  static std::size_t attention_blocks(const AttentionShape& s, int heads, int dims) {
     return product(parts_of(s.seq, kTileRows),
-                   product(s.batch, product(heads, parts_of(s.head_width, kDims))));
+                   product(s.batch, product(heads, parts_of(s.head_width, dims))));
   }
 
   void matmul(MatmulFormat format, const MatmulArguments& m) {
@@ -377,8 +457,8 @@ class GpuBackend final : public Backend {
     const PackedOperand operand{words, reinterpret_cast<float*>(words + word_count), rows, blocks};
     if (depth_stride == 1) {
       const std::size_t groups = product(rows, blocks);
-      device_.launch(pack_rows_kernel<format>, (groups + kPackGroups - 1) / kPackGroups, kPackThreads,
-                     operand, base, row_stride, depth);
+      device_.launch(pack_rows_kernel<format>, (groups + kBlocksAtATime<format> - 1) / kBlocksAtATime<format>,
+                     kPackThreads, operand, base, row_stride, depth);
     } else {
       device_.launch(pack_columns_kernel<format>, product(blocks, parts_of(rows, 32)), kPackThreads, operand,
                      base, depth_stride, depth);
@@ -404,8 +484,17 @@ class GpuBackend final : public Backend {
       }
     }
 #endif
+#if defined(UFAB_GPU_HAS_GROUPS)
+    if constexpr (Packing<format>::kPlanes == 1) {
+      // Four tiles of the other kind take longer than one of these.
+      if (groups_usable<format>() &&
+          4 * group_tiles(arguments) >= static_cast<std::size_t>(device_.processors())) {
+        return launch_groups<format>(arguments, static_cast<std::size_t>(device_.processors()));
+      }
+    }
+#endif
 #if defined(UFAB_GPU_HAS_TILES)
-    if (unit_ == gpu::IntegerUnit::best) {
+    if (unit_ != gpu::IntegerUnit::dot4) {
       // What the registers hold: of an integer format the sums of a block beside the results.
       if constexpr (format == MatmulFormat::bf16) {
         if (launch_mma<format, 4, 8>(arguments, true)) return;
@@ -424,6 +513,59 @@ class GpuBackend final : public Backend {
                    arguments);
 #endif
   }
+#if defined(UFAB_GPU_HAS_GROUPS)
+  static std::size_t group_tiles(const PackedArguments& m) {
+    return product(parts_of(m.a.rows, kGroupTile), parts_of(m.b.rows, kGroupTile));
+  }
+  template <MatmulFormat format>
+  void launch_groups(const PackedArguments& m, std::size_t blocks) {
+    const std::size_t tiles = group_tiles(m);
+    device_.launch_large(packed_matmul_group_kernel<format>, kGroupSharedBytes, std::min(tiles, blocks),
+                         kGroupThreads, m, static_cast<int>(tiles));
+  }
+  // Of an exact format they are used where they had the bits of the kernel for tiles on a trial.
+  template <MatmulFormat format>
+  bool groups_usable() {
+    if (unit_ != gpu::IntegerUnit::best || !device_.has_groups()) return false;
+    if constexpr (is_exact(format)) {
+      if (!groups_agree_) groups_agree_ = groups_on_trial<format>();
+      return *groups_agree_;
+    } else {
+      return true;
+    }
+  }
+  template <MatmulFormat format>
+  bool groups_on_trial() {
+    constexpr int kRows = 150, kColumns = 140, kBlocks = 5;  // four tiles, by one block of threads
+    std::pmr::memory_resource* const memory = &shared_memory_;
+    const auto operand = [&](std::pmr::vector<std::uint32_t>& words, std::pmr::vector<float>& scales,
+                             int rows, std::uint32_t seed) {
+      words.resize(product(rows, kBlocks * kBlockWords));
+      scales.resize(product(rows, kBlocks));
+      for (std::uint32_t& word : words) {
+        seed = seed * 1664525U + 1013904223U;  // Numerical Recipes' generator; -128 is no value of the format
+        word = seed ^ seed >> 16;
+        for (int shift = 0; shift < 32; shift += 8) {
+          if ((word >> shift & 0xFFU) == 0x80U) word ^= 1U << shift;
+        }
+      }
+      for (std::size_t i = 0; i < scales.size(); ++i)
+        scales[i] = std::ldexp(1.0F, static_cast<int>(i % 23) - 11);
+      return PackedOperand{words.data(), scales.data(), rows, kBlocks};
+    };
+    std::pmr::vector<std::uint32_t> words_a(memory), words_b(memory);
+    std::pmr::vector<float> scales_a(memory), scales_b(memory), bias(product(1, kColumns), 0.75F, memory),
+        tiles(product(kRows, kColumns), memory), groups(tiles.size(), memory);
+    PackedArguments m{
+        tiles.data(), kColumns, operand(words_a, scales_a, kRows, 1), operand(words_b, scales_b, kColumns, 2),
+        bias.data(),  false};
+    launch_mma<format, 2, 4>(m, false);
+    m.c = groups.data();
+    launch_groups<format>(m, 1);
+    device_.wait();
+    return std::memcmp(tiles.data(), groups.data(), tiles.size() * sizeof(float)) == 0;
+  }
+#endif
 #if defined(UFAB_GPU_HAS_TILES)
   // Four warps of down x across fragments. False, and nothing, where it would leave processors idle that
   // should have a tile each.
@@ -440,8 +582,9 @@ class GpuBackend final : public Backend {
   Device device_;
   DeviceMemory<Device> shared_memory_, device_memory_;
   [[maybe_unused]] gpu::IntegerUnit unit_;
-  Scratch<Device> packed_a_, packed_b_;  // the operands of a product that packs them
-  Scratch<Device> partial_;              // partial sums and the like, within one operator
+  [[maybe_unused]] std::optional<bool> groups_agree_;  // nothing: not tried yet
+  Scratch<Device> packed_a_, packed_b_;                // the operands of a product that packs them
+  Scratch<Device> partial_;                            // partial sums and the like, within one operator
 };
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE

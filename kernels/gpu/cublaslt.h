@@ -61,7 +61,9 @@ class CublasLt {
 
   // False: nothing was started.
   bool multiply(const LibraryProduct& m, cudaStream_t stream) {
-    if (handle_ == nullptr) return false;
+    // Where rows of c are not multiples of 16 bytes apart the library falls back to kernels that take several
+    // times as long (3.3 ms for 4,096 x 50,257 x 768 on an H200).
+    if (handle_ == nullptr || m.c_row % 4 != 0 || alignment(m.c) < 16) return false;
     const Key key{m.rows,      m.columns,      m.depth,
                   m.c_row,     alignment(m.c), m.bias == nullptr ? 0 : alignment(m.bias),
                   m.accumulate};

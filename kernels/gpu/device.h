@@ -73,6 +73,11 @@ class Device {
     check(UFAB_GPU(SetDevice)(device_), "choosing the device");
     check(UFAB_GPU(StreamCreate)(&stream_), "making a stream");
     check(UFAB_GPU(DeviceGetAttribute)(&processors_, kProcessors, device_), "asking for the processors");
+#if defined(UFAB_GPU_HAS_GROUPS)
+    int major = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device_), "asking for its kind");
+    groups_ = major == 9;
+#endif
   }
   ~Device() {
     static_cast<void>(UFAB_GPU(StreamDestroy)(stream_));
@@ -124,6 +129,21 @@ class Device {
     check(UFAB_GPU(GetLastError)(), "starting a kernel");
   }
 
+#if defined(UFAB_GPU_HAS_GROUPS)
+  [[nodiscard]] bool has_groups() const {
+    return groups_;
+  }
+  // Of a kernel with a UFAB_SHARED_LARGE array of `bytes`.
+  template <class... Parameters, class... Arguments>
+  void launch_large(void (*kernel)(Parameters...), std::size_t bytes, std::size_t blocks, int threads,
+                    Arguments... arguments) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+          "giving a kernel its shared memory");
+    kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), bytes, stream_>>>(arguments...);
+    check(cudaGetLastError(), "starting a kernel");
+  }
+#endif
+
 #if defined(UFAB_GPU_HAS_LIBRARY)
   // A program that multiplies nothing in bfloat16 does not load it.
   [[nodiscard]] CublasLt& library() const {
@@ -144,6 +164,9 @@ class Device {
   static constexpr auto kProcessors = hipDeviceAttributeMultiprocessorCount;
 #endif
   int threads_, devices_ = 1, device_ = 0, processors_ = 1;
+#if defined(UFAB_GPU_HAS_GROUPS)
+  bool groups_ = false;
+#endif
   UFAB_GPU(Stream_t) stream_ = nullptr;
   std::unique_ptr<Collectives> collectives_;  // of that stream
 #if defined(UFAB_GPU_HAS_LIBRARY)

@@ -55,6 +55,7 @@ class Device {
   [[nodiscard]] int threads() const { return pool_.threads(); }
   // Few, so that small problems use both sizes of tiles.
   [[nodiscard]] int processors() const { return 2; }
+  [[nodiscard]] bool has_groups() const { return true; }
 
   void* allocate(std::size_t bytes, std::size_t alignment, bool) {
     void* p = ::operator new (bytes, std::align_val_t{alignment});
@@ -78,6 +79,12 @@ class Device {
   void launch(void (*kernel)(Parameters...), std::size_t blocks, int threads, Arguments... arguments) {
     (check(arguments), ...);
     executor_.run(static_cast<unsigned>(blocks), threads, [&] { kernel(arguments...); });
+  }
+
+  template <class... Parameters, class... Arguments>
+  void launch_large(void (*kernel)(Parameters...), std::size_t, std::size_t blocks, int threads,
+                    Arguments... arguments) {
+    launch(kernel, blocks, threads, arguments...);
   }
 
  private:

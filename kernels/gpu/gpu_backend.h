@@ -10,9 +10,9 @@
 
 namespace ufab::kernels::gpu {
 
-// What multiplies packed operands: units for whole matrices where the device has them, or a word's products
-// at a time (tests want both).
-enum class IntegerUnit { best, dot4 };
+// What multiplies packed operands: the best that the device has, or at most units for tiles of one warp, or a
+// word's products at a time (tests want all).
+enum class IntegerUnit { best, tiles, dot4 };
 
 // Empty when the backend can be made here, or why not in one line.
 [[nodiscard]] std::string why_no_host_executor();

@@ -104,6 +104,7 @@ struct Copy {
   const void* from;
   std::size_t bytes;
   bool inside;
+  int group = 0;  // counted from the thread's beginning
 };
 void make(const Copy& copy) {
   if (copy.inside) {
@@ -141,7 +142,10 @@ class Executor::Block {
   template <class Last>
   const std::byte* meet(int width, const void* left, std::size_t bytes, const Last& last);
   void copy_async(const Copy& copy);
-  void await_copies();
+  void close_copies() { ++running_->closed; }
+  void await_copies(int groups);
+  void start_products(std::function<void()> products);
+  void await_products(int products);
 
  private:
   // A stack with a thread on it. It outlives its thread and takes others.
@@ -153,7 +157,9 @@ class Executor::Block {
     const Meeting* waits_for = nullptr;
     std::uint64_t wanted = 0;  // of waits_for->passed
     const char* where = "";
-    std::vector<Copy> copies;  // not made yet
+    std::vector<Copy> copies;                     // not made yet
+    int closed = 0;                               // groups of copies
+    std::vector<std::function<void()>> products;  // not made yet
   };
 
   void resume(Fibre& fibre);
@@ -254,7 +260,9 @@ boost::context::fiber Executor::Block::live(Fibre& fibre, boost::context::fiber&
   fibre.outside = std::move(outside);
   while (body_ != nullptr) {
     (*body_)();
-    UFAB_KERNELS_ASSERT(fibre.copies.empty());  // nothing is on its way into memory that others will use
+    // Nothing is on its way into memory that others will use.
+    UFAB_KERNELS_ASSERT(fibre.copies.empty() && fibre.products.empty());
+    fibre.closed = 0;
     fibre.finished = true;
     suspend(fibre);
   }
@@ -335,10 +343,27 @@ void Executor::Block::copy_async(const Copy& copy) {
   UFAB_KERNELS_ASSERT(copy.bytes <= 16 && place % copy.bytes == 0);
   if (order_ == ThreadOrder::ascending) return make(copy);
   running_->copies.push_back(copy);
+  running_->copies.back().group = running_->closed;
 }
-void Executor::Block::await_copies() {
-  for (const Copy& copy : running_->copies) make(copy);
-  running_->copies.clear();
+void Executor::Block::await_copies(int groups) {
+  std::vector<Copy>& copies = running_->copies;
+  std::size_t made = 0;
+  while (made < copies.size() && (groups == 0 || copies[made].group < running_->closed - groups)) {
+    make(copies[made++]);
+  }
+  copies.erase(copies.begin(), copies.begin() + static_cast<std::ptrdiff_t>(made));
+}
+void Executor::Block::start_products(std::function<void()> products) {
+  if (order_ == ThreadOrder::ascending) return products();
+  running_->products.push_back(std::move(products));
+}
+void Executor::Block::await_products(int products) {
+  std::vector<std::function<void()>>& all = running_->products;
+  const std::size_t left = static_cast<std::size_t>(products);
+  while (all.size() > left) {
+    all.front()();
+    all.erase(all.begin());
+  }
 }
 
 template <class Last>
@@ -469,8 +494,55 @@ void multiply_tile(float* c, const std::uint32_t* a, const std::uint32_t* b, int
 void copy_async(void* to, const void* from, std::size_t bytes, bool inside) {
   current->copy_async({to, from, bytes, inside});
 }
-void await_copies() {
-  current->await_copies();
+void close_copies() {
+  current->close_copies();
+}
+void await_copies(int groups) {
+  current->await_copies(groups);
+}
+
+namespace {
+
+// Of lines of 32 words whose fours are kept as the portability's in_line() says.
+template <class Format>
+void multiply_lines(typename Format::Sum* c, const std::uint32_t* a, const std::uint32_t* b, bool fresh,
+                    int thread) {
+  const auto word = [](const std::uint32_t* lines, int line, int i) {
+    return lines[line * 32 + ((i / 4) ^ (line % 8)) * 4 + i % 4];
+  };
+  for (int i = 0; i < 64; ++i) {
+    const int of_a = thread / 32 * 16 + thread % 32 / 4 + i % 4 / 2 * 8,
+              of_b = i / 4 * 8 + thread % 4 * 2 + i % 2;
+    typename Format::Sum sum = fresh ? 0 : c[i];
+    for (int k = 0; k < 32; ++k) {
+      const std::uint32_t x = word(a, of_a, k), y = word(b, of_b, k);
+      for (int part = 0; part < Format::kPerWord; ++part)
+        sum += Format::element(x, part) * Format::element(y, part);
+    }
+    c[i] = sum;
+  }
+}
+template <class Format>
+void start(typename Format::Sum* c, const std::uint32_t* a, const std::uint32_t* b, bool fresh) {
+  const int thread = current->thread() % 128;
+  current->start_products([=] { multiply_lines<Format>(c, a, b, fresh, thread); });
+}
+
+}  // namespace
+
+void start_products(std::int32_t* c, const std::uint32_t* a, const std::uint32_t* b, bool fresh) {
+  start<Bytes>(c, a, b, fresh);
+}
+void start_products(float* c, const std::uint32_t* a, const std::uint32_t* b, bool fresh) {
+  start<Bfloat16>(c, a, b, fresh);
+}
+void await_products(int products) {
+  current->await_products(products);
+}
+void move_four(void* to, const void* from) {
+  UFAB_KERNELS_ASSERT((reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % 16 ==
+                      0);
+  std::memcpy(to, from, 16);
 }
 
 }  // namespace ufab::kernels::host_executor

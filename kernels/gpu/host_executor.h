@@ -74,8 +74,17 @@ void multiply_tile(std::int32_t* c, const std::uint32_t* a, const std::uint32_t*
 void multiply_tile(float* c, const std::uint32_t* a, const std::uint32_t* b, int rows, int columns);
 
 // `bytes` (at most 16, and aligned to as much, asserted) from `from`, or zeros: until the thread's next
-// await_copies().
+// await_copies(n) that does not leave the copy among the last n groups. A group ends at close_copies(); what
+// came after the last one is awaited by await_copies(0) alone.
 void copy_async(void* to, const void* from, std::size_t bytes, bool inside);
-void await_copies();
+void close_copies();
+void await_copies(int groups);
+// kernels/gpu/portability.h's start_products(): made at once in ascending order, and in the others not before
+// they are waited for. The thread awaits the last of them before it ends (asserted).
+void start_products(std::int32_t* c, const std::uint32_t* a, const std::uint32_t* b, bool fresh);
+void start_products(float* c, const std::uint32_t* a, const std::uint32_t* b, bool fresh);
+void await_products(int products);
+// 16 bytes, aligned to as much (asserted).
+void move_four(void* to, const void* from);
 
 }  // namespace ufab::kernels::host_executor

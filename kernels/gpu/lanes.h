@@ -2,6 +2,9 @@
 // l. All threads of a group call these, the same times.
 #pragma once
 
+#include <cstddef>
+#include <utility>
+
 #include "kernels/gpu/portability.h"
 #include "kernels/math.h"
 #include "kernels/semantics.h"
@@ -23,6 +26,30 @@ UFAB_DEVICE RowLane row_lane(int rows, int width) {
 }
 UFAB_DEVICE std::ptrdiff_t offset(int rows, int width) {
   return static_cast<std::ptrdiff_t>(rows) * width;
+}
+
+// f(column, rows[column]...) for the lane's columns, ascending; eight at a time, so that their loads are on
+// their way together.
+template <class F, class... Rows>
+UFAB_DEVICE void along_row(const RowLane& at, const F& f, Rows... rows) {
+  constexpr int kTogether = 8;
+  int first = at.lane;
+  for (; first + (kTogether - 1) * kLanes < at.end; first += kTogether * kLanes) {
+    float values[kTogether][sizeof...(rows)];
+    UFAB_UNROLL
+    for (int i = 0; i < kTogether; ++i) {
+      int of = 0;
+      ((values[i][of++] = rows[first + i * kLanes]), ...);
+    }
+    UFAB_UNROLL
+    for (int i = 0; i < kTogether; ++i) {
+      [&]<std::size_t... of_row>(std::index_sequence<of_row...>) {
+        f(first + i * kLanes, values[i][of_row]...);
+      }
+      (std::index_sequence_for<Rows...>());
+    }
+  }
+  for (; first < at.end; first += kLanes) f(first, rows[first]...);
 }
 
 // The tree over the lanes' sums: every lane gets the total. The tree's l + (l + d) and this exchange's sums

@@ -106,16 +106,18 @@ void matmul_kernel(MatmulArguments m) {
       loader_b.load(m.b, m.b_row, m.b_depth, first_column, m.columns, first_k + kDepth, m.depth);
     }
     const auto step = [&](int k) {
-      float a[kTile], b[kTile];
+      Four<float> a[kTile / 4], b[kTile / 4];
       UFAB_UNROLL
-      for (int i = 0; i < kTile; ++i) {
-        a[i] = shared_a[k * LoaderA::kPitch + in_tile<kTile>(ty, i)];
-        b[i] = shared_b[k * LoaderB::kPitch + in_tile<kTile>(tx, i)];
+      for (int i = 0; i < kTile / 4; ++i) {
+        a[i] = load_four(shared_a + k * LoaderA::kPitch + in_tile<kTile>(ty, 4 * i));
+        b[i] = load_four(shared_b + k * LoaderB::kPitch + in_tile<kTile>(tx, 4 * i));
       }
       UFAB_UNROLL
       for (int i = 0; i < kTile; ++i) {
         UFAB_UNROLL
-        for (int j = 0; j < kTile; ++j) sums[i][j] = fma_once(a[i], b[j], sums[i][j]);
+        for (int j = 0; j < kTile; ++j) {
+          sums[i][j] = fma_once(a[i / 4].v[i % 4], b[j / 4].v[j % 4], sums[i][j]);
+        }
       }
     };
     // Nothing is multiplied past the end: even 0 * 0 would turn a sum of -0 into +0.

@@ -8,11 +8,13 @@
 // hl + lh and ll, of which it makes (hh * 64 + (hl + lh)) * 64 + ll, below 2^30. Sums of bfloat16 are
 // binary32 and go on over the blocks: which outputs are computed beside one does not show in its bits.
 //
-// Two kernels: packed_matmul_mma_kernel on units that multiply 16 x 8 by 8 x 8 words (NVIDIA's tensor cores),
+// Three kernels: packed_matmul_group_kernel on units that multiply 64 by 128 lines of shared memory (Hopper's
+// tensor cores), packed_matmul_mma_kernel on units that multiply 16 x 8 by 8 x 8 words (NVIDIA's older ones),
 // and packed_matmul_dot_kernel on a word's products at a time (any other).
 #pragma once
 
 #include "kernels/bf16.h"
+#include "kernels/gpu/fours.h"
 #include "kernels/gpu/lanes.h"
 #include "kernels/integer.h"
 
@@ -30,12 +32,15 @@ struct Packing {
   static_assert(!kScaled || kBlock == kIntegerBlock);
 };
 
-// words [planes][rows][blocks][kBlockWords], scales [rows][blocks].
+// words [planes][rows][blocks][kBlockWords], scales [blocks][rows].
 struct PackedOperand {
   std::uint32_t* words;
   float* scales;
   int rows, blocks;
 };
+UFAB_DEVICE std::ptrdiff_t scale_at(const PackedOperand& operand, int row, int block) {
+  return offset(block, operand.rows) + row;
+}
 // First word of a row's block.
 UFAB_DEVICE std::ptrdiff_t packed_at(const PackedOperand& operand, int plane, int row, int block) {
   return (offset(plane, operand.rows) + row) * (offset(operand.blocks, kBlockWords)) +
@@ -76,28 +81,46 @@ UFAB_DEVICE void pack_word(const PackedOperand& to, int row, int block, int word
     }
     to.words[packed_at(to, 0, row, block) + word] = high;
     if (planes == 2) to.words[packed_at(to, 1, row, block) + word] = low;
-    if (word == 0) to.scales[offset(row, to.blocks) + block] = scale.scale;
+    if (word == 0) to.scales[scale_at(to, row, block)] = scale.scale;
   }
 }
 
 inline constexpr int kPackThreads = 256, kPackGroups = kPackThreads / 32;
 
-// Of an operand whose rows are contiguous: thirty-two threads a row's block.
+// Of an operand whose rows are contiguous: a thread packs four elements. Where they are one word, thirty-two
+// threads make a row's block; in bfloat16 they are two, and sixteen do.
+template <MatmulFormat format>
+inline constexpr int kBlocksAtATime = kPackThreads * 4 / Packing<format>::kBlock;
+
 template <MatmulFormat format>
 UFAB_KERNEL(kPackThreads)
 void pack_rows_kernel(PackedOperand to, const float* base, std::ptrdiff_t row_stride, int depth) {
-  constexpr int kPerWord = Packing<format>::kPerWord;
-  const std::ptrdiff_t index = static_cast<std::ptrdiff_t>(block_index()) * kPackGroups + thread_index() / 32;
+  constexpr int kThreads = Packing<format>::kBlock / 4;  // of a row's block
+  const std::ptrdiff_t index =
+      static_cast<std::ptrdiff_t>(block_index()) * kBlocksAtATime<format> + thread_index() / kThreads;
   const bool active = index < offset(to.rows, to.blocks);
   const auto row = static_cast<int>(active ? index / to.blocks : 0);
   const auto block = static_cast<int>(active ? index % to.blocks : 0);
-  const int word = thread_index() % 32, first = block * Packing<format>::kBlock + kPerWord * word;
-  float x[kPerWord];
-  UFAB_UNROLL
-  for (int i = 0; i < kPerWord; ++i) {
-    x[i] = first + i < depth ? base[row * row_stride + first + i] : 0.0F;
+  const int four = thread_index() % kThreads, first = block * Packing<format>::kBlock + 4 * four;
+  const float* const from = base + row * row_stride + first;
+  Four<float> x = {};
+  if (((row_stride | depth) & 3) == 0 && in_fours(base)) {
+    if (first < depth) x = load_four(from);
+  } else {
+    UFAB_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if (first + i < depth) x.v[i] = from[i];
+    }
   }
-  pack_word<format>(to, row, block, word, x, active);
+  if constexpr (Packing<format>::kScaled) {
+    pack_word<format>(to, row, block, four, x.v, active);
+  } else {
+    UFAB_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const float pair[2] = {x.v[2 * i], x.v[2 * i + 1]};
+      pack_word<format>(to, row, block, 2 * four + i, pair, active);
+    }
+  }
 }
 
 // Of an operand whose columns are contiguous: a block of threads turns 32 rows' blocks in shared memory.
@@ -134,16 +157,16 @@ UFAB_DEVICE float start_value(const PackedArguments& m, int row, int column) {
   return m.accumulate ? m.c[row * m.c_row + column] : m.bias != nullptr ? m.bias[column] : 0.0F;
 }
 
-// The first row and column of a block's tile of kRows x kColumns outputs. Blocks that run at the same time
-// are near one another in both directions, so that they find their operands in the cache.
+// The first row and column of a tile of kRows x kColumns outputs. Tiles that are made at the same time are
+// near one another in both directions, so that they find their operands in the cache.
 struct TilePlace {
   int row, column;
 };
 template <int kRows, int kColumns>
-UFAB_DEVICE TilePlace tile_place(const PackedArguments& m) {
+UFAB_DEVICE TilePlace tile_place(const PackedArguments& m, int index) {
   constexpr int kStrip = 8;  // tiles
   const int down = (m.a.rows + kRows - 1) / kRows, across = (m.b.rows + kColumns - 1) / kColumns;
-  const int index = static_cast<int>(block_index()), in_strip = index % (kStrip * across);
+  const int in_strip = index % (kStrip * across);
   const int first = index / (kStrip * across) * kStrip, rest = down - first;
   const int height = rest < kStrip ? rest : kStrip;
   return {(first + in_strip % height) * kRows, in_strip / height * kColumns};
@@ -173,7 +196,7 @@ struct PackedTile {
   }
   static UFAB_DEVICE void copy_scales(float* scales, const PackedOperand& from, int first_row, int block) {
     for (int row = thread_index(); row < tile_rows; row += threads) {
-      copy_async<1>(scales + row, from.scales + offset(first_row + row, from.blocks) + block,
+      copy_async<1>(scales + row, from.scales + scale_at(from, first_row + row, block),
                     first_row + row < from.rows);
     }
   }
@@ -203,7 +226,7 @@ void packed_matmul_mma_kernel(PackedArguments m) {
   UFAB_SHARED(std::uint32_t, words_b, 2 * TileB::kWords);
   UFAB_SHARED(float, scales_a, Format::kScaled ? 2 * Shape::kRows : 1);
   UFAB_SHARED(float, scales_b, Format::kScaled ? 2 * Shape::kColumns : 1);
-  const TilePlace first = tile_place<Shape::kRows, Shape::kColumns>(m);
+  const TilePlace first = tile_place<Shape::kRows, Shape::kColumns>(m, static_cast<int>(block_index()));
   const int warp = thread_index() / 32, lane = thread_index() % 32, g = lane / 4, q = lane % 4;
   const int warp_row = warp / warps_across * (16 * down), warp_column = warp % warps_across * (8 * across);
 
@@ -297,6 +320,181 @@ void packed_matmul_mma_kernel(PackedArguments m) {
 
 #endif  // UFAB_GPU_HAS_TILES
 
+#if defined(UFAB_GPU_HAS_GROUPS)
+// Two groups of 128 threads, each 64 rows of a tile of 128 x 128 outputs.
+inline constexpr int kGroupThreads = 256, kGroupTile = 128;
+inline constexpr int kGroupStages = 4, kGroupAhead = kGroupStages - 2;  // blocks that are on their way
+inline constexpr int kGroupLineWords = 2 * kGroupTile * kBlockWords;    // of a stage
+inline constexpr std::size_t kGroupSharedBytes =
+    kGroupStages * (kGroupLineWords + 2 * kGroupTile) * sizeof(std::uint32_t);
+
+// A block of threads makes tile after tile, as one row of steps, each a block of one tile's contraction: two
+// more are on their way whichever tile they belong to, and of integers a step's products are made while those
+// of the step before are added to the results. A stage is filled again once all threads have waited for its
+// products.
+template <MatmulFormat format>
+UFAB_KERNEL(kGroupThreads)
+void packed_matmul_group_kernel(PackedArguments m, int tiles) {
+  constexpr bool kScaled = Packing<format>::kScaled;
+  static_assert(Packing<format>::kPlanes == 1);
+  UFAB_SHARED_LARGE(std::uint32_t, shared, kGroupSharedBytes / sizeof(std::uint32_t));
+  float* const scales = reinterpret_cast<float*>(shared + kGroupStages * kGroupLineWords);
+  const int thread = thread_index(), lane = thread % 32, stride = static_cast<int>(grid_blocks());
+  const int blocks = m.a.blocks, first_tile = static_cast<int>(block_index());
+  const int steps = (tiles - first_tile + stride - 1) / stride * blocks;
+
+  // The thread's i-th output of a tile: see start_products.
+  const int first_row = thread / 32 * 16 + lane / 4, first_column = lane % 4 * 2;
+  const auto row_of = [&](int i) { return first_row + i % 4 / 2 * 8; };
+  const auto column_of = [&](int i) { return first_column + i / 4 * 8 + i % 2; };
+  const auto place_of = [&](int tile) { return tile_place<kGroupTile, kGroupTile>(m, tile); };
+  float result[64];
+  const auto begin_tile = [&](int tile) {
+    const bool from_zero = tile >= tiles || (!m.accumulate && m.bias == nullptr);
+    const TilePlace first = place_of(tile);
+    UFAB_UNROLL
+    for (int i = 0; i < 64; ++i) {
+      result[i] = from_zero ? 0.0F : start_value(m, first.row + row_of(i), first.column + column_of(i));
+    }
+  };
+  const auto end_tile = [&](int tile) {
+    const TilePlace first = place_of(tile);
+    const bool inside = first.row + kGroupTile <= m.a.rows && first.column + kGroupTile <= m.b.rows;
+    UFAB_UNROLL
+    for (int half = 0; half < 4; half += 2) {
+      const int row = first.row + row_of(half), column = first.column + first_column;
+      float* const to = m.c + row * m.c_row + column;
+      UFAB_UNROLL
+      for (int i = half; i < 64; i += 4) {
+        UFAB_UNROLL
+        for (int j = 0; j < 2; ++j) {
+          const int across = i / 4 * 8 + j;
+          if (inside || (row < m.a.rows && column + across < m.b.rows)) to[across] = result[i + j];
+        }
+      }
+    }
+  };
+
+  const auto lines_of = [&](int step) { return shared + step % kGroupStages * kGroupLineWords; };
+  [[maybe_unused]] const auto scales_of = [&](int step) {
+    return scales + step % kGroupStages * (2 * kGroupTile);
+  };
+  // What is fetched next: where this thread finds its part of it, and which of its lines there are.
+  constexpr int kLinesAtATime = kGroupThreads / 8, kPasses = kGroupTile / kLinesAtATime;
+  const int my_line = thread / 8, my_four = thread % 8;
+  const std::ptrdiff_t pass_words = offset(blocks, kLinesAtATime * kBlockWords);
+  int fetch_tile = first_tile, fetch_block = 0, lines_a = 0, lines_b = 0;
+  const std::uint32_t *from_a = nullptr, *from_b = nullptr;
+  [[maybe_unused]] const float* from_scales = nullptr;
+  [[maybe_unused]] std::ptrdiff_t scale_step = 0;
+  [[maybe_unused]] bool has_scale = false;
+  const auto fetch = [&](int step) {
+    if (step < steps) {
+      if (fetch_block == 0) {
+        const TilePlace first = place_of(fetch_tile);
+        from_a = m.a.words + packed_at(m.a, 0, first.row + my_line, 0) + 4 * my_four;
+        from_b = m.b.words + packed_at(m.b, 0, first.column + my_line, 0) + 4 * my_four;
+        lines_a = m.a.rows - first.row - my_line;
+        lines_b = m.b.rows - first.column - my_line;
+        if constexpr (kScaled) {
+          const bool of_a = thread < kGroupTile;
+          const PackedOperand& from = of_a ? m.a : m.b;
+          const int line = (of_a ? first.row : first.column) + thread % kGroupTile;
+          has_scale = line < from.rows;
+          from_scales = from.scales + line;
+          scale_step = from.rows;
+        }
+      }
+      std::uint32_t* const to = lines_of(step) + in_line(my_line, my_four);
+      UFAB_UNROLL
+      for (int pass = 0; pass < kPasses; ++pass) {
+        const int lines = pass * kLinesAtATime;
+        copy_async<4>(to + lines * kBlockWords, from_a + pass * pass_words, lines < lines_a);
+        copy_async<4>(to + (kGroupTile + lines) * kBlockWords, from_b + pass * pass_words, lines < lines_b);
+      }
+      from_a += kBlockWords;
+      from_b += kBlockWords;
+      if constexpr (kScaled) {
+        copy_async<1>(scales_of(step) + thread, from_scales, has_scale);
+        from_scales += scale_step;
+      }
+      if (++fetch_block == blocks) {
+        fetch_block = 0;
+        fetch_tile += stride;
+      }
+    }
+    close_copies();
+  };
+  const auto start = [&](int step, auto& sums, bool fresh) {
+    await_copies_but<kGroupAhead - 1>();
+    publish_shared();
+    block_barrier();  // this step's lines are there; the products of the last but one have been waited for
+    const std::uint32_t* const lines = lines_of(step);
+    start_products(sums, lines + thread / 128 * (64 * kBlockWords), lines + kGroupTile * kBlockWords, fresh);
+    fetch(step + kGroupAhead);
+  };
+
+  int tile = first_tile, block = 0;  // of the results
+  for (int step = 0; step < kGroupAhead; ++step) fetch(step);
+  if constexpr (kScaled) {
+    std::int32_t even[64], odd[64];
+    const auto finish = [&](int step, const std::int32_t(&sums)[64]) {
+      const float *const of_a = scales_of(step) + first_row, *const of_b =
+                                                                 scales_of(step) + kGroupTile + first_column;
+      const float scale_a[2] = {of_a[0], of_a[8]};
+      UFAB_UNROLL
+      for (int i = 0; i < 64; ++i) {
+        result[i] =
+            fma_once(static_cast<float>(sums[i]) * scale_a[i % 4 / 2], of_b[i / 4 * 8 + i % 2], result[i]);
+      }
+      if (++block < blocks) return;
+      end_tile(tile);
+      tile += stride;
+      block = 0;
+      begin_tile(tile);
+    };
+    begin_tile(tile);
+    int step = 0;
+    start(0, even, true);
+    for (; step + 2 < steps; step += 2) {
+      start(step + 1, odd, true);
+      await_products<1>(even);
+      finish(step, even);
+      start(step + 2, even, true);
+      await_products<1>(odd);
+      finish(step + 1, odd);
+    }
+    if (step + 2 == steps) {
+      start(step + 1, odd, true);
+      await_products<1>(even);
+      finish(step, even);
+      await_products<0>(odd);
+      finish(step + 1, odd);
+    } else {
+      await_products<0>(even);
+      finish(step, even);
+    }
+  } else {
+    float sums[64];
+    for (int step = 0; step < steps; ++step) {
+      start(step, sums, block == 0);
+      if (++block < blocks) {
+        await_products<1>();
+        continue;
+      }
+      await_products<0>(sums);
+      begin_tile(tile);
+      UFAB_UNROLL
+      for (int i = 0; i < 64; ++i) result[i] = result[i] + sums[i];
+      end_tile(tile);
+      tile += stride;
+      block = 0;
+    }
+  }
+  await_copies();
+}
+#endif  // UFAB_GPU_HAS_GROUPS
+
 // 16 x 16 threads, each 4 x 4 outputs, sixteen apart.
 inline constexpr int kDotThreads = 256, kDotTile = 64;
 
@@ -309,7 +507,7 @@ void packed_matmul_dot_kernel(PackedArguments m) {
   UFAB_SHARED(std::uint32_t, words_b, Tile::kWords);
   UFAB_SHARED(float, scales_a, kDotTile);
   UFAB_SHARED(float, scales_b, kDotTile);
-  const TilePlace first = tile_place<kDotTile, kDotTile>(m);
+  const TilePlace first = tile_place<kDotTile, kDotTile>(m, static_cast<int>(block_index()));
   const int ty = thread_index() / 16, tx = thread_index() % 16;
   float result[4][4];
   UFAB_UNROLL

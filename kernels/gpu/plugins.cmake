@@ -26,11 +26,11 @@ target_link_libraries(ufab_kernels_assert PRIVATE ufab_options)
 
 find_package(CUDAToolkit QUIET)
 if(CUDAToolkit_FOUND AND CUDAToolkit_NVCC_EXECUTABLE)
-  message(STATUS "ufab: kernels: CUDA ${CUDAToolkit_VERSION}: making ufab-cuda.so for sm_80 and sm_90")
+  message(STATUS "ufab: kernels: CUDA ${CUDAToolkit_VERSION}: making ufab-cuda.so for sm_80 and sm_90a")
   # Each multiplication and addition rounds once, whatever stands beside it.
   ufab_gpu_plugin(cuda gpu/cuda.cu ${CUDAToolkit_NVCC_EXECUTABLE} -fmad=false -ftz=false -prec-div=true
     -prec-sqrt=true --expt-relaxed-constexpr -gencode arch=compute_80,code=sm_80
-    -gencode arch=compute_90,code=sm_90 -gencode arch=compute_90,code=compute_90
+    -gencode arch=compute_90a,code=sm_90a -gencode arch=compute_90,code=compute_90
     -Xcompiler=-fPIC,-ffp-contract=off)
 else()
   message(STATUS "ufab: kernels: CUDA not found: no ufab-cuda.so")

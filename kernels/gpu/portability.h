@@ -2,10 +2,12 @@
 // UFAB_GPU_HIP and UFAB_GPU_HOST is defined where this is included.
 //
 //   UFAB_KERNEL(threads) void f(...)   a kernel, launched with that many threads a block
-//   UFAB_DEVICE T f(...)               what kernels call
-//   UFAB_SHARED(T, name, count)        an array that a block's threads share, not initialised, aligned to 16
+//   UFAB_KERNEL_BESIDE(threads, n)     the same, held to the registers that let n such blocks run side by
+//   side UFAB_DEVICE T f(...)               what kernels call UFAB_SHARED(T, name, count)        an array
+//   that a block's threads share, not initialised, aligned to 16
 //                                      bytes
 //   UFAB_UNROLL                        before a loop whose counter indexes registers
+//   load_four(p), store_four(p, x)     four neighbours of 32 bits at once, at a multiple of 16 bytes
 //   thread_index(), block_index(), grid_blocks()
 //   block_barrier()                    every thread of the block, the same times
 //   exchange_xor<width>(x, mask)       x of the thread whose index differs by `mask` (< width) inside its
@@ -19,6 +21,26 @@
 //                                      memory to a shared array, or zeros, and then `from` is not read; it
 //                                      may take until this thread's next await_copies(), and others see it
 //                                      after a barrier after that
+//   close_copies(), await_copies_but<n>()  a thread's copies up to here are a group; waits for all but the
+//   last
+//                                      n groups
+// Where UFAB_GPU_HAS_GROUPS is defined, and the Device says has_groups(), 128 threads (from a multiple of 128
+// on) multiply out of shared memory. A line there is 32 words, at a multiple of 1024 bytes for every eight
+// lines; its four words i are kept where in_line(line, i) says:
+//   start_products(c, a, b, fresh)     c = the products of 64 lines a with 128 lines b, of signed bytes where
+//   c
+//                                      are integers, of bfloat16 where they are binary32; unless `fresh` they
+//                                      are added to c. Thread t has c[i] of line t / 32 * 16 + t % 32 / 4 + i
+//                                      % 4 / 2 * 8 of a and i / 4 * 8 + t % 4 * 2 + i % 2 of b. It may take
+//                                      until await_products: then a and b may be written and c is there
+//   await_products<n>()                waits for all but the last n of these; await_products<n>(c) where c is
+//   read
+//                                      next
+//   publish_shared()                   what the thread has written to shared memory, copies that it has
+//   awaited
+//                                      too, is for products after the next barrier
+//   UFAB_SHARED_LARGE(T, name, count)  a kernel's one array of more than 48 KiB, at a multiple of 1024 bytes;
+//                                      the kernel is started by launch_large()
 //   pack_bf16(low, high)               a word of the two, rounded to bfloat16
 //   exp2_fast(x)                       2^x within a few units of the last place, where UFAB_GPU_HAS_TILES
 //   atomic_or, atomic_max, atomic_add  on integers, of the whole grid
@@ -31,6 +53,7 @@
 #include <cstdint>
 
 #include "kernels/bf16.h"
+#include "kernels/host_device.h"
 
 #if defined(UFAB_GPU_CUDA)
 #include <cuda_runtime.h>
@@ -48,10 +71,26 @@
 #error "kernels/gpu/portability.h: no target"
 #endif
 
+namespace ufab::kernels::UFAB_GPU_NAMESPACE {
+
+// Where the i-th four words of a line of 32 are kept, so that those of eight lines lie in different banks.
+UFAB_HOST_DEVICE inline int in_line(int line, int i) {
+  return line * 32 + (i ^ (line % 8)) * 4;
+}
+
+template <class T>
+struct alignas(16) Four {
+  static_assert(sizeof(T) == 4);
+  T v[4];
+};
+
+}  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
+
 #if defined(UFAB_GPU_HOST)
 
 #define UFAB_UNROLL
 #define UFAB_KERNEL(threads) inline
+#define UFAB_KERNEL_BESIDE(threads, n) inline
 #define UFAB_DEVICE inline
 // One object of this name per place in the text: its address is the array's key.
 #define UFAB_SHARED(T, name, count)                                             \
@@ -110,7 +149,35 @@ UFAB_DEVICE void copy_async(void* to, const void* from, bool inside) {
   host_executor::copy_async(to, from, sizeof(std::uint32_t) * words, inside);
 }
 UFAB_DEVICE void await_copies() {
-  host_executor::await_copies();
+  host_executor::await_copies(0);
+}
+UFAB_DEVICE void close_copies() {
+  host_executor::close_copies();
+}
+template <int groups>
+UFAB_DEVICE void await_copies_but() {
+  host_executor::await_copies(groups);
+}
+#define UFAB_GPU_HAS_GROUPS
+#define UFAB_SHARED_LARGE(T, name, count) UFAB_SHARED(T, name, count)
+template <class Sum>
+UFAB_DEVICE void start_products(Sum (&c)[64], const std::uint32_t* a, const std::uint32_t* b, bool fresh) {
+  host_executor::start_products(c, a, b, fresh);
+}
+template <int products, class... Sums>
+UFAB_DEVICE void await_products(const Sums&...) {
+  host_executor::await_products(products);
+}
+UFAB_DEVICE void publish_shared() {}
+template <class T>
+UFAB_DEVICE Four<T> load_four(const T* p) {
+  Four<T> x;
+  host_executor::move_four(&x, p);
+  return x;
+}
+template <class T>
+UFAB_DEVICE void store_four(T* p, const Four<T>& x) {
+  host_executor::move_four(p, &x);
 }
 
 }  // namespace ufab::kernels::UFAB_GPU_NAMESPACE
@@ -119,6 +186,11 @@ UFAB_DEVICE void await_copies() {
 
 #define UFAB_UNROLL _Pragma("unroll")
 #define UFAB_KERNEL(threads) __global__ __launch_bounds__(threads) static
+#if defined(UFAB_GPU_CUDA)
+#define UFAB_KERNEL_BESIDE(threads, n) __global__ __launch_bounds__(threads, n) static
+#else
+#define UFAB_KERNEL_BESIDE(threads, n) UFAB_KERNEL(threads)
+#endif
 #define UFAB_DEVICE __device__ __forceinline__
 #define UFAB_SHARED(T, name, count) __shared__ __attribute__((aligned(16))) T name[count]
 
@@ -144,6 +216,14 @@ UFAB_DEVICE T exchange_xor(T x, int mask) {
 #else
   return __shfl_xor(x, mask, width);
 #endif
+}
+template <class T>
+UFAB_DEVICE Four<T> load_four(const T* p) {
+  return *reinterpret_cast<const Four<T>*>(p);
+}
+template <class T>
+UFAB_DEVICE void store_four(T* p, const Four<T>& x) {
+  *reinterpret_cast<Four<T>*>(p) = x;
 }
 UFAB_DEVICE void atomic_or(std::uint32_t* at, std::uint32_t bits) {
   atomicOr(at, bits);
@@ -218,6 +298,93 @@ UFAB_DEVICE void copy_async(void* to, const void* from, bool inside) {
 UFAB_DEVICE void await_copies() {
   asm volatile("cp.async.wait_all;\n" ::: "memory");
 }
+UFAB_DEVICE void close_copies() {
+  asm volatile("cp.async.commit_group;\n" ::: "memory");
+}
+template <int groups>
+UFAB_DEVICE void await_copies_but() {
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(groups) : "memory");
+}
+// PTX ISA, wgmma: compute capability 9.0 alone.
+#define UFAB_GPU_HAS_GROUPS
+#define UFAB_SHARED_LARGE(T, name, count)                                             \
+  extern __shared__ __attribute__((aligned(1024))) unsigned char ufab_shared_large[]; \
+  T* const name = reinterpret_cast<T*>(ufab_shared_large)
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// Lines of 128 bytes, swizzled over 128 bytes, eight of them 1024 bytes apart from the next eight.
+UFAB_DEVICE std::uint64_t line_descriptor(const std::uint32_t* lines) {
+  const std::uint64_t address = static_cast<std::uint64_t>(__cvta_generic_to_shared(lines));
+  return (address & 0x3FFFFU) >> 4 | std::uint64_t{1} << 16 | std::uint64_t{64} << 32 |
+         std::uint64_t{1} << 62;
+}
+#define UFAB_SUMS(kind)                                                                                     \
+  kind(c[0]), kind(c[1]), kind(c[2]), kind(c[3]), kind(c[4]), kind(c[5]), kind(c[6]), kind(c[7]),           \
+      kind(c[8]), kind(c[9]), kind(c[10]), kind(c[11]), kind(c[12]), kind(c[13]), kind(c[14]), kind(c[15]), \
+      kind(c[16]), kind(c[17]), kind(c[18]), kind(c[19]), kind(c[20]), kind(c[21]), kind(c[22]),            \
+      kind(c[23]), kind(c[24]), kind(c[25]), kind(c[26]), kind(c[27]), kind(c[28]), kind(c[29]),            \
+      kind(c[30]), kind(c[31]), kind(c[32]), kind(c[33]), kind(c[34]), kind(c[35]), kind(c[36]),            \
+      kind(c[37]), kind(c[38]), kind(c[39]), kind(c[40]), kind(c[41]), kind(c[42]), kind(c[43]),            \
+      kind(c[44]), kind(c[45]), kind(c[46]), kind(c[47]), kind(c[48]), kind(c[49]), kind(c[50]),            \
+      kind(c[51]), kind(c[52]), kind(c[53]), kind(c[54]), kind(c[55]), kind(c[56]), kind(c[57]),            \
+      kind(c[58]), kind(c[59]), kind(c[60]), kind(c[61]), kind(c[62]), kind(c[63])
+UFAB_DEVICE void multiply_lines(std::int32_t (&c)[64], std::uint64_t a, std::uint64_t b, bool add) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+      "}, %64, %65, p;\n}\n"
+      : UFAB_SUMS("+r")
+      : "l"(a), "l"(b), "r"(add ? 1 : 0));
+}
+UFAB_DEVICE void multiply_lines(float (&c)[64], std::uint64_t a, std::uint64_t b, bool add) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+      "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+      : UFAB_SUMS("+f")
+      : "l"(a), "l"(b), "r"(add ? 1 : 0));
+}
+template <class Sum>
+UFAB_DEVICE void start_products(Sum (&c)[64], const std::uint32_t* a, const std::uint32_t* b, bool fresh) {
+  const std::uint64_t of_a = line_descriptor(a), of_b = line_descriptor(b);
+  asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
+  UFAB_UNROLL
+  for (int part = 0; part < 4; ++part) {  // 32 bytes of every line
+    multiply_lines(c, of_a + 2 * static_cast<unsigned>(part), of_b + 2 * static_cast<unsigned>(part),
+                   part > 0 || !fresh);
+  }
+  asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
+}
+template <int products>
+UFAB_DEVICE void await_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(products) : "memory");
+}
+template <int products>
+UFAB_DEVICE void await_products(std::int32_t (&c)[64]) {
+  asm volatile("wgmma.wait_group.sync.aligned %64;\n" : UFAB_SUMS("+r") : "n"(products) : "memory");
+}
+template <int products>
+UFAB_DEVICE void await_products(float (&c)[64]) {
+  asm volatile("wgmma.wait_group.sync.aligned %64;\n" : UFAB_SUMS("+f") : "n"(products) : "memory");
+}
+#undef UFAB_SUMS
+UFAB_DEVICE void publish_shared() {
+  asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+}
+#else
+template <class Sum>
+UFAB_DEVICE void start_products(Sum (&)[64], const std::uint32_t*, const std::uint32_t*, bool) {
+  __trap();
+}
+template <int products, class... Sums>
+UFAB_DEVICE void await_products(const Sums&...) {}
+UFAB_DEVICE void publish_shared() {}
+#endif
 #else
 UFAB_DEVICE std::uint32_t pack_bf16(float low, float high) {
   return bf16_bits(low) | bf16_bits(high) << 16;
@@ -232,6 +399,9 @@ UFAB_DEVICE void copy_async(void* to, const void* from, bool inside) {
   }
 }
 UFAB_DEVICE void await_copies() {}
+UFAB_DEVICE void close_copies() {}
+template <int groups>
+UFAB_DEVICE void await_copies_but() {}
 UFAB_DEVICE std::int32_t dot4(std::uint32_t a, std::uint32_t b, std::int32_t c) {
 #if defined(__gfx906__) || defined(__gfx908__) || defined(__gfx90a__) || defined(__gfx1030__)
   return __builtin_amdgcn_sdot4(static_cast<int>(a), static_cast<int>(b), c, false);

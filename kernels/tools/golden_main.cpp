@@ -1,5 +1,6 @@
 // kernels-golden: one line per operator and shape, NAME SHAPE CHECKSUM, from one backend; or with --check
-// FILE a comparison with the lines that are expected. On any machine, backend and number of threads the lines
+// FILE a comparison with the lines that are expected; --cases: of those alone whose names begin so. On any
+// machine, backend and number of threads the lines
 // are the same: that is the exactness contract (kernels/semantics.h). Exit status: 0 printed or all as
 // expected, 1 something differs, 2 wrong usage, 77 this processor lacks the backend.
 #include <cinttypes>
@@ -33,14 +34,14 @@ constexpr int kDiffers = 1, kUsage = 2, kLacking = 77;
 struct CommandLine {
   BackendKind backend = BackendKind::cpu;
   int threads = 1;
-  std::string check;
+  std::string check, cases;
 };
 
 int usage() {
-  std::fputs(
-      ("usage: kernels-golden [--backend NAME] [--threads N] [--check FILE]; NAME: " + backend_names() + "\n")
-          .c_str(),
-      stderr);
+  std::fputs(("usage: kernels-golden [--backend NAME] [--threads N] [--check FILE] [--cases PREFIX]; NAME: " +
+              backend_names() + "\n")
+                 .c_str(),
+             stderr);
   return kUsage;
 }
 
@@ -61,6 +62,8 @@ bool parse(int argc, char** argv, CommandLine& line) {
       if (line.threads < 1 || line.threads > kMaxThreads) return false;
     } else if (option == "--check") {
       line.check = value;
+    } else if (option == "--cases") {
+      line.cases = value;
     } else {
       return false;
     }
@@ -93,18 +96,20 @@ void print_head() {
       semantics_line().c_str());
 }
 
-bool read_expected(const std::string& path, std::vector<std::string>& lines) {
+// The line of the semantics, then those of the cases whose names begin with `prefix`.
+bool read_expected(const std::string& path, const std::string& prefix, std::vector<std::string>& lines) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
-    if (!line.empty() && line[0] != '#') lines.push_back(line);
+    if (line.empty() || line[0] == '#') continue;
+    if (lines.empty() || line.starts_with(prefix)) lines.push_back(line);
   }
   return file.eof() && !lines.empty();
 }
 
 // Prints what differs. The lines must be the same in the same order: a missing case is a difference too.
-int check(const std::string& path, const GoldenCases& cases, Backend& backend) {
+int check(const std::string& path, const std::string& prefix, const GoldenCases& cases, Backend& backend) {
   std::vector<std::string> expected;
-  if (!read_expected(path, expected)) {
+  if (!read_expected(path, prefix, expected)) {
     std::fprintf(stderr, "kernels-golden: %s: cannot be read\n", path.c_str());
     return kDiffers;
   }
@@ -142,8 +147,9 @@ int run(int argc, char** argv) {
     return kLacking;
   }
   std::pmr::set_default_resource(&backend->shared_memory());  // of the cases' vectors
-  const GoldenCases cases = golden_cases();
-  return line.check.empty() ? print(cases, *backend) : check(line.check, cases, *backend);
+  GoldenCases cases = golden_cases();
+  std::erase_if(cases, [&](const GoldenCase& golden) { return !golden.name.starts_with(line.cases); });
+  return line.check.empty() ? print(cases, *backend) : check(line.check, line.cases, cases, *backend);
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include <tuple>
+
 #include "kernels/tools/golden_cases.h"
 
 namespace ufab::kernels {
@@ -106,6 +108,15 @@ void add_matmul_cases(GoldenCases& cases) {
     for (const auto& [rows, width] : {std::pair{1, 1}, {7, 15}, {33, 64}, {64, 65}, {301, 700}}) {
       add_bias_backward(cases, rows, width, values);
     }
+  }
+  // As many results as keep a large device busy with the tiles that it makes of large products: of integers
+  // 33 of 128 x 128, of binary32 132.
+  for (const auto& [format, long_side, short_side, depth] : {std::tuple{MatmulFormat::f32, 1450, 1450, 40},
+                                                             {MatmulFormat::int12, 770, 650, 300},
+                                                             {MatmulFormat::int8, 770, 650, 300}}) {
+    add_forward(cases, format, {long_side, depth, short_side}, Values::plain, true);
+    add_backward_input(cases, format, {long_side, short_side, depth}, Values::plain);
+    add_backward_weight(cases, format, {depth, short_side, long_side}, Values::plain, true);
   }
 }
 

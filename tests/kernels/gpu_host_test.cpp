@@ -96,13 +96,16 @@ class GpuHost : public testing::Test {
   }
 };
 
+constexpr gpu::IntegerUnit kUnits[] = {gpu::IntegerUnit::best, gpu::IntegerUnit::tiles,
+                                       gpu::IntegerUnit::dot4};
+
 TEST_F(GpuHost, NoResultDependsOnTheOrderOfThreadsOrOnTheIntegerUnit) {
   for (const MatmulFormat format : {MatmulFormat::f32, MatmulFormat::int12, MatmulFormat::int8}) {
     const auto reference = make_backend(BackendKind::reference, 1);
     const Floats expected = run_all(*reference, format);
     for (const ThreadOrder order :
          {ThreadOrder::ascending, ThreadOrder::descending, ThreadOrder::interleaved}) {
-      for (const gpu::IntegerUnit unit : {gpu::IntegerUnit::best, gpu::IntegerUnit::dot4}) {
+      for (const gpu::IntegerUnit unit : kUnits) {
         const auto backend = gpu::make_host_executor_backend(1, order, unit);
         EXPECT_EQ(test::first_difference(expected, run_all(*backend, format)), -1)
             << format_name(format) << ", order " << static_cast<int>(order) << ", unit "
@@ -114,7 +117,7 @@ TEST_F(GpuHost, NoResultDependsOnTheOrderOfThreadsOrOnTheIntegerUnit) {
 
 // Of one unit: the other one adds in another order.
 TEST_F(GpuHost, NoResultOfBf16DependsOnTheOrderOfThreads) {
-  for (const gpu::IntegerUnit unit : {gpu::IntegerUnit::best, gpu::IntegerUnit::dot4}) {
+  for (const gpu::IntegerUnit unit : kUnits) {
     Floats expected;
     for (const ThreadOrder order :
          {ThreadOrder::ascending, ThreadOrder::descending, ThreadOrder::interleaved}) {
@@ -125,6 +128,73 @@ TEST_F(GpuHost, NoResultOfBf16DependsOnTheOrderOfThreads) {
           << "order " << static_cast<int>(order) << ", unit " << static_cast<int>(unit);
     }
   }
+}
+
+// Four neighbours are moved at once where their place allows it; where it does not the bits are the same.
+TEST_F(GpuHost, TensorsMayBeginAnywhere) {
+  constexpr int kSeq = 70, kHeads = 2, kHeadWidth = 8, kRows = 67, kWidth = 132, kOut = 20;
+  const auto reference = make_backend(BackendKind::reference, 1);
+  const auto device = make_backend(BackendKind::gpu_host, 1);
+  for (std::size_t shift = 0; shift < 4; ++shift) {
+    std::vector<Floats> results;
+    for (Backend* backend : {reference.get(), device.get()}) {
+      Random random(7);
+      Floats all;
+      const auto at = [&](Floats& values) { return values.data() + shift; };
+      const auto filled = [&](std::size_t count) { return random.floats(count + 4); };
+      const std::size_t count = volume({kRows, kWidth});
+      Floats a = filled(2 * count), b = filled(2 * count), out = filled(2 * count);
+      const auto keep = [&] { all.insert(all.end(), out.begin(), out.end()); };
+      backend->gelu_forward(at(out), at(a), count);
+      keep();
+      backend->gelu_backward(at(out), at(b), at(a), count);
+      backend->residual_forward(at(out), at(out), at(b), count);
+      keep();
+      backend->copy(at(out), at(a), count);
+      keep();
+      backend->swiglu_forward(at(out), at(a), kRows, kWidth);
+      keep();
+      backend->swiglu_backward(at(out), at(b), at(a), kRows, kWidth);
+      keep();
+      for (const MatmulFormat format : kExactFormats) {
+        backend->matmul_forward(at(out), at(a), at(b), nullptr, kRows, kWidth, kOut, format);
+        keep();
+      }
+      Floats tokens_of = filled(volume({5, kWidth}));
+      const auto tokens = random.tokens(kRows, 5);
+      backend->embedding_forward(at(out), at(tokens_of), nullptr, tokens.data(), 1, kRows, kWidth);
+      keep();
+      backend->attention_forward(at(out), at(b), at(a), 1, kSeq, kHeads, kHeads, kHeadWidth);
+      keep();
+      backend->attention_backward(at(tokens_of), at(a), at(out), at(b), at(a), 1, 13, kHeads, kHeads,
+                                  kHeadWidth);
+      all.insert(all.end(), tokens_of.begin(), tokens_of.end());
+      std::pmr::vector<std::int32_t> sums(count + 4);
+      std::pmr::vector<QuantizeResult> result(1);
+      backend->quantize_add(result.data(), sums.data() + shift, at(a), count, 20, 5, false);
+      backend->adamw(at(a), at(b), at(out), sums.data() + shift, count,
+                     {1e-6F, 0.9F, 0.1F, 0.95F, 0.05F, 1, 1, 1e-4F, 1e-8F, 0.1F});
+      keep();
+      all.insert(all.end(), a.begin(), a.end());
+      results.push_back(all);
+    }
+    EXPECT_EQ(test::first_difference(results[0], results[1]), -1) << "shift " << shift;
+  }
+}
+
+// More ranges than go into one launch, some of several blocks.
+TEST_F(GpuHost, SquaresOfManyRangesAreThoseOfEach) {
+  const auto reference = make_backend(BackendKind::reference, 1);
+  const auto device = make_backend(BackendKind::gpu_host, 2);
+  Random random(11);
+  std::pmr::vector<std::int32_t> sums(3 * kNormBlock);
+  for (std::int32_t& sum : sums) sum = static_cast<std::int32_t>(random.word()) >> 1;
+  std::vector<SumRange> ranges{{5, 2 * kNormBlock + 77}, {0, kNormBlock}, {9, kNormBlock + 1}};
+  for (std::size_t i = 0; i < 270; ++i) ranges.push_back({i, i % 90 + 1});
+  std::pmr::vector<double> expected(ranges.size()), got(ranges.size());
+  reference->sums_of_squares(expected.data(), sums.data(), ranges);
+  device->sums_of_squares(got.data(), sums.data(), ranges);
+  EXPECT_EQ(expected, got);
 }
 
 // What a plan of memory counts for the kernels is what a step of training makes them take.
@@ -308,7 +378,7 @@ TEST_F(ExecutorTest, AnAsynchronousCopyIsMadeBetweenItsStartAndTheWaitForIt) {
       const bool inside = host_executor::thread_index() % 2 == 0;
       host_executor::copy_async(mine, from, sizeof from, inside);
       early = early && mine[3] == (inside ? 4U : 0U);
-      host_executor::await_copies();
+      host_executor::await_copies(0);
       late = late && mine[3] == (inside ? 4U : 0U);
     });
     EXPECT_EQ(early, order == ThreadOrder::ascending);
