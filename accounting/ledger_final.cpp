@@ -29,27 +29,14 @@ Result<SubmitOutcome> outcome_at(const AppliedBlock& applied, std::size_t positi
 
 }  // namespace
 
-Status Ledger::Impl::take_in(std::vector<Block> blocks, Signatures signatures,
-                             std::vector<IndexedBlock>& taken) {
-  for (Block& block : blocks) {
-    auto applied = chain.import(std::move(block), signatures);
-    if (!applied.ok()) {
-      if (chain.broken() || !taken.empty()) UFAB_TRY(rebuild_chain());
-      return applied.error();
-    }
-    taken.push_back(indexed_block(std::make_shared<AppliedBlock>(*std::move(applied)), chain.state()));
-  }
-  return store(taken);
-}
-
 Status Ledger::Impl::advance(std::vector<Block> blocks, Signatures signatures) {
   std::vector<IndexedBlock> taken;
   Head fresh;
   {
     const std::unique_lock guard(chain_mutex);
     UFAB_TRY(usable());
-    UFAB_TRY(take_in(std::move(blocks), signatures, taken));
-    fresh = {chain.head().height, chain.head_hash(), chain.head().time_us};
+    UFAB_TRY(store->take_in(std::move(blocks), signatures, taken));
+    fresh = {chain().head().height, chain().head_hash(), chain().head().time_us};
   }
   for (const IndexedBlock& item : taken) fulfil(*item.block);
   publish(fresh);
@@ -71,13 +58,14 @@ Status Ledger::import_blocks(const std::vector<Bytes>& encoded_blocks) {
     blocks.push_back(std::move(block));
   }
   {
-    const std::shared_lock guard(impl_->chain_mutex);
-    UFAB_TRY(impl_->usable());
-    const std::uint64_t present = impl_->chain.head().height;
+    const std::uint64_t present = head().height;
     std::size_t old = 0;
     for (; old < blocks.size() && blocks[old].header.height <= present; ++old) {
-      UFAB_ASSIGN(const Bytes here, impl_->log->read(blocks[old].header.height));
-      if (!same_block(here, blocks[old])) {
+      const auto here = impl_->block(blocks[old].header.height);
+      // Not there to compare yet: before the snapshot that the ledger began with.
+      if (!here.ok() && here.error().code == ErrorCode::unavailable) continue;
+      UFAB_TRY(here);
+      if (!same_block(*here, blocks[old])) {
         return Error{ErrorCode::conflict, fmt::format("block {}: another block is here at this height",
                                                       blocks[old].header.height)};
       }
@@ -88,14 +76,9 @@ Status Ledger::import_blocks(const std::vector<Bytes>& encoded_blocks) {
       return Error{ErrorCode::not_found, fmt::format("block {}: block {} is needed first",
                                                      blocks.front().header.height, present + 1)};
     }
-    const consensus::Ed25519Scheme scheme;
-    consensus::BlockRef place = impl_->chain.place();
-    for (const Block& block : blocks) UFAB_TRY(impl_->chain.check_finality(block, place, scheme));
-    if (blocks.back().finality && !blocks.back().finality->certificate) {
-      return Error{ErrorCode::unavailable,
-                   fmt::format("block {}: the certificate that makes it final is missing",
-                               blocks.back().header.height)};
-    }
+    const std::shared_lock guard(impl_->chain_mutex);
+    UFAB_TRY(impl_->usable());
+    UFAB_TRY(impl_->store->check_finality(blocks));
   }
   return impl_->advance(std::move(blocks), Signatures::check);
 }

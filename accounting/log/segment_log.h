@@ -59,7 +59,7 @@ class SegmentLog {
   // The two halves of it, for several entries with one sync: what was put is durable after sync().
   [[nodiscard]] Status put(ByteView payload);
   [[nodiscard]] Status sync();
-  // Drops all entries from that one on: `entries` > 0 stay. Durable when it returns.
+  // Drops all entries from that one on: `entries` stay. Durable when it returns.
   [[nodiscard]] Status cut(std::uint64_t entries);
   // What can be kept of a log that open() calls corrupt: the entries before the first that is wrong, which
   // `replay` gets. Everything from there on is moved to `aside`, a new folder, file by file as it was.
