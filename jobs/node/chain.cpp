@@ -52,7 +52,13 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
       key_(std::move(key)),
       ledger_(std::move(ledger)),
       calls_(credentials),
-      following_(std::move(credentials)) {}
+      following_(credentials),
+      filling_(std::move(credentials)),
+      snapshots_(std::make_unique<SnapshotKeeper>(*ledger_, home.chain_folder() + "/snapshots",
+                                                  [this](const std::string& line) {
+                                                    if (log_) log_(line);
+                                                  })),
+      began_empty_(ledger_->head().height == 0) {}
 
 Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config, Log log) {
   UFAB_ASSIGN(HomeKeys keys, home.load_keys());
@@ -87,6 +93,7 @@ Chain::~Chain() {
   wake_.notify_all();
   if (const auto committee = this->committee()) committee->wake();
   if (thread_.joinable()) thread_.join();
+  if (filler_.joinable()) filler_.join();
 }
 
 void Chain::start() {
@@ -150,6 +157,7 @@ Chain::Part Chain::part() {
 }
 
 void Chain::run() {
+  if (ledger_->history()) filler_ = std::thread([this] { fill_history(); });
   while (!stopping_) {
     switch (part()) {
       case Part::produce: produce(); break;
@@ -319,6 +327,7 @@ void Chain::follow() {
     pause(500ms);
     return;
   }
+  if (const auto head = json_number(answer->result, "head"); head.ok() && look_for_snapshot(*head)) return;
   Status taken;
   Reader reader(answer->body);
   std::vector<Bytes> run;  // blocks that become final with the last of them
