@@ -17,112 +17,9 @@ constexpr std::size_t listeners_max = 16;
 
 }  // namespace
 
-Status Ledger::Impl::open_log() {
-  std::unique_ptr<Index> opened_index;
-  std::vector<IndexedBlock> uncertified;
-  const auto replay = [&](std::uint64_t, ByteView payload) -> Status {
-    UFAB_ASSIGN(Block block, decode_block(payload));
-    UFAB_ASSIGN(AppliedBlock applied, chain.import(std::move(block), Signatures::checked));
-    const bool wants = wants_certificate(applied.block);
-    uncertified.push_back(indexed_block(std::make_shared<AppliedBlock>(std::move(applied)), chain.state()));
-    if (wants) return {};
-    std::vector<IndexedBlock> whole;
-    whole.swap(uncertified);
-    if (!options.index) return {};
-    if (opened_index == nullptr) {
-      UFAB_ASSIGN(opened_index, Index::open(path("index.sqlite"), chain.state().chain_id()));
-    }
-    const auto indexed = opened_index->height();
-    for (const IndexedBlock& item : whole) {
-      if (indexed && *indexed >= item.block->block.header.height) continue;
-      UFAB_TRY(add_to_index(*opened_index, item));
-    }
-    return {};
-  };
-  auto opened = SegmentLog::open(path("log"), options.segment_size_max, block_size_max, replay);
-  if (!opened.ok() && opened.error().code == ErrorCode::corrupt && options.repair) {
-    opened_index.reset();
-    uncertified.clear();
-    UFAB_TRY(repair(opened.error()));
-    opened = SegmentLog::open(path("log"), options.segment_size_max, block_size_max, replay);
-  }
-  UFAB_TRY(opened);
-  log = std::move(*opened);
-  if (!uncertified.empty()) {
-    // Of blocks that became final together only a part was synced: nobody was told of them.
-    UFAB_TRY(log->cut(uncertified.front().block->block.header.height));
-    UFAB_TRY(rebuild_chain());
-  }
-  if (opened_index == nullptr) return {};
-  UFAB_TRY(opened_index->flush());
-  if (opened_index->height() != chain.head().height) {
-    return Error{
-        ErrorCode::corrupt,
-        fmt::format("{}: the log ends at block {}, but the index knows block {}: the log lost its end",
-                    options.folder, chain.head().height, *opened_index->height())};
-  }
-  index =
-      std::make_unique<IndexWriter>(std::move(opened_index), [sync = log->later_sync()] { return sync->sync(); });
-  return {};
-}
-
-// The log up to the damage stays, the index is made anew from it.
-Status Ledger::Impl::repair(const Error& why) {
-  chain = Chain();
-  const std::string aside = path(fmt::format("damaged-{}", options.now_us()).c_str());
-  const auto replay = [&](std::uint64_t, ByteView payload) -> Status {
-    UFAB_ASSIGN(Block block, decode_block(payload));
-    UFAB_TRY(chain.import(std::move(block), Signatures::checked));
-    return {};
-  };
-  UFAB_ASSIGN(const std::uint64_t whole, SegmentLog::salvage(path("log"), block_size_max, replay, aside));
-  chain = Chain();
-  for (const char* name : {"index.sqlite", "index.sqlite-wal", "index.sqlite-shm"}) {
-    std::error_code error;
-    std::filesystem::remove(path(name), error);
-  }
-  if (whole == 0) {
-    return Error{ErrorCode::corrupt, fmt::format("{}: not even block 0 can be read; join the chain anew. {}",
-                                                 options.folder, why.message)};
-  }
-  if (options.repaired) {
-    options.repaired(
-        fmt::format("the ledger's log was damaged ({}): blocks 0 to {} are whole and stay, what "
-                    "followed is in {} and comes from the peers again",
-                    why.message, whole - 1, aside));
-  }
-  return {};
-}
-
-Status Ledger::Impl::store(const std::vector<IndexedBlock>& blocks, Durable durable) {
-  Status status;
-  for (const IndexedBlock& item : blocks) {
-    if (status.ok()) status = log->put(encode_block(item.block->block));
-  }
-  if (status.ok() && (durable == Durable::now || index == nullptr)) status = log->sync();
-  for (const IndexedBlock& item : blocks) {
-    if (status.ok() && index != nullptr) status = index->add(item);
-  }
-  if (!status.ok()) stopped = status.error();
-  return status;
-}
-
 Status Ledger::Impl::usable() const {
-  if (stopped) return stopped->within("the ledger has stopped");
+  if (store->stopped()) return store->stopped()->within("the ledger has stopped");
   return {};
-}
-
-Status Ledger::Impl::rebuild_chain() {
-  chain = Chain();
-  const auto replay = [&](std::uint64_t, ByteView payload) -> Status {
-    UFAB_ASSIGN(Block block, decode_block(payload));
-    UFAB_TRY(chain.import(std::move(block), Signatures::checked));
-    return {};
-  };
-  SegmentLog::Scan scan;
-  Status status = SegmentLog::scan(path("log"), block_size_max, replay, scan);
-  if (!status.ok()) stopped = status.error();
-  return status;
 }
 
 void Ledger::Impl::publish(const Head& fresh) {
@@ -139,12 +36,12 @@ void Ledger::Impl::publish(const Head& fresh) {
 
 std::optional<Result<SubmitOutcome>> Ledger::Impl::known(const RecordId& id) {
   const std::shared_lock guard(chain_mutex);
-  if (index == nullptr) return std::nullopt;
-  const auto place = index->find_record(id);
+  if (store->index() == nullptr) return std::nullopt;
+  const auto place = store->index()->find_record(id);
   if (!place.ok()) return Result<SubmitOutcome>(place.error());
   if (!place->has_value()) return std::nullopt;
   const RecordPlace at = **place;
-  const auto bytes = log->read(at.height);
+  const auto bytes = store->block(at.height);
   if (!bytes.ok()) return Result<SubmitOutcome>(bytes.error());
   const auto block = decode_block(*bytes);
   if (!block.ok()) return Result<SubmitOutcome>(block.error());
@@ -169,11 +66,11 @@ Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options, const KeyPai
     return Error{ErrorCode::not_found, fmt::format("{}: there is no ledger", impl->options.folder)};
   }
   UFAB_ASSIGN(impl->lock, FileLock::acquire(impl->path("lock")));
-  UFAB_TRY(impl->open_log());
-  if (impl->chain.empty()) {
+  UFAB_TRY(impl->open());
+  if (impl->chain().empty()) {
     return Error{ErrorCode::not_found, fmt::format("{}: the ledger has no genesis", impl->options.folder)};
   }
-  impl->head = {impl->chain.head().height, impl->chain.head_hash(), impl->chain.head().time_us};
+  impl->head = {impl->chain().head().height, impl->chain().head_hash(), impl->chain().head().time_us};
   std::unique_ptr<Ledger> ledger(new Ledger(std::move(impl)));
   if (validator != nullptr) UFAB_TRY(ledger->use_key(validator->copy()));
   return ledger;
@@ -224,13 +121,7 @@ Result<std::unique_ptr<Ledger>> Ledger::join(LedgerOptions options, ByteView gen
 }
 
 Result<Bytes> Ledger::block(std::uint64_t height) const {
-  const std::shared_lock guard(impl_->chain_mutex);
-  UFAB_TRY(impl_->usable());
-  if (height > impl_->chain.head().height) {
-    return Error{ErrorCode::not_found,
-                 fmt::format("block {}: the head is {}", height, impl_->chain.head().height)};
-  }
-  return impl_->log->read(height);
+  return impl_->block(height);
 }
 
 Head Ledger::head() const {
@@ -253,7 +144,7 @@ void Ledger::on_block(std::function<void(const Head&)> listener) {
 
 Digest Ledger::chain_id() const {
   const std::shared_lock guard(impl_->chain_mutex);
-  return impl_->chain.state().chain_id();
+  return impl_->chain().state().chain_id();
 }
 
 void Ledger::with_state(const std::function<void(const State&)>& read) const {
@@ -262,7 +153,7 @@ void Ledger::with_state(const std::function<void(const State&)>& read) const {
 
 void Ledger::with_chain(const std::function<void(const Chain&)>& read) const {
   const std::shared_lock guard(impl_->chain_mutex);
-  read(impl_->chain);
+  read(impl_->chain());
 }
 
 }  // namespace ufab

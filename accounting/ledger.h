@@ -3,6 +3,12 @@
 // One folder holds everything: `log/` (the truth, accounting/log/segment_log.h), `index.sqlite` (rebuildable,
 // accounting/index/index.h) and `lock` (one process at a time).
 //
+// A replica may begin with a snapshot (accounting/snapshot/manifest.h) instead of all blocks. Then there is
+// also `recent/`, the snapshot and the log of the blocks after it, from which it takes part, while `log/` and
+// the index are filled in from block 0 on: each block is verified whole, as in a replica that began with
+// none. Once `log/` has all that `recent/` has, that folder is removed, and the ledger is like any other.
+// Until then a block that is in neither is ErrorCode::unavailable, and no record is found by its id.
+//
 // The producer (the node that has the validator's key) turns submitted records into blocks: a caller of
 // submit() whose record finds no block being made makes one from every record waiting, so that concurrent
 // callers share one block and one sync (group commit). A replica gets blocks from import_blocks(), which
@@ -23,7 +29,9 @@
 
 namespace ufab {
 
-class Index;
+// accounting/snapshot/manifest.h
+struct SnapshotDraft;
+struct SnapshotManifest;
 
 struct LedgerOptions {
   std::string folder;
@@ -40,6 +48,12 @@ struct Head {
   std::uint64_t height = 0;
   Digest hash;
   std::uint64_t time_us = 0;
+};
+
+// How far a ledger that began with a snapshot is whole: it has blocks 0 to `filled`, and those after `base`.
+struct History {
+  std::uint64_t base = 0;
+  std::uint64_t filled = 0;
 };
 
 struct SubmitOutcome {
@@ -59,6 +73,19 @@ class Ledger {
   // A replica of another's chain: block 0 as its node hands it out. The chain id in it is what the caller
   // must compare with what it was told out of band.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> join(LedgerOptions options, ByteView genesis_block);
+  // Goes on after the head of a snapshot from now on. Precondition: `state` came back from it, by way of
+  // check_manifest(). conflict unless the head is below the snapshot's and the ledger has every block so far.
+  [[nodiscard]] Status begin_at(const SnapshotManifest& manifest, const std::vector<Bytes>& chunks,
+                                State state);
+  // Empty: it has every block.
+  [[nodiscard]] std::optional<History> history() const;
+  // The blocks after history()->filled, as import_blocks() takes them; those after the base it has itself.
+  // When the last is there history() is empty. corrupt if the blocks lead to another block than the snapshot:
+  // then the snapshot's, or these, are of a chain that somebody forked. One caller at a time.
+  [[nodiscard]] Status fill_history(const std::vector<Bytes>& encoded_blocks);
+  // What a snapshot is made of, if the head ends an epoch (else not_found).
+  [[nodiscard]] Result<SnapshotDraft> draft_snapshot() const;
+
   // Opens what create() or join() made. With the validator's key the ledger produces blocks, in epochs with a
   // single one.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(LedgerOptions options,
@@ -109,7 +136,7 @@ class Ledger {
   // It must not outlive the ledger.
   [[nodiscard]] std::unique_ptr<Expectation> expect(const RecordId& id);
   void turn_away(const RecordId& id, const Error& why);
-  // not_found past the head.
+  // not_found past the head, unavailable while history() lacks it.
   [[nodiscard]] Result<Bytes> block(std::uint64_t height) const;
   [[nodiscard]] Head head() const;
   // Waits until the head is higher than `height` or the time is over; returns the head then.

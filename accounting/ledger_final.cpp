@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "accounting/ledger_impl.h"
-#include "fabric/base/parallel.h"
 
 namespace ufab {
 
@@ -30,27 +29,14 @@ Result<SubmitOutcome> outcome_at(const AppliedBlock& applied, std::size_t positi
 
 }  // namespace
 
-Status Ledger::Impl::take_in(std::vector<PreparedBlock> blocks, Durable durable,
-                             std::vector<IndexedBlock>& taken) {
-  for (PreparedBlock& block : blocks) {
-    auto applied = chain.import(std::move(block));
-    if (!applied.ok()) {
-      if (chain.broken() || !taken.empty()) UFAB_TRY(rebuild_chain());
-      return applied.error();
-    }
-    taken.push_back(indexed_block(std::make_shared<AppliedBlock>(*std::move(applied)), chain.state()));
-  }
-  return store(taken, durable);
-}
-
 Status Ledger::Impl::advance(std::vector<PreparedBlock> blocks, Durable durable) {
   std::vector<IndexedBlock> taken;
   Head fresh;
   {
     const std::unique_lock guard(chain_mutex);
     UFAB_TRY(usable());
-    UFAB_TRY(take_in(std::move(blocks), durable, taken));
-    fresh = {chain.head().height, chain.head_hash(), chain.head().time_us};
+    UFAB_TRY(store->take_in(std::move(blocks), durable, taken));
+    fresh = {chain().head().height, chain().head_hash(), chain().head().time_us};
   }
   for (const IndexedBlock& item : taken) fulfil(*item.block);
   publish(fresh);
@@ -68,21 +54,31 @@ Status Ledger::sync() {
   {
     const std::shared_lock guard(impl_->chain_mutex);
     UFAB_TRY(impl_->usable());
-    file = impl_->log->later_sync();
+    file = impl_->store->later_sync();
   }
   return file->sync();
 }
 
+Status Ledger::import_block(ByteView encoded_block) {
+  return import_blocks({Bytes(encoded_block.begin(), encoded_block.end())});
+}
+
 Result<std::vector<Block>> Ledger::Impl::news_of(std::vector<Block> blocks) const {
-  const std::shared_lock guard(chain_mutex);
-  UFAB_TRY(usable());
-  const std::uint64_t present = chain.head().height;
+  std::uint64_t present = 0;
+  {
+    const std::shared_lock guard(chain_mutex);
+    UFAB_TRY(usable());
+    present = chain().head().height;
+  }
   std::size_t old = 0;
   for (; old < blocks.size() && blocks[old].header.height <= present; ++old) {
-    const std::uint64_t height = blocks[old].header.height;
-    UFAB_ASSIGN(const Bytes here, log->read(height));
-    if (!same_block(here, blocks[old])) {
-      return Error{ErrorCode::conflict, fmt::format("block {}: another block is here at this height", height)};
+    const auto here = block(blocks[old].header.height);
+    // Not there to compare yet: before the snapshot that the ledger began with.
+    if (!here.ok() && here.error().code == ErrorCode::unavailable) continue;
+    UFAB_TRY(here);
+    if (!same_block(*here, blocks[old])) {
+      return Error{ErrorCode::conflict, fmt::format("block {}: another block is here at this height",
+                                                    blocks[old].header.height)};
     }
   }
   blocks.erase(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(old));
@@ -93,59 +89,20 @@ Result<std::vector<Block>> Ledger::Impl::news_of(std::vector<Block> blocks) cons
   return blocks;
 }
 
-Result<std::vector<PreparedBlock>> Ledger::Impl::next_final(std::deque<PreparedBlock>& blocks) const {
-  std::vector<FinalityCheck> checks;
-  std::size_t final_blocks = 0;
-  {
-    const std::shared_lock guard(chain_mutex);
-    consensus::BlockRef place = chain.place();
-    const std::uint64_t length = chain.state().params().epoch_blocks;
-    for (const PreparedBlock& prepared : blocks) {
-      auto check = chain.begin_finality(prepared.block, place);
-      // Those before it may still be taken in.
-      if (!check.ok() && final_blocks == 0) return check.error();
-      if (!check.ok()) break;
-      checks.push_back(*std::move(check));
-      if (!wants_certificate(prepared.block)) final_blocks = checks.size();
-      if (prepared.block.header.height % length == 0) break;  // the next list of validators is known then
-    }
-  }
-  std::vector<Status> statuses(final_blocks);
-  const consensus::Ed25519Scheme scheme;
-  in_parallel(final_blocks, [&](std::size_t i) { statuses[i] = checks[i].run(blocks[i].block, scheme); });
-  for (const Status& status : statuses) UFAB_TRY(status);
-  std::vector<PreparedBlock> next;
-  for (std::size_t i = 0; i < final_blocks; ++i) {
-    next.push_back(std::move(blocks.front()));
-    blocks.pop_front();
-  }
-  return next;
-}
-
-Status Ledger::import_block(ByteView encoded_block) {
-  return import_blocks({Bytes(encoded_block.begin(), encoded_block.end())});
-}
-
 Status Ledger::import_blocks(const std::vector<Bytes>& encoded_blocks) {
-  std::vector<Block> decoded;
+  std::vector<Block> blocks;
   for (const Bytes& encoded : encoded_blocks) {
     UFAB_ASSIGN(Block block, decode_block(encoded));
-    decoded.push_back(std::move(block));
+    blocks.push_back(std::move(block));
   }
-  UFAB_ASSIGN(std::vector<Block> fresh, impl_->news_of(std::move(decoded)));
-  std::deque<PreparedBlock> blocks(fresh.size());
-  in_parallel(fresh.size(), [&](std::size_t i) { blocks[i] = prepare_block(std::move(fresh[i])); });
-  for (bool first = true; !blocks.empty(); first = false) {
-    const std::uint64_t height = blocks.back().block.header.height;
-    UFAB_ASSIGN(std::vector<PreparedBlock> next, impl_->next_final(blocks));
-    if (next.empty()) {
-      if (!first) return {};
-      return Error{ErrorCode::unavailable,
-                   fmt::format("block {}: the certificate that makes it final is missing", height)};
-    }
-    UFAB_TRY(impl_->advance(std::move(next), Durable::now));
-  }
-  return {};
+  UFAB_ASSIGN(blocks, impl_->news_of(std::move(blocks)));
+  return check_and_take(
+      std::move(blocks),
+      [this](const std::deque<PreparedBlock>& waiting) {
+        const std::shared_lock guard(impl_->chain_mutex);
+        return impl_->store->final_part(waiting);
+      },
+      [this](std::vector<PreparedBlock> next) { return impl_->advance(std::move(next), Durable::now); });
 }
 
 std::unique_ptr<Ledger::Expectation> Ledger::expect(const RecordId& id) {

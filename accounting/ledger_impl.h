@@ -1,5 +1,6 @@
 // The inside of Ledger (accounting/ledger.h). Private to ledger*.cpp: ledger.cpp opens and reads,
-// ledger_produce.cpp makes blocks where one validator does, ledger_final.cpp takes in blocks that are final.
+// ledger_produce.cpp makes blocks where one validator does, ledger_final.cpp takes in blocks that are final,
+// ledger_history.cpp begins with a snapshot and fills in what was before it.
 #pragma once
 
 #include <condition_variable>
@@ -8,20 +9,10 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "accounting/chain/chain.h"
-#include "accounting/index/writer.h"
+#include "accounting/block_store.h"
 #include "accounting/ledger.h"
-#include "accounting/log/segment_log.h"
 
 namespace ufab {
-
-// It became final together with later blocks, of which one brings the certificate.
-[[nodiscard]] inline bool wants_certificate(const Block& block) {
-  return block.finality && !block.finality->certificate;
-}
-
-// When stored blocks are durable: when the call returns, or before the index has committed them.
-enum class Durable : bool { now, soon };
 
 struct Ledger::Impl {
   // What became of a record.
@@ -40,8 +31,8 @@ struct Ledger::Impl {
   std::optional<FileLock> lock;
   std::vector<KeyPair> keys;  // with which this node may be the producer; guarded by chain_mutex
 
-  // Lock order: sign_mutex, then queue_mutex, then chain_mutex, then head_mutex or expected_mutex; never the
-  // other way.
+  // Lock order: sign_mutex, then queue_mutex, then Past::mutex, then chain_mutex, then head_mutex or
+  // expected_mutex; never the other way.
   std::mutex sign_mutex;
   std::mutex queue_mutex;
   std::condition_variable queue_changed;
@@ -49,11 +40,15 @@ struct Ledger::Impl {
   std::vector<std::shared_ptr<Waiting>> making;  // in the block that is being made
   bool busy = false;                             // somebody makes a block
 
+  // The blocks from 0 on, while `store` has those after a snapshot.
+  struct Past {
+    std::mutex mutex;
+    std::unique_ptr<BlockStore> store;  // null once it has become the ledger's
+    std::uint64_t base = 0;
+  };
   mutable std::shared_mutex chain_mutex;
-  Chain chain;
-  std::optional<SegmentLog> log;
-  std::unique_ptr<IndexWriter> index;  // none if options.index is false
-  std::optional<Error> stopped;
+  std::unique_ptr<BlockStore> store;
+  std::shared_ptr<Past> past;
 
   mutable std::mutex head_mutex;
   mutable std::condition_variable head_changed;
@@ -67,19 +62,14 @@ struct Ledger::Impl {
 
   // ---- chain_mutex held exclusively ----
 
-  // Replays the log into the state, and into the index what that has missed.
-  [[nodiscard]] Status open_log();
-  // Log first, index second: what the index misses it gets from the log.
-  [[nodiscard]] Status store(const std::vector<IndexedBlock>& blocks, Durable durable);
-  [[nodiscard]] Status repair(const Error& why);
+  [[nodiscard]] Status open();
+  // A snapshot that cannot be read any more goes aside.
+  [[nodiscard]] Status open_recent();
+  [[nodiscard]] Status remove_recent() const;
   [[nodiscard]] Status usable() const;
+  [[nodiscard]] const Chain& chain() const { return store->chain(); }
   // That of the present epoch's only validator; an error when several vote, or this node does not have it.
   [[nodiscard]] Result<const KeyPair*> producer_key() const;
-  // After a block that turned out bad half way: the log has the state as it was.
-  [[nodiscard]] Status rebuild_chain();
-  // Applies blocks that follow the head one after another, whose finality was checked, and stores them.
-  [[nodiscard]] Status take_in(std::vector<PreparedBlock> blocks, Durable durable,
-                               std::vector<IndexedBlock>& taken);
 
   // ---- no lock held ----
 
@@ -91,13 +81,15 @@ struct Ledger::Impl {
   // Tells those who expect a record, or one of that block.
   void tell(const RecordId& id, const Result<SubmitOutcome>& outcome);
   void fulfil(const AppliedBlock& applied);
-  // take_in(), then the world is told.
+  // Wherever it is.
+  [[nodiscard]] Result<Bytes> block(std::uint64_t height) const;
+  [[nodiscard]] std::shared_ptr<Past> get_past() const;
+  // The past has come to the snapshot: takes in what the ledger has after it, and takes its place.
+  [[nodiscard]] Status join_past(Past& done);
+  // Blocks that follow the head one after another, whose finality was checked; then the world is told.
   [[nodiscard]] Status advance(std::vector<PreparedBlock> blocks, Durable durable);
   // Those of `blocks` that are not here yet; an error when one is another block than that here.
   [[nodiscard]] Result<std::vector<Block>> news_of(std::vector<Block> blocks) const;
-  // The blocks at the front of `blocks` that belong to the present epoch and are final there: they leave it.
-  // Empty when a certificate is missing.
-  [[nodiscard]] Result<std::vector<PreparedBlock>> next_final(std::deque<PreparedBlock>& blocks) const;
 
   // Makes one block from `batch`. The fates are returned apart, because those of the batch belong to the
   // queue lock, which is not held here. Precondition: the caller has set `busy`.

@@ -21,7 +21,7 @@ Status Ledger::Impl::check_producer() const {
 
 Status Ledger::use_key(KeyPair key) {
   const std::unique_lock guard(impl_->chain_mutex);
-  const State& state = impl_->chain.state();
+  const State& state = impl_->chain().state();
   if (!state.by_vote() && state.producer(0).key != key.public_key())
     return Error{ErrorCode::denied, "the key given is not the validator's"};
   for (const KeyPair& known : impl_->keys) {
@@ -32,7 +32,7 @@ Status Ledger::use_key(KeyPair key) {
 }
 
 Result<const KeyPair*> Ledger::Impl::producer_key() const {
-  const State& state = chain.state();
+  const State& state = chain().state();
   if (keys.empty())
     return Error{ErrorCode::denied, "this node is not the producer: submit to the validator's node"};
   if (state.by_vote())
@@ -55,18 +55,19 @@ Status Ledger::Impl::make_block(const std::vector<std::shared_ptr<Impl::Waiting>
   {
     const std::unique_lock guard(chain_mutex);
     Status status = usable();
-    auto made = std::make_shared<AppliedBlock>();
     const auto key = producer_key();
     if (status.ok() && !key.ok()) status = key.error();
+    std::shared_ptr<AppliedBlock> made;
     if (status.ok()) {
-      *made = chain.make(records, **key, options.now_us(), Signatures::checked);
-      status = store({indexed_block(made, chain.state())}, Durable::now);
+      auto stored = store->make(records, **key);
+      if (stored.ok()) made = *std::move(stored);
+      if (made == nullptr) status = stored.error();
     }
     if (!status.ok()) {
       for (Fate& fate : fates) fate.outcome.emplace(status.error());
       return status;
     }
-    fresh = {made->block.header.height, chain.head_hash(), made->block.header.time_us};
+    fresh = {made->block.header.height, chain().head_hash(), made->block.header.time_us};
     for (std::size_t i = 0; i < batch.size(); ++i) {
       RecordOutcome& outcome = made->outcomes[i];  // the index does not look at them
       fates[i].on_chain = outcome.on_chain;
@@ -108,7 +109,7 @@ std::uint64_t Ledger::Impl::next_sequence(const PublicKey& signer) {
   const std::lock_guard queue_guard(queue_mutex);
   {
     const std::shared_lock guard(chain_mutex);
-    next = chain.state().next_sequence(signer);
+    next = chain().state().next_sequence(signer);
   }
   for (const auto& item : making) {
     if (item->record.signer == signer && !item->fate.outcome)
@@ -203,7 +204,7 @@ Result<bool> Ledger::produce_if_due() {
     const std::shared_lock chain_guard(impl_->chain_mutex);
     UFAB_TRY(impl_->usable());
     const std::uint64_t due =
-        impl_->chain.head().time_us + impl_->chain.state().params().block_interval_ms * 1000;
+        impl_->chain().head().time_us + impl_->chain().state().params().block_interval_ms * 1000;
     if (impl_->queue.empty() && impl_->options.now_us() < due) return false;
   }
   UFAB_TRY(impl_->lead(guard));

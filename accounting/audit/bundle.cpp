@@ -38,7 +38,7 @@ std::string read_me(const AuditSummary& summary) {
 // That each block of the checkpoint is the log's.
 class CrossCheck {
  public:
-  explicit CrossCheck(const Checkpoint& checkpoint) {
+  explicit CrossCheck(const ChainCheckpoint& checkpoint) {
     for (std::size_t i = 0; i < checkpoint.links.size(); ++i)
       note(checkpoint.links[i].block, fmt::format("link {}", i));
     for (const BlockHeader& header : checkpoint.trail) note({{header}, std::nullopt, {}}, "trail");
@@ -94,7 +94,7 @@ Status write_bundle(const std::string& folder, const std::string& to, AuditSumma
         return collector.visit(applied);
       }));
   UFAB_TRY(log.sync());
-  UFAB_ASSIGN(const Checkpoint checkpoint, collector.finish());
+  UFAB_ASSIGN(const ChainCheckpoint checkpoint, collector.finish());
   UFAB_TRY(write_file_atomic(to + "/checkpoint", encode_checkpoint(checkpoint)));
   return write_file_atomic(to + "/README.txt", as_bytes(read_me(summary)));
 }
@@ -114,7 +114,7 @@ Result<AuditSummary> audit_bundle(const std::string& folder, const std::string& 
 
 Result<AuditSummary> audit_verify_bundle(const std::string& folder, std::optional<Digest> chain_id) {
   UFAB_ASSIGN(const Bytes bytes, read_file(folder + "/checkpoint", checkpoint_size_max));
-  UFAB_ASSIGN(const Checkpoint checkpoint, decode_checkpoint(bytes));
+  UFAB_ASSIGN(const ChainCheckpoint checkpoint, decode_checkpoint(bytes));
   const auto light = LightChain::follow(checkpoint);
   if (!light.ok()) return light.error().within("checkpoint");
   AuditSummary summary;

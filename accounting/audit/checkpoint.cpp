@@ -102,7 +102,7 @@ PlacedRecord read_placed(Reader& reader) {
   return placed;
 }
 
-void write_checkpoint(Writer& writer, const Checkpoint& checkpoint) {
+void write_checkpoint(Writer& writer, const ChainCheckpoint& checkpoint) {
   writer.raw(as_bytes(checkpoint_magic));
   writer.blob(encode_header(checkpoint.genesis_header));
   writer.blob(checkpoint.genesis);
@@ -117,8 +117,8 @@ void write_checkpoint(Writer& writer, const Checkpoint& checkpoint) {
   }
 }
 
-Checkpoint read_checkpoint(Reader& reader) {
-  Checkpoint checkpoint;
+ChainCheckpoint read_checkpoint(Reader& reader) {
+  ChainCheckpoint checkpoint;
   if (as_text(reader.raw(checkpoint_magic.size())) != checkpoint_magic)
     reader.fail("no checkpoint of this version");
   checkpoint.genesis_header = read_block_header(reader);
@@ -140,7 +140,7 @@ Checkpoint read_checkpoint(Reader& reader) {
   return checkpoint;
 }
 
-Bytes encode_checkpoint(const Checkpoint& checkpoint) {
+Bytes encode_checkpoint(const ChainCheckpoint& checkpoint) {
   Writer writer;
   write_checkpoint(writer, checkpoint);
   return writer.take();
@@ -150,13 +150,13 @@ bool is_checkpoint(ByteView bytes) {
   return as_text(bytes).starts_with(checkpoint_magic);
 }
 
-Result<Checkpoint> decode_checkpoint(ByteView bytes) {
+Result<ChainCheckpoint> decode_checkpoint(ByteView bytes) {
   if (bytes.size() > checkpoint_size_max) {
     return Error{ErrorCode::limit, fmt::format("checkpoint: {} bytes, at most {} are allowed", bytes.size(),
                                                checkpoint_size_max)};
   }
   Reader reader(bytes);
-  Checkpoint checkpoint = read_checkpoint(reader);
+  ChainCheckpoint checkpoint = read_checkpoint(reader);
   UFAB_TRY(reader.finish("checkpoint"));
   return checkpoint;
 }

@@ -4,14 +4,15 @@
 // Layout (fabric/base/codec.h): "ufabcheckpoint1\n" (16 bytes), then
 //   genesis: header blob, record blob. Block 0 holds only the genesis; its id is the chain id.
 //   u32 count of links (at most checkpoint_links_max), each a placed record (below): a change of who makes
-//     blocks. It is a key_change of the founder's key as long as no list of validators was formed, or an epoch
-//     record.
+//     blocks. It is a key_change of the founder's key as long as no list of validators was formed, or an
+//     epoch record.
 //   u32 count of headers (at most trail_max), blobs: of the blocks just before the head, oldest first. For
 //     witnesses.
 //   the head: a final header (below).
 //   u32 count of cosignatures (at most cosignatures_max), each a public key and its signature over
 //     cosignature_digest(), by ascending key, no key twice.
-// A final header is: u32 count (at least 1, at most run_max) and as many header blobs, the block's and those of
+// A final header is: u32 count (at least 1, at most run_max) and as many header blobs, the block's and those
+// of
 //   the blocks after it up to the first whose own votes are here, each naming the hash of the one before;
 //   flag; if set, the last one's finality (accounting/chain/finality.h) as a blob, with its certificate, and
 //   the hash of its payload without the header (accounting/consensus/messages.h: payload_hash()). Not set
@@ -35,9 +36,9 @@
 // had its keys used for, another history. Whoever has the keys of a quorum of a list of long ago, or of the
 // founder when it was alone, can make another history from there on that checks as well: against that stand
 // witnesses' cosignatures, and comparing heads. A file may be old: it says what was so at its head. While one
-// validator makes all blocks its word is all there is: it may leave out that a list was formed and sign blocks of
-// its own after that; and a key_change that the ledger refused counts here, since the founder signed it.
-// Bound: checkpoint_size_max bytes.
+// validator makes all blocks its word is all there is: it may leave out that a list was formed and sign
+// blocks of its own after that; and a key_change that the ledger refused counts here, since the founder
+// signed it. Bound: checkpoint_size_max bytes.
 #pragma once
 
 #include <vector>
@@ -72,7 +73,7 @@ struct Cosignature {
   Signature signature;
 };
 
-struct Checkpoint {
+struct ChainCheckpoint {
   BlockHeader genesis_header;
   Bytes genesis;
   std::vector<PlacedRecord> links;
@@ -81,17 +82,17 @@ struct Checkpoint {
   std::vector<Cosignature> cosignatures;
 };
 
-[[nodiscard]] Bytes encode_checkpoint(const Checkpoint& checkpoint);
-[[nodiscard]] Result<Checkpoint> decode_checkpoint(ByteView bytes);
+[[nodiscard]] Bytes encode_checkpoint(const ChainCheckpoint& checkpoint);
+[[nodiscard]] Result<ChainCheckpoint> decode_checkpoint(ByteView bytes);
 [[nodiscard]] bool is_checkpoint(ByteView bytes);  // it says that it is one
 // SHA-256 of "ufab checkpoint cosignature 1\n", chain id, u64 height, block hash: what a witness signs.
 [[nodiscard]] Digest cosignature_digest(const BlockHeader& head);
 
 // The parts, for containers of them (accounting/audit/proof.h).
-void write_checkpoint(Writer& writer, const Checkpoint& checkpoint);
+void write_checkpoint(Writer& writer, const ChainCheckpoint& checkpoint);
 void write_placed(Writer& writer, const PlacedRecord& placed);
 void write_path(Writer& writer, const std::vector<Digest>& path);
-[[nodiscard]] Checkpoint read_checkpoint(Reader& reader);
+[[nodiscard]] ChainCheckpoint read_checkpoint(Reader& reader);
 [[nodiscard]] PlacedRecord read_placed(Reader& reader);
 [[nodiscard]] std::vector<Digest> read_path(Reader& reader);
 [[nodiscard]] Bytes read_record(Reader& reader);

@@ -32,6 +32,15 @@ Result<bool> HeaderRun::add(const AppliedBlock& applied) {
   return true;
 }
 
+Collector::Collector(const Chain& chain, ChainCheckpoint from)
+    : chain_(chain), made_(std::move(from)), proven_(chain.epoch()) {
+  made_.trail.clear();
+  made_.head = {};
+  made_.cosignatures.clear();
+  const std::vector<Seat>& seats = chain.state().seats();
+  if (seats.size() == 1) sole_ = seats[0].key;
+}
+
 void Collector::settle() {
   if (!candidate_) return;
   made_.links.push_back(std::move(candidate_->link));
@@ -134,7 +143,7 @@ Status Collector::visit(const AppliedBlock& applied) {
   return {};
 }
 
-Result<Checkpoint> Collector::finish() {
+Result<ChainCheckpoint> Collector::finish() {
   settle();
   // The head opens an epoch: nobody has voted in it yet.
   if (opening_) made_.links.push_back(std::move(opening_->plain));

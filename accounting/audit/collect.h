@@ -1,5 +1,5 @@
-// Makes checkpoints and proofs out of a chain's blocks as they are walked over. Private to audit; not
-// thread-safe.
+// Makes checkpoints and proofs out of a chain's blocks as they are walked over. For audits, and for ledgers
+// that hand out snapshots (accounting/block_store.h). Not thread-safe.
 #pragma once
 
 #include "accounting/audit/checkpoint.h"
@@ -31,12 +31,15 @@ class Collector {
   explicit Collector(const Chain& chain, std::optional<std::uint64_t> trail_from = std::nullopt)
       : chain_(chain), trail_from_(trail_from) {}
 
+  // Goes on after the head of a checkpoint, which is the chain's and ends an epoch.
+  Collector(const Chain& chain, ChainCheckpoint from);
+
   // Each block after it has been applied to the chain.
   [[nodiscard]] Status visit(const AppliedBlock& applied);
   // The checkpoint must prove the list that voted for that block, the one whose visit() comes next.
   void need(std::uint64_t height);
   // After the last block. It is not empty, and final.
-  [[nodiscard]] Result<Checkpoint> finish();
+  [[nodiscard]] Result<ChainCheckpoint> finish();
 
  private:
   // A link to an epoch whose votes are checked by its own list.
@@ -56,7 +59,7 @@ class Collector {
 
   const Chain& chain_;
   const std::optional<std::uint64_t> trail_from_;
-  Checkpoint made_;
+  ChainCheckpoint made_;
   Block last_;                          // records only where they vote
   consensus::EpochPtr proven_;          // what the last link led to; null: one validator
   std::optional<PublicKey> sole_;       // it; none: the founder

@@ -114,7 +114,7 @@ Result<Record> LightChain::check_record(ByteView bytes) const {
   return record;
 }
 
-Status LightChain::begin(const Checkpoint& checkpoint) {
+Status LightChain::begin(const ChainCheckpoint& checkpoint) {
   chain_id_ = record_id(checkpoint.genesis);
   UFAB_ASSIGN(const Record record, check_record(checkpoint.genesis));
   const auto* genesis = std::get_if<Genesis>(&record.body);
@@ -183,7 +183,7 @@ Status LightChain::add_epoch(const PlacedRecord& link, const Epoch& record) {
   return {};
 }
 
-Status LightChain::end(const Checkpoint& checkpoint) {
+Status LightChain::end(const ChainCheckpoint& checkpoint) {
   const FinalHeader& head = checkpoint.head;
   const BlockHeader& header = head.block();
   head_ = header;
@@ -198,7 +198,7 @@ Status LightChain::end(const Checkpoint& checkpoint) {
   return check_run(run);
 }
 
-Result<LightChain> LightChain::follow(const Checkpoint& checkpoint) {
+Result<LightChain> LightChain::follow(const ChainCheckpoint& checkpoint) {
   LightChain chain;
   const auto part = [](const Status& status, const std::string& name) -> Status {
     if (status.ok()) return {};

@@ -12,7 +12,7 @@ class LightChain {
  public:
   // From nothing but the file; compare chain_id() with the one you know. The error says which part is wrong:
   // "link N (block H): …", "head (block H): …", "witness KEY: …".
-  [[nodiscard]] static Result<LightChain> follow(const Checkpoint& checkpoint);
+  [[nodiscard]] static Result<LightChain> follow(const ChainCheckpoint& checkpoint);
 
   // That the block is of this chain, not above its head, and final.
   [[nodiscard]] Status check(const FinalHeader& block) const;
@@ -41,11 +41,11 @@ class LightChain {
   [[nodiscard]] const Authority& at(std::uint64_t height) const;
   [[nodiscard]] Status check_by(const FinalHeader& block, const Authority& authority) const;
   [[nodiscard]] Status check_place(const PlacedRecord& placed) const;
-  [[nodiscard]] Status begin(const Checkpoint& checkpoint);
+  [[nodiscard]] Status begin(const ChainCheckpoint& checkpoint);
   [[nodiscard]] Status add(const PlacedRecord& link);
   [[nodiscard]] Status add_key(const PlacedRecord& link, const PublicKey& signer, const KeyChange& change);
   [[nodiscard]] Status add_epoch(const PlacedRecord& link, const Epoch& record);
-  [[nodiscard]] Status end(const Checkpoint& checkpoint);
+  [[nodiscard]] Status end(const ChainCheckpoint& checkpoint);
 
   Digest chain_id_;
   std::string chain_name_;

@@ -144,7 +144,8 @@ Status check_witnesses(const CheckpointFacts& facts, const CheckOptions& options
                            options.witnesses_min)};
 }
 
-Result<LightChain> follow(const Checkpoint& checkpoint, const CheckOptions& options, CheckpointFacts& facts) {
+Result<LightChain> follow(const ChainCheckpoint& checkpoint, const CheckOptions& options,
+                          CheckpointFacts& facts) {
   auto chain = LightChain::follow(checkpoint);
   if (!chain.ok()) return chain.error().within("checkpoint");
   facts.chain_id = chain->chain_id();
@@ -244,7 +245,7 @@ Result<Bytes> audit_checkpoint(const std::string& folder, std::optional<std::uin
   audit::Collector collector(chain, trail_from);
   UFAB_TRY(audit::walk(folder, chain, scan,
                        [&](const AppliedBlock& applied) { return collector.visit(applied); }));
-  UFAB_ASSIGN(const Checkpoint checkpoint, collector.finish());
+  UFAB_ASSIGN(const ChainCheckpoint checkpoint, collector.finish());
   Bytes bytes = encode_checkpoint(checkpoint);
   if (bytes.size() > checkpoint_size_max)
     return Error{ErrorCode::limit, fmt::format("the checkpoint would have {} bytes", bytes.size())};
@@ -254,7 +255,7 @@ Result<Bytes> audit_checkpoint(const std::string& folder, std::optional<std::uin
 Result<CheckFacts> audit_check(ByteView bytes, const CheckOptions& options) {
   CheckFacts facts;
   if (is_checkpoint(bytes)) {
-    UFAB_ASSIGN(const Checkpoint checkpoint, decode_checkpoint(bytes));
+    UFAB_ASSIGN(const ChainCheckpoint checkpoint, decode_checkpoint(bytes));
     UFAB_TRY(follow(checkpoint, options, facts.checkpoint));
     facts.text = checkpoint_text(facts.checkpoint);
     return facts;

@@ -15,7 +15,7 @@ namespace ufab {
 inline constexpr std::size_t proof_size_max = checkpoint_size_max + (8U << 20);
 
 struct Proof {
-  Checkpoint checkpoint;
+  ChainCheckpoint checkpoint;
   PlacedRecord target;
   bool has_next = false;
   Bytes next;

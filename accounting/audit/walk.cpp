@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "accounting/audit/workers.h"
+#include "accounting/snapshot/manifest.h"
 #include "fabric/base/file.h"
 
 namespace ufab::audit {
@@ -127,6 +128,7 @@ class Walk {
 Status walk(const std::string& folder, Chain& chain, SegmentLog::Scan& scan, const Visit& visit) {
   const std::string log = folder + "/log";
   if (!file_exists(log)) return Error{ErrorCode::not_found, fmt::format("{}: there is no ledger", folder)};
+  UFAB_TRY(check_whole(folder));
   UFAB_TRY(Walk(chain, visit).run(log, scan));
   if (chain.empty()) return Error{ErrorCode::not_found, fmt::format("{}: the ledger has no genesis", folder)};
   return {};

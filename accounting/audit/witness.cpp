@@ -47,7 +47,7 @@ Result<std::optional<LastHead>> read_state(const std::string& path) {
   return Error{ErrorCode::corrupt, fmt::format("{}: not the state of a witness", path)};
 }
 
-Status check_extends(const LastHead& last, const Checkpoint& checkpoint, const Digest& chain_id) {
+Status check_extends(const LastHead& last, const ChainCheckpoint& checkpoint, const Digest& chain_id) {
   const auto refuse = [](const std::string& why) {
     return Error{ErrorCode::conflict, "not cosigned: " + why};
   };
@@ -80,7 +80,7 @@ Status check_extends(const LastHead& last, const Checkpoint& checkpoint, const D
 
 Result<Bytes> witness_cosign(ByteView file, const KeyPair& key, const std::string& state_path,
                              std::optional<Digest> chain_id) {
-  UFAB_ASSIGN(Checkpoint checkpoint, decode_checkpoint(file));
+  UFAB_ASSIGN(ChainCheckpoint checkpoint, decode_checkpoint(file));
   auto chain = LightChain::follow(checkpoint);
   if (!chain.ok()) return chain.error().within("checkpoint");
   if (chain_id && *chain_id != chain->chain_id()) {

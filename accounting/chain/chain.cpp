@@ -46,20 +46,19 @@ const Refusal* refusal_of(const AppliedBlock& applied, std::size_t position) {
 }
 
 // After a block: it is the head, and an epoch may have begun with it.
-void Chain::move_head(const BlockHeader& header, const Block& block) {
+void Chain::move_head(const BlockHeader& header, const std::optional<Finality>& finality) {
   head_ = header;
   head_hash_ = block_hash(header);
   begun_ = true;
   broken_ = false;
-  if (block.finality) {
-    const consensus::Header& last = block.finality->last();
+  if (finality) {
+    const consensus::Header& last = finality->last();
     place_ = {last.view, last.height, consensus::header_digest(last)};
   }
   if (header.height % state_.params().epoch_blocks != 0) return;
   epoch_ = nullptr;
   // A vote's epoch is followed by its last proposal, seals apart.
-  place_ = {0, header.height,
-            block.finality ? consensus::header_digest(block.finality->proposal.header) : head_hash_};
+  place_ = {0, header.height, finality ? consensus::header_digest(finality->proposal.header) : head_hash_};
   if (!state_.by_vote()) return;
   auto set = validators_of(state_.seats());
   UFAB_ASSERT(set.ok());
@@ -67,6 +66,15 @@ void Chain::move_head(const BlockHeader& header, const Block& block) {
   epoch_ = std::make_shared<const consensus::Epoch>(
       consensus::Epoch{state_.chain_id(), state_.epoch(), *std::move(set), std::move(leader), place_,
                        header.height + state_.params().epoch_blocks});
+}
+
+Chain Chain::resume(State state, const BlockHeader& head, const std::optional<Finality>& finality) {
+  UFAB_ASSERT(state.chain_id() == head.chain_id && state.height() == head.height);
+  UFAB_ASSERT(head.height % state.params().epoch_blocks == 0 && (head.view != 0) == finality.has_value());
+  Chain chain;
+  chain.state_ = std::move(state);
+  chain.move_head(head, finality);
+  return chain;
 }
 
 void Chain::seal(AppliedBlock& made, const KeyPair& key, const BlockContext& context) {
@@ -84,7 +92,7 @@ void Chain::seal(AppliedBlock& made, const KeyPair& key, const BlockContext& con
   header.producer_key = key.public_key();
   header.signature = key.sign(header_signing_digest(header).view());
   UFAB_ASSERT(made.block.records.size() <= block_records_max);
-  move_head(header, made.block);
+  move_head(header, made.block.finality);
 }
 
 Result<AppliedBlock> Chain::make_genesis(Chain& chain, const KeyPair& key, const Genesis& genesis,
@@ -211,7 +219,7 @@ Result<AppliedBlock> Chain::import_genesis(Block block, Signatures signatures) {
   done.records.push_back(std::move(record).value());
   done.movements.push_back(std::move(applied->movements));
   done.block = std::move(block);
-  move_head(done.block.header, done.block);
+  move_head(done.block.header, done.block.finality);
   return done;
 }
 
@@ -336,7 +344,7 @@ Result<AppliedBlock> Chain::import(PreparedBlock prepared) {
   if (header.state_root != state_.end_block())
     return in_block(height, "its state root is not that of the state");
   done.block = std::move(block);
-  move_head(header, done.block);
+  move_head(header, done.block.finality);
   return done;
 }
 

@@ -85,6 +85,12 @@ class Chain {
   [[nodiscard]] Result<AppliedBlock> import(Block block, Signatures signatures = Signatures::check);
   [[nodiscard]] Result<AppliedBlock> import(PreparedBlock prepared);
 
+  // A chain that goes on after a block that begins an epoch (block 0 too), from the state after it
+  // (accounting/state/snapshot.h). Precondition: the block is final, its header names the state's root, and
+  // `finality` is its own, if it has one.
+  [[nodiscard]] static Chain resume(State state, const BlockHeader& head,
+                                    const std::optional<Finality>& finality);
+
   // Checks the finality of the next block: that it has one where validators vote, and none elsewhere; and
   // that the last block of their epoch has a certificate: the next list of validators must not vouch for the
   // block that names it. Follows several blocks of an epoch that are not imported yet: `place` begins as
@@ -110,7 +116,7 @@ class Chain {
   [[nodiscard]] Result<AppliedBlock> import_genesis(Block block, Signatures signatures);
   [[nodiscard]] Status check_header(const BlockHeader& header) const;
   void seal(AppliedBlock& made, const KeyPair& key, const BlockContext& context);
-  void move_head(const BlockHeader& header, const Block& block);
+  void move_head(const BlockHeader& header, const std::optional<Finality>& finality);
 
   State state_;
   BlockHeader head_;

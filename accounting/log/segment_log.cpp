@@ -317,8 +317,15 @@ Status remove_durable(const std::string& path) {
 }  // namespace
 
 Status SegmentLog::cut(std::uint64_t entries) {
-  UFAB_ASSERT(entries > 0 && entries <= places_.size());
+  UFAB_ASSERT(entries <= places_.size());
   if (entries == places_.size()) return {};
+  if (entries == 0) {
+    tail_ = AppendFile();
+    for (; !segments_.empty(); segments_.pop_back()) UFAB_TRY(remove_durable(segments_.back().path));
+    places_.clear();
+    chain_ = Digest();
+    return {};
+  }
   const Place last = places_[entries - 1];
   // The newest first, so that a process that dies in between leaves a shorter log and no gap.
   while (segments_.size() - 1 > last.segment) {

@@ -61,7 +61,7 @@ class SegmentLog {
   [[nodiscard]] Status sync();
   // sync() for another thread, which may call it while this one puts more.
   [[nodiscard]] const std::shared_ptr<FileSync>& later_sync() const { return later_sync_; }
-  // Drops all entries from that one on: `entries` > 0 stay. Durable when it returns.
+  // Drops all entries from that one on: `entries` stay. Durable when it returns.
   [[nodiscard]] Status cut(std::uint64_t entries);
   // What can be kept of a log that open() calls corrupt: the entries before the first that is wrong, which
   // `replay` gets. Everything from there on is moved to `aside`, a new folder, file by file as it was.

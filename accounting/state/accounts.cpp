@@ -58,6 +58,18 @@ void Accounts::check_invariant() const {
   UFAB_ASSERT(minted_ >= burned_ && minted_ - burned_ == total_);
 }
 
+std::optional<Accounts> Accounts::restore(std::map<AccountId, MicroUnc> balances, MicroUnc minted,
+                                          MicroUnc burned) {
+  Accounts accounts;
+  accounts.balances_ = std::move(balances);
+  accounts.minted_ = minted;
+  accounts.burned_ = burned;
+  if (minted < burned) return std::nullopt;
+  accounts.total_ = minted - burned;
+  if (!accounts.recount()) return std::nullopt;
+  return accounts;
+}
+
 bool Accounts::recount() const {
   Uint128 sum = 0;
   for (const auto& [account, balance] : balances_) {

@@ -5,6 +5,7 @@
 
 #include <compare>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "accounting/records/types.h"
@@ -46,6 +47,9 @@ class Accounts {
   // Precondition (asserted): the debit account covers the amount. A zero amount is no movement.
   void move(AccountId debit, AccountId credit, MicroUnc amount, std::vector<Movement>& log);
   void check_invariant() const;
+  // With these balances; empty if the invariant would not hold.
+  [[nodiscard]] static std::optional<Accounts> restore(std::map<AccountId, MicroUnc> balances,
+                                                       MicroUnc minted, MicroUnc burned);
   // The invariant from scratch: sums every balance. False when it does not hold.
   [[nodiscard]] bool recount() const;
 

@@ -43,7 +43,7 @@ struct BenchmarkEntry {
   Digest challenge;
   std::uint32_t semantics_version = 0;
   std::uint32_t repeats = 0;
-  std::vector<Digest> lanes;  // as long as a check may come
+  std::vector<Digest> lanes;  // while check_pending(), else none
   Digest lanes_digest;
   std::uint32_t lanes_count = 0;
   std::uint64_t mflops = 0;  // shown by all lanes together
@@ -56,6 +56,7 @@ struct BenchmarkEntry {
   std::uint32_t rounds = 0;  // verifiers that were late
   bool on_proof = false;     // the one before was refuted: this one counts only once it is checked
 };
+[[nodiscard]] Digest benchmark_lanes_digest(const std::vector<Digest>& lanes);
 [[nodiscard]] inline bool check_pending(const BenchmarkEntry& benchmark) {
   return benchmark.check <= BenchmarkState::waiting;
 }

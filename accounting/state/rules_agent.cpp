@@ -50,7 +50,7 @@ Status Transition::on(const AgentEnrol& body, OrgId org) {
   agent.key = body.key;
   agent.allowance = body.allowance;
   org_mutable(org).agent = agent;
-  s_.keys_.emplace(body.key, std::pair{org, KeyRole::agent});
+  take_key(body.key, org, KeyRole::agent);
   return {};
 }
 

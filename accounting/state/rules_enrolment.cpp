@@ -10,15 +10,14 @@ namespace ufab {
 
 namespace {
 constexpr std::uint32_t check_rounds_max = 3;
+}  // namespace
 
-// As the signed list: count, then each.
-Digest lanes_digest(const std::vector<Digest>& lanes) {
+Digest benchmark_lanes_digest(const std::vector<Digest>& lanes) {
   Sha256 hash;
   hash.update("ufab lanes 1\n").update_u64(lanes.size());
   for (const Digest& lane : lanes) hash.update(lane.view());
   return hash.finish();
 }
-}  // namespace
 
 std::uint64_t State::speed_mflops(const OrgEntry& org) const {
   if (!org.provider) return 0;
@@ -120,7 +119,7 @@ Status Transition::on(const ProviderBenchmark& body, OrgId org) {
   benchmark.semantics_version = body.semantics_version;
   benchmark.repeats = body.repeats;
   benchmark.lanes = body.lanes;
-  benchmark.lanes_digest = lanes_digest(body.lanes);
+  benchmark.lanes_digest = benchmark_lanes_digest(body.lanes);
   benchmark.lanes_count = static_cast<std::uint32_t>(body.lanes.size());
   benchmark.mflops = mflops > UINT64_MAX ? UINT64_MAX : static_cast<std::uint64_t>(mflops);
   benchmark.epoch_filed = s_.epoch_;

@@ -40,6 +40,7 @@ void Transition::run_timer(JobEntry& job) {
       if (!job.order.idempotency_key.empty()) s_.idempotency_.erase({job.owner, job.order.idempotency_key});
       s_.usage_.job_left(job,
                          s_.context_.height + s_.params_.job_retention_blocks * UsageImports::late_factor);
+      touch(Slot::past_job, job.id);
       const JobId id = job.id;
       s_.jobs_.erase(id);
       return;

@@ -31,8 +31,15 @@ void Transition::add_organisation(const PublicKey& key, const std::string& name,
   org.score = s_.params_.score_initial;
   s_.organisations_.emplace(id, std::move(org));
   s_.names_.emplace(name, id);
-  s_.keys_.emplace(key, std::pair{id, KeyRole::owner});
+  take_key(key, id, KeyRole::owner);
   touch(Slot::organisation, id);
+}
+
+void Transition::take_key(const PublicKey& key, OrgId org, KeyRole role) {
+  const bool fresh = s_.keys_.emplace(key, std::pair{org, role}).second;
+  UFAB_ASSERT(fresh);
+  touch(Slot::key, s_.keys_taken_.size());
+  s_.keys_taken_.push_back(key);
 }
 
 Status Transition::on(const Genesis&, OrgId) {
@@ -57,7 +64,7 @@ Status Transition::on(const KeyChange& body, OrgId org) {
     return Error{ErrorCode::invalid, "new key: the proof of its possession is wrong"};
   }
   org_mutable(org).key = body.new_key;
-  s_.keys_.emplace(body.new_key, std::pair{org, KeyRole::owner});
+  take_key(body.new_key, org, KeyRole::owner);
   return {};
 }
 

@@ -79,7 +79,9 @@ void Transition::touch_usage(const UsageSlot& slot) {
 // Jobs that are forgotten per block; the rest waits for the next one, so that a block stays small.
 void Transition::forget_usage() {
   constexpr std::size_t jobs_per_block = 256;
-  for (const UsageSlot& slot : s_.usage_.forget(s_.context_.height, jobs_per_block)) touch_usage(slot);
+  const UsageImports::Forgotten gone = s_.usage_.forget(s_.context_.height, jobs_per_block);
+  for (const UsageSlot& slot : gone.imports) touch_usage(slot);
+  for (const JobId job : gone.jobs) touch(Slot::past_job, job);
 }
 
 }  // namespace ufab

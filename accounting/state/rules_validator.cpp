@@ -21,8 +21,7 @@ Status Transition::on(const ValidatorStand& body, OrgId org) {
   }
   UFAB_TRY(hpos::check_stand(s_.chain_id_, record_->signer, body));
   org_mutable(org).candidacy = Candidacy{body.key, body.vrf_key, body.protocol, s_.context_.height};
-  for (const PublicKey& key : {body.key, body.vrf_key})
-    s_.keys_.emplace(key, std::pair{org, KeyRole::validator});
+  for (const PublicKey& key : {body.key, body.vrf_key}) take_key(key, org, KeyRole::validator);
   return {};
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "accounting/hpos/sample.h"
-#include "accounting/records/codec.h"
+#include "accounting/state/entry_codec.h"
 #include "accounting/state/transition.h"
 
 namespace ufab {
@@ -161,187 +161,6 @@ std::uint64_t State::next_sequence(const PublicKey& key) const {
   return (holder->role == KeyRole::owner ? org.sequence : org.agent->sequence) + 1;
 }
 
-namespace {
-
-void encode_amounts(Writer& writer, const std::vector<EpochAmount>& amounts) {
-  writer.u32(static_cast<std::uint32_t>(amounts.size()));
-  for (const EpochAmount& item : amounts) {
-    writer.u64(item.epoch);
-    writer.u64(item.amount);
-  }
-}
-
-void encode_ids(Writer& writer, const std::vector<OrgId>& ids) {
-  writer.u32(static_cast<std::uint32_t>(ids.size()));
-  for (const OrgId id : ids) writer.u32(id);
-}
-
-template <class T>
-void encode_into(Writer& writer, const T& value) {
-  EncodeVisitor visitor(writer);
-  T::fields(visitor, value);
-}
-
-void encode_standing(Writer& writer, const Standing& standing) {
-  writer.u8(static_cast<std::uint8_t>(standing.status));
-  for (const std::uint64_t value :
-       {standing.points, std::uint64_t{standing.step}, standing.until_epoch, standing.calm_epochs}) {
-    writer.u64(value);
-  }
-  writer.u32(static_cast<std::uint32_t>(standing.recent.size()));
-  for (const FaultEntry& fault : standing.recent) {
-    writer.u8(static_cast<std::uint8_t>(fault.kind));
-    writer.u64(fault.job);
-    writer.u32(fault.by);
-    for (const std::uint64_t value : {fault.height, fault.epoch, fault.points}) writer.u64(value);
-  }
-}
-
-void encode_benchmark(Writer& writer, const BenchmarkEntry& benchmark) {
-  writer.u64(benchmark.challenge_height);
-  writer.raw(benchmark.challenge.view());
-  writer.u32(benchmark.semantics_version);
-  writer.u32(benchmark.repeats);
-  writer.raw(benchmark.lanes_digest.view());
-  writer.u32(benchmark.lanes_count);
-  for (const std::uint64_t value :
-       {benchmark.mflops, benchmark.epoch_filed, benchmark.epoch_end, benchmark.deadline_height}) {
-    writer.u64(value);
-  }
-  writer.u8(static_cast<std::uint8_t>(benchmark.check));
-  writer.u32(benchmark.verifier);
-  writer.u32(benchmark.lane);
-  writer.u32(benchmark.rounds);
-  writer.flag(benchmark.on_proof);
-}
-
-void encode_links(Writer& writer, const LinksEntry& links) {
-  writer.u64(links.epoch);
-  writer.u64(links.filed_us);
-  writer.u32(static_cast<std::uint32_t>(links.peers.size()));
-  for (const ReportedLink& link : links.peers) encode_into(writer, link);
-}
-
-void encode_organisation(Writer& writer, const OrgEntry& org) {
-  writer.u32(org.id);
-  writer.text(org.name);
-  writer.text(org.endpoint);
-  writer.raw(org.key.view());
-  writer.u64(org.sequence);
-  writer.flag(org.agent.has_value());
-  if (org.agent) {
-    writer.raw(org.agent->key.view());
-    writer.u64(org.agent->sequence);
-    writer.u32(org.agent->refusals);
-    for (const MicroUnc amount : {org.agent->allowance, org.agent->escrowed, org.agent->spent}) {
-      writer.u64(amount);
-    }
-  }
-  writer.flag(org.provider.has_value());
-  if (org.provider) {
-    encode_into(writer, org.provider->offer);
-    writer.u8(static_cast<std::uint8_t>(org.provider->status));
-    writer.u32(org.provider->leases_open);
-    writer.u64(org.provider->freed_us);
-  }
-  writer.flag(org.candidacy.has_value());
-  if (org.candidacy) {
-    writer.raw(org.candidacy->key.view());
-    writer.raw(org.candidacy->vrf_key.view());
-    writer.u32(org.candidacy->protocol);
-    writer.u64(org.candidacy->height);
-  }
-  writer.u64(org.score);
-  encode_amounts(writer, org.unbonding);
-  encode_amounts(writer, org.power);
-  for (const std::uint64_t value :
-       {org.verified_mflop, org.blocks_produced, org.slots_missed, org.duties_done, org.duties_missed,
-        org.receipts_good, org.receipts_bad}) {
-    writer.u64(value);
-  }
-  writer.u32(org.refusals);
-  encode_standing(writer, org.standing);
-  writer.flag(org.benchmark.has_value());
-  if (org.benchmark) encode_benchmark(writer, *org.benchmark);
-  writer.flag(org.links.has_value());
-  if (org.links) encode_links(writer, *org.links);
-  writer.u32(static_cast<std::uint32_t>(org.used.size()));
-  for (const PeriodUse& use : org.used) {
-    writer.u64(use.period);
-    writer.u64(use.slot_s);
-  }
-  writer.u64(org.escrowed);
-  writer.u64(org.spent);
-}
-
-void encode_job(Writer& writer, const JobEntry& job) {
-  writer.u64(job.id);
-  writer.u32(job.owner);
-  encode_into(writer, job.order);
-  writer.raw(job.agent.view());
-  writer.u8(static_cast<std::uint8_t>(job.phase));
-  writer.u32(static_cast<std::uint32_t>(job.attempts.size()));
-  for (const AttemptEntry& attempt : job.attempts) {
-    writer.u32(attempt.number);
-    writer.u64(attempt.window_first);
-    writer.u64(attempt.asked_us);
-    writer.flag(attempt.blamed);
-    writer.u32(static_cast<std::uint32_t>(attempt.members.size()));
-    for (const MemberEntry& member : attempt.members) {
-      encode_into(writer, member.share);
-      writer.flag(member.leased);
-      if (member.leased) encode_into(writer, member.lease);
-      writer.u64(member.leased_us);
-    }
-    writer.u64(attempt.ended_us);
-  }
-  writer.u64(job.windows_complete);
-  encode_ids(writer, job.excluded);
-  encode_ids(writer, job.verifiers_late);
-  writer.u64(job.deadline);
-  writer.u32(job.validation_round);
-  writer.flag(job.usage.has_value());
-  if (job.usage) {
-    encode_into(writer, job.usage->receipt);
-    writer.u32(job.usage->provider);
-    writer.u64(job.usage->filed_height);
-  }
-  writer.flag(job.cancelled.has_value());
-  if (job.cancelled) encode_into(writer, *job.cancelled);
-  writer.flag(job.settlement.has_value());
-  if (job.settlement) encode_into(writer, *job.settlement);
-  writer.u64(job.order_height);
-  writer.u64(job.order_us);
-  writer.u64(job.settled_height);
-}
-
-void encode_committee(Writer& writer, const Committee& committee) {
-  writer.flag(committee.stayed);
-  writer.u32(static_cast<std::uint32_t>(committee.members.size()));
-  for (const Committee::Member& member : committee.members) {
-    writer.u32(member.organisation);
-    writer.raw(member.key.view());
-    writer.flag(member.convicted);
-  }
-}
-
-void encode_window(Writer& writer, const WindowEntry& window) {
-  writer.u64(window.window);
-  writer.u32(window.attempt);
-  writer.flag(window.complete);
-  writer.u8(static_cast<std::uint8_t>(window.check));
-  writer.u32(window.verifier);
-  writer.u64(window.first_us);
-  writer.u32(static_cast<std::uint32_t>(window.receipts.size()));
-  for (const MemberReceipt& receipt : window.receipts) {
-    writer.flag(receipt.filed);
-    writer.raw(receipt.digest.view());
-    writer.u64(receipt.countersigned);
-  }
-}
-
-}  // namespace
-
 const WindowEntry* State::find_window(const StateKey& key, WindowCursor& cursor) const {
   const JobEntry* entry = job(key.a);
   if (entry == nullptr) return nullptr;
@@ -355,68 +174,44 @@ const WindowEntry* State::find_window(const StateKey& key, WindowCursor& cursor)
 }
 
 bool State::encode_slot(const StateKey& key, Writer& writer, WindowCursor& cursor) const {
+  const auto put = [&writer](const auto* entry) {
+    if (entry != nullptr) encode_entry(writer, *entry);
+    return entry != nullptr;
+  };
+  const auto found_in = [](const auto& map, const auto& at) {
+    const auto found = map.find(at);
+    return found == map.end() ? nullptr : &found->second;
+  };
   switch (static_cast<Slot>(key.slot)) {
+    case Slot::global: break;
     case Slot::account: {
       const MicroUnc balance = accounts_.balance({static_cast<AccountKind>(key.a), key.b});
       if (balance == 0) return false;
       writer.u64(balance);
       return true;
     }
-    case Slot::organisation: {
-      const OrgEntry* org = organisation(static_cast<OrgId>(key.a));
-      if (org == nullptr) return false;
-      encode_organisation(writer, *org);
-      return true;
-    }
-    case Slot::job: {
-      const JobEntry* entry = job(key.a);
-      if (entry == nullptr) return false;
-      encode_job(writer, *entry);
-      return true;
-    }
-    case Slot::window: {
-      const WindowEntry* window = find_window(key, cursor);
-      if (window == nullptr) return false;
-      encode_window(writer, *window);
-      return true;
-    }
-    case Slot::usage_import: {
-      const UsageImportEntry* import =
-          usage_.find({key.a, static_cast<std::uint32_t>(key.b >> 32), static_cast<OrgId>(key.b)});
-      if (import == nullptr) return false;
-      writer.raw(import->record.view());
-      return true;
-    }
-    case Slot::committee: {
-      const auto found = committees_.find(key.a);
-      if (found == committees_.end()) return false;
-      encode_committee(writer, found->second);
-      return true;
-    }
+    case Slot::organisation: return put(organisation(static_cast<OrgId>(key.a)));
+    case Slot::job: return put(job(key.a));
+    case Slot::window: return put(find_window(key, cursor));
+    case Slot::usage_import:
+      return put(usage_.find({key.a, static_cast<std::uint32_t>(key.b >> 32), static_cast<OrgId>(key.b)}));
+    case Slot::committee: return put(found_in(committees_, key.a));
     case Slot::seed_share: {
-      const auto found = seed_shares_.find(static_cast<OrgId>(key.a));
-      if (found == seed_shares_.end()) return false;
-      writer.raw(found->second.view());
+      const vrf::Output* share = found_in(seed_shares_, static_cast<OrgId>(key.a));
+      if (share != nullptr) writer.raw(share->view());
+      return share != nullptr;
+    }
+    case Slot::key: {
+      const PublicKey& taken = keys_taken_.at(key.a);
+      const auto& [org, role] = keys_.at(taken);
+      encode_entry(writer, TakenKey{taken, org, role});
       return true;
     }
-    case Slot::global: break;
+    case Slot::past_job: return put(found_in(usage_.past_jobs(), key.a));
   }
-  encode_global(writer);
+  encode_entry(writer, GlobalEntry{chain_id_, context_.height, epoch_, epoch_seed_, seats_, kicked_,
+                                   derived_sequence_, accounts_.minted(), accounts_.burned(), job_last_});
   return true;
-}
-
-void State::encode_global(Writer& writer) const {
-  writer.raw(chain_id_.view());
-  writer.u64(context_.height);
-  writer.u64(epoch_);
-  writer.raw(epoch_seed_.view());
-  writer.u32(static_cast<std::uint32_t>(seats_.size()));
-  for (const Seat& seat : seats_) encode_into(writer, seat);
-  encode_ids(writer, kicked_);
-  writer.u64(derived_sequence_);
-  writer.u64(accounts_.minted());
-  writer.u64(accounts_.burned());
-  writer.u64(job_last_);
 }
 
 void State::note_progress(JobId id) {

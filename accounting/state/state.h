@@ -126,20 +126,9 @@ class State {
   [[nodiscard]] std::uint64_t next_sequence(const PublicKey& key) const;
 
  private:
-  friend class Transition;  // accounting/state/transition.h: the rules
-  // Which piece of state a StateKey names: account (a: kind, b: number), organisation (a: id), job (a: id),
-  // window (a: job, b: window), usage import (a: job, b: attempt << 32 | provider), committee (a: epoch),
-  // seed share (a: organisation).
-  enum class Slot : std::uint8_t {
-    global,
-    account,
-    organisation,
-    job,
-    window,
-    usage_import,
-    committee,
-    seed_share
-  };
+  friend class Transition;     // accounting/state/transition.h: the rules
+  friend class StateSnapshot;  // accounting/state/snapshot.h: all of it as bytes, and back
+  using Slot = StateSlot;
   // The window that a walk over keys in order has come to, so that the next one is beside it.
   struct WindowCursor {
     JobId job = 0;
@@ -148,7 +137,6 @@ class State {
   [[nodiscard]] const WindowEntry* find_window(const StateKey& key, WindowCursor& cursor) const;
   // Into `writer`, which is empty; false if there is no such entry.
   [[nodiscard]] bool encode_slot(const StateKey& key, Writer& writer, WindowCursor& cursor) const;
-  void encode_global(Writer& writer) const;
   void note_progress(JobId id);
 
   Digest chain_id_;
@@ -165,8 +153,10 @@ class State {
   Accounts accounts_;
   std::map<OrgId, OrgEntry> organisations_;
   std::map<std::string, OrgId, std::less<>> names_;
-  std::map<PublicKey, std::pair<OrgId, KeyRole>>
-      keys_;  // present and retired, of agents and validators too: none is ever taken again
+  // Present and retired, of agents and validators too: none is ever taken again. And in the order in which
+  // they were taken.
+  std::map<PublicKey, std::pair<OrgId, KeyRole>> keys_;
+  std::vector<PublicKey> keys_taken_;
   std::map<JobId, JobEntry> jobs_;
   std::map<std::pair<OrgId, std::string>, JobId> idempotency_;
   JobId job_last_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fabric/base/assert.h"
 #include "fabric/base/merkle.h"
 
 namespace ufab {
@@ -21,6 +22,22 @@ EncodedKey encode_key(const StateKey& key) {
 }
 
 }  // namespace
+
+Digest StateTree::bucket_hash(std::span<const Item> items) {
+  Bytes content;
+  content.reserve(items.size() * (17 + 32));
+  for (const Item& item : items) {
+    const EncodedKey key = encode_key(item.key);
+    content.insert(content.end(), key.begin(), key.end());
+    content.insert(content.end(), item.value.bytes.begin(), item.value.bytes.end());
+  }
+  return merkle::leaf_hash(content);
+}
+
+Digest StateTree::root_of(std::span<const Digest> buckets) {
+  UFAB_ASSERT(buckets.size() == buckets_count);
+  return merkle::root(buckets);
+}
 
 StateTree::StateTree() : buckets_(buckets_count), nodes_(2 * buckets_count), is_dirty_(buckets_count) {
   std::fill(nodes_.begin() + buckets_count, nodes_.end(), merkle::leaf_hash({}));
@@ -73,16 +90,8 @@ void StateTree::remove(const StateKey& key) {
 Digest StateTree::root() {
   std::vector<std::uint32_t> level;
   level.reserve(dirty_.size());
-  Bytes content;  // of one bucket after the other, to keep its memory
   for (const std::uint32_t bucket : dirty_) {
-    content.clear();
-    content.reserve(buckets_[bucket].size() * (17 + 32));
-    for (const Item& item : buckets_[bucket]) {
-      const EncodedKey key = encode_key(item.key);
-      content.insert(content.end(), key.begin(), key.end());
-      content.insert(content.end(), item.value.bytes.begin(), item.value.bytes.end());
-    }
-    nodes_[buckets_count + bucket] = merkle::leaf_hash(content);
+    nodes_[buckets_count + bucket] = bucket_hash(buckets_[bucket]);
     is_dirty_[bucket] = false;
     level.push_back(static_cast<std::uint32_t>(buckets_count + bucket));
   }

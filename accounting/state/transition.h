@@ -74,6 +74,8 @@ class Transition {
   [[nodiscard]] static Status check_new_organisation(const State& state, const PublicKey& key,
                                                      const std::string& name, const std::string& endpoint);
   void add_organisation(const PublicKey& key, const std::string& name, const std::string& endpoint);
+  // Nobody may take it again.
+  void take_key(const PublicKey& key, OrgId org, KeyRole role);
   [[nodiscard]] static Status check_offer(const ProviderOffer& offer);
 
   // The agent.

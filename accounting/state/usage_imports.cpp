@@ -27,8 +27,9 @@ const UsageSlot* UsageImports::slot_of_run(OrgId provider, const UsageImportEntr
 
 bool UsageImports::leased_in_the_past(const UsageSlot& slot) const {
   const auto found = past_.find(slot.job);
-  return found != past_.end() && std::find(found->second.begin(), found->second.end(),
-                                           std::pair{slot.attempt, slot.provider}) != found->second.end();
+  if (found == past_.end()) return false;
+  const auto& leases = found->second.leases;
+  return std::find(leases.begin(), leases.end(), PastJob::Lease{slot.attempt, slot.provider}) != leases.end();
 }
 
 void UsageImports::file(const UsageSlot& slot, UsageImportEntry entry) {
@@ -39,34 +40,47 @@ void UsageImports::file(const UsageSlot& slot, UsageImportEntry entry) {
 }
 
 void UsageImports::job_left(const JobEntry& job, std::uint64_t until) {
-  std::vector<std::pair<std::uint32_t, OrgId>> leased;
+  PastJob past{until, {}};
   for (const AttemptEntry& attempt : job.attempts) {
     for (const MemberEntry& member : attempt.members) {
-      if (member.leased) leased.emplace_back(attempt.number, member.share.organisation);
+      if (member.leased) past.leases.push_back({attempt.number, member.share.organisation});
     }
   }
-  if (leased.empty()) return;  // nobody may file anything
-  UFAB_ASSERT(due_.empty() || due_.back().first <= until);
-  leased.shrink_to_fit();
-  past_.emplace(job.id, std::move(leased));
-  due_.emplace_back(until, job.id);
+  if (past.leases.empty()) return;  // nobody may file anything
+  past.leases.shrink_to_fit();
+  past_.emplace(job.id, std::move(past));
+  due_.emplace(until, job.id);
 }
 
-std::vector<UsageSlot> UsageImports::forget(std::uint64_t height, std::size_t jobs_max) {
-  std::vector<UsageSlot> gone;
-  for (std::size_t done = 0; done < jobs_max && !due_.empty(); ++done) {
-    if (due_.front().first > height && due_.size() <= past_jobs_max) break;
-    const JobId job = due_.front().second;
-    due_.pop_front();
+UsageImports::Forgotten UsageImports::forget(std::uint64_t height, std::size_t jobs_max) {
+  Forgotten gone;
+  while (gone.jobs.size() < jobs_max && !due_.empty()) {
+    if (due_.begin()->first > height && due_.size() <= past_jobs_max) break;
+    const JobId job = due_.begin()->second;
+    due_.erase(due_.begin());
     past_.erase(job);
+    gone.jobs.push_back(job);
     for (auto it = imports_.lower_bound({job, 0, 0}); it != imports_.end() && it->first.job == job;) {
       by_record_.erase(it->second.record);
       by_run_.erase(run_key(it->first.provider, it->second));
-      gone.push_back(it->first);
+      gone.imports.push_back(it->first);
       it = imports_.erase(it);
     }
   }
   return gone;
+}
+
+std::optional<UsageImports> UsageImports::restore(std::map<UsageSlot, UsageImportEntry> imports,
+                                                  std::map<JobId, PastJob> past) {
+  UsageImports made;
+  for (const auto& [slot, entry] : imports) {
+    if (!made.by_record_.emplace(entry.record, slot).second) return std::nullopt;
+    if (!made.by_run_.emplace(run_key(slot.provider, entry), slot).second) return std::nullopt;
+  }
+  for (const auto& [job, entry] : past) made.due_.emplace(entry.until, job);
+  made.imports_ = std::move(imports);
+  made.past_ = std::move(past);
+  return made;
 }
 
 }  // namespace ufab

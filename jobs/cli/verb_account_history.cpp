@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "accounting/amount.h"
+#include "accounting/snapshot/manifest.h"
 #include "jobs/cli/command_line.h"
 #include "jobs/cli/verbs.h"
 
@@ -37,6 +38,7 @@ VerbResult account_history(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const Home home, invocation.home());
   UFAB_ASSIGN(const HomeConfig config, home.load_config());
   sqlite3* raw = nullptr;
+  UFAB_TRY(check_whole(home.chain_folder()));
   const std::string path = home.chain_folder() + "/index.sqlite";
   const int opened = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READONLY, nullptr);
   const std::unique_ptr<sqlite3, CloseDatabase> database(raw);

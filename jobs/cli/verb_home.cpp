@@ -86,6 +86,10 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   line.text("--org", config.organisation, "the organisation's name (default: this host's)");
   line.flag("--solo", solo, "found a chain with this node as its only validator");
   line.text("--join", ticket, "join the chain of this ticket");
+  bool no_snapshot = false;
+  line.flag(
+      "--no-snapshot", no_snapshot,
+      "with --join: begin with block 0 and replay every block, not with a checked snapshot of the state");
   line.text("--listen", listen,
             "HOST or HOST:PORT for other organisations (default 127.0.0.1 and a free port)");
   line.text("--chain-name", chain_name, "with --solo: the chain's name");
@@ -100,6 +104,8 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   UFAB_ASSIGN(const auto outcome, line.parse(words));
   if (outcome == CommandLine::Outcome::help_shown) return 0;
   if (solo == !ticket.empty()) return Error{ErrorCode::usage, "give either --solo or --join TICKET"};
+  if (solo && no_snapshot) return Error{ErrorCode::usage, "--no-snapshot belongs to --join"};
+  config.snapshot = !no_snapshot;
   UFAB_ASSIGN(const Home home, invocation.home());
   if (home.exists()) return Error{ErrorCode::conflict, home.path() + " is a home already"};
   // A key without a configuration is a home that lost a file, not an empty one: the key may own money.

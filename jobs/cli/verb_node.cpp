@@ -41,6 +41,11 @@ VerbResult status(const Invocation& invocation, Words words) {
                 number(r, "final_height"), number(r, "records_waiting"));
     std::printf("peers       %llu of %llu connected\n", number(r, "peers_connected"), number(r, "peers"));
   }
+  if (r.contains("history")) {
+    const json::object& history = r.at("history").as_object();
+    std::printf("history     begun with the state after block %llu; blocks 0 to %llu are here too\n",
+                number(history, "base"), number(history, "filled"));
+  }
   if (!text(r, "why_observer").empty())
     std::printf("observer    it follows and never votes: %s; `ufab validator stand --new-key`\n",
                 text(r, "why_observer").c_str());

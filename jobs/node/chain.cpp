@@ -42,7 +42,13 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
       key_(std::move(key)),
       ledger_(std::move(ledger)),
       calls_(credentials),
-      following_(std::move(credentials)) {}
+      following_(credentials),
+      filling_(std::move(credentials)),
+      snapshots_(std::make_unique<SnapshotKeeper>(*ledger_, home.chain_folder() + "/snapshots",
+                                                  [this](const std::string& line) {
+                                                    if (log_) log_(line);
+                                                  })),
+      began_empty_(ledger_->head().height == 0) {}
 
 Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config, Log log) {
   UFAB_ASSIGN(HomeKeys keys, home.load_keys());
@@ -77,6 +83,7 @@ Chain::~Chain() {
   wake_.notify_all();
   if (const auto committee = this->committee()) committee->wake();
   if (thread_.joinable()) thread_.join();
+  if (filler_.joinable()) filler_.join();
 }
 
 void Chain::start() {
@@ -140,6 +147,7 @@ Chain::Part Chain::part() {
 }
 
 void Chain::run() {
+  if (ledger_->history()) filler_ = std::thread([this] { fill_history(); });
   while (!stopping_) {
     switch (part()) {
       case Part::produce: produce(); break;
@@ -300,14 +308,15 @@ Result<Answer> Chain::call_source(PeerPool& pool, const Request& request, std::c
 }
 
 void Chain::follow() {
-  const auto answer = call_source(following_, ask_for_blocks(*ledger_, follow_wait_ms), call_wait);
+  const auto answer = call_source(following_, ask_for_blocks(ledger_->head().height + 1, follow_wait_ms), call_wait);
   reachable_ = answer.ok();
   if (!answer) {
     set_trouble("following the chain: " + answer.error().message);
     pause(500ms);
     return;
   }
-  const auto taken = take_blocks(*ledger_, *answer);
+  if (const auto head = json_number(answer->result, "head"); head.ok() && look_for_snapshot(*head)) return;
+  const Status taken = take_blocks(*answer, [this](const auto& blocks) { return ledger_->import_blocks(blocks); });
   set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);
   if (taken.ok()) return;
   ++source_;

@@ -10,6 +10,10 @@
 // organisation's own. What only the owner may sign (record_needs_owner) needs the organisation's own, which
 // may be elsewhere: then the owner signs there, and submit_signed() takes the record in.
 //
+// A node that has only block 0 of a chain that is a hundred blocks or more ahead begins with a snapshot of
+// the state (accounting/snapshot/manifest.h), unless its configuration says not to, and fills in the blocks
+// before it while it takes part.
+//
 // A follower trusts nobody: each block is verified whole, with the votes for it, before it is taken in
 // (accounting/ledger.h). A submitted record is acknowledged when it is final and this node's own copy has
 // reached its block, so that what the caller reads next contains it.
@@ -21,11 +25,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 
 #include "accounting/ledger.h"
 #include "jobs/node/home.h"
+#include "jobs/node/snapshot_keeper.h"
 #include "jobs/rpc/client.h"
 
 namespace ufab {
@@ -100,6 +106,11 @@ class Chain {
   // For a record to be signed elsewhere: as far as this node knows, or the node that it would be sent to.
   [[nodiscard]] Result<std::uint64_t> next_sequence(const PublicKey& key);
 
+  // The snapshots that this node hands out.
+  [[nodiscard]] const SnapshotKeeper& snapshots() const { return *snapshots_; }
+  // While blocks before the snapshot that it began with are missing.
+  [[nodiscard]] std::optional<History> history() const { return ledger_->history(); }
+
   // What went wrong with following lately; empty when all is well.
   [[nodiscard]] std::string trouble() const;
   // How far the validator was ahead at the last contact is not asked: only whether it answers.
@@ -120,6 +131,12 @@ class Chain {
     std::vector<PublicKey> keys;
   };
   [[nodiscard]] std::vector<Source> sources() const;
+  // Begins with one if this node had nothing when it started, some source's head is that far ahead, and a
+  // source that was not asked before has one. Whoever the chain names as validators later is asked then.
+  [[nodiscard]] bool look_for_snapshot(std::uint64_t head_seen);
+  // Ok also where it is not worth it. corrupt: what `first` sent is wrong, and none of `all` had better.
+  [[nodiscard]] Status begin_with_snapshot(const Source& first, const std::vector<Source>& all);
+  void fill_history();
   Result<Answer> call_source(PeerPool& pool, const Request& request, std::chrono::milliseconds wait);
   [[nodiscard]] Result<KeyPair> signing_key(RecordType type) const;
   // The agent's key of this home, if the chain knows it as the agent's.
@@ -139,14 +156,19 @@ class Chain {
   std::optional<KeyPair> agent_;  // guarded by agent_mutex_
   const KeyPair key_;
   std::unique_ptr<Ledger> ledger_;
-  PeerPool calls_;                      // for records
-  PeerPool following_;                  // for blocks: its calls wait at the other end
+  PeerPool calls_;      // for records
+  PeerPool following_;  // for blocks: its calls wait at the other end
+  PeerPool filling_;    // for snapshots, and blocks from long ago
+  std::unique_ptr<SnapshotKeeper> snapshots_;
   std::atomic<std::size_t> source_{0};  // whom to ask next, by its place in sources()
   mutable std::mutex committee_mutex_;
   std::shared_ptr<Committee> committee_;       // guarded by committee_mutex_
   std::vector<consensus::Evidence> evidence_;  // guarded by committee_mutex_
   std::optional<PublicKey> failed_;            // a key that cannot vote any more; only the thread looks at it
   std::thread thread_;
+  std::thread filler_;                    // started by thread_
+  const bool began_empty_;                // with block 0 alone
+  std::set<std::string> snapshot_asked_;  // endpoints; only the thread looks at it
   std::atomic<bool> stopping_{false};
   std::atomic<bool> reachable_{true};
   std::mutex submit_mutex_;

@@ -44,6 +44,8 @@ json::object consensus_json(const Chain& chain) {
   object["peers"] = peers.size();
   object["peers_connected"] = count_connected(peers);
   object["trouble"] = chain.trouble();
+  if (const auto history = chain.history())
+    object["history"] = json::object{{"base", history->base}, {"filled", history->filled}};
   return object;
 }
 

@@ -166,6 +166,7 @@ Result<HomeConfig> Home::load_config() const {
       if (!parsed) return parsed.error().within(path);
       config.follow = *parsed;
     }
+    config.snapshot = table["snapshot"].value_or(true);
     if (table.contains("provider")) {
       constexpr std::uint64_t any_price = std::numeric_limits<std::int64_t>::max();
       ProviderConfig provider;
@@ -223,6 +224,7 @@ Status Home::save_config(const HomeConfig& config) const {
   toml::table table{{"organisation", config.organisation},
                     {"listen", toml::table{{"host", config.listen_host}, {"port", config.listen_port}}}};
   if (config.follow) table.insert("follow", config.follow->str());
+  if (!config.snapshot) table.insert("snapshot", false);
   if (config.provider) {
     const ProviderConfig& provider = *config.provider;
     toml::table section{

@@ -5,7 +5,7 @@
 //   agent.key     Ed25519 seed of its agent, 0600 (`ufab agent enroll`)
 //   validator.key Ed25519 seed of its validator, 0600 (`ufab validator stand`); validator.key.NAME: earlier
 //   votes.NAME.log, votes.NAME.floor: what each of them has signed (jobs/node/vote_file.h)
-//   chain/        the ledger (accounting/ledger.h)
+//   chain/        the ledger (accounting/ledger.h); in snapshots/ those that this node hands out
 //   jobs/N/       our part in job N: what we submitted, what we run, outputs
 //   batch/        the local batch system's runs; slurm/ and the like: another's
 //   imports/      runs of Slurm whose use is not on the ledger yet, an empty file for each
@@ -74,6 +74,7 @@ struct HomeConfig {
   std::string listen_host = "127.0.0.1";
   std::uint16_t listen_port = 0;
   std::optional<JoinTicket> follow;        // nullopt: this node founded the chain
+  bool snapshot = true;                    // begin with one where the chain is long
   std::optional<ProviderConfig> provider;  // nullopt: no provider
   QueueConfig queue;
 };

@@ -25,6 +25,14 @@ Result<Answer> chain_blocks(const MethodContext& context, const Caller&, const R
   return answer_blocks(context.node->chain->ledger(), request);
 }
 
+Result<Answer> chain_snapshot(const MethodContext& context, const Caller&, const Request& request) {
+  return context.node->chain->snapshots().manifest(request);
+}
+
+Result<Answer> chain_chunk(const MethodContext& context, const Caller&, const Request& request) {
+  return context.node->chain->snapshots().chunk(request);
+}
+
 Result<Answer> chain_submit(const MethodContext& context, const Caller&, const Request& request) {
   UFAB_ASSIGN(const FiledRecord filed,
               context.node->chain->take_record(request.body, json_flag(request.params, "passed_on")));
@@ -418,6 +426,8 @@ struct Entry {
 };
 constexpr std::array entries{
     Entry{"chain.blocks", Access::anyone, chain_blocks},
+    Entry{"chain.snapshot", Access::anyone, chain_snapshot},
+    Entry{"chain.chunk", Access::anyone, chain_chunk},
     Entry{"chain.submit", Access::anyone, chain_submit},
     Entry{"chain.next_sequence", Access::anyone, chain_next_sequence},
     Entry{"link.echo", Access::anyone, link_echo},

@@ -50,7 +50,7 @@ TEST(Checkpoint, IsThereForEveryHead) {
     if (decoded->links.size() < 2 || decoded->links.back().block.block().height != chain.head().height)
       continue;
     // The head opens an epoch: without the last link its validators would be those of the one before.
-    Checkpoint less = *decoded;
+    ChainCheckpoint less = *decoded;
     less.links.pop_back();
     EXPECT_FALSE(LightChain::follow(less).ok()) << "head " << chain.head().height;
     ++openings;
@@ -73,7 +73,7 @@ TEST(Checkpoint, EveryChangedByteIsRefused) {
 // Strangers make a list of their own and vote for it in a later epoch: nobody of the last list signed.
 TEST(Checkpoint, AListThatVouchesOnlyForItselfIsRefused) {
   Forgery forgery;
-  Checkpoint& checkpoint = forgery.checkpoint;
+  ChainCheckpoint& checkpoint = forgery.checkpoint;
   ASSERT_GE(checkpoint.links.size(), 2U);
   std::size_t number = 1;
   while (number < checkpoint.links.size() && checkpoint.links[number].block.headers.size() == 1) ++number;
@@ -185,7 +185,7 @@ TEST(Witness, CosignsOnlyWhatExtendsItsLastHead) {
     ++head.header.time_us;
     head.header.signature = twin.producer_of(head).sign(header_signing_digest(head.header).view());
     head.finality = vote_for(head, *chain.epoch(), chain.place(), twin.keys(), 0);
-    Checkpoint other = *decode_checkpoint(*old);
+    ChainCheckpoint other = *decode_checkpoint(*old);
     other.head = {{head.header}, head.finality, sha256(consensus::payload_parts(encode_payload(head)).rest)};
     ASSERT_TRUE(LightChain::follow(other).ok()) << "it holds by itself";
     const auto refused = witness_cosign(encode_checkpoint(other), key, state);
@@ -208,7 +208,7 @@ TEST(Witness, CosignsOnlyWhatExtendsItsLastHead) {
   EXPECT_FALSE(audit_check(*both, {chain_id, two, 3}).ok());
   EXPECT_FALSE(audit_check(*cosigned, {chain_id, two, 2}).ok()) << "only one of them signed";
   EXPECT_FALSE(audit_check(*both, {chain_id, {key_of(242).public_key()}, 1}).ok()) << "an unknown one";
-  Checkpoint forged = *decode_checkpoint(*both);
+  ChainCheckpoint forged = *decode_checkpoint(*both);
   forged.cosignatures[0].signature.bytes[0] ^= 1;
   const auto wrong = audit_check(encode_checkpoint(forged), {chain_id, two, 1});
   ASSERT_FALSE(wrong.ok());

@@ -330,7 +330,7 @@ TEST(ForgedBundle, AForgedCheckpointIsNamedByItsPart) {
            std::to_string(honest.checkpoint.links[i].block.block().height) + "): ";
   };
   const std::string head = "head (block " + std::to_string(honest.blocks.size() - 1) + "): ";
-  const auto seat = [](Checkpoint& c, const auto& change, bool with_root) {
+  const auto seat = [](ChainCheckpoint& c, const auto& change, bool with_root) {
     Record record = *decode_record(c.links[0].record);
     change(std::get<Epoch>(record.body).seats[0]);
     c.links[0].record = encode_record(record);
@@ -343,25 +343,27 @@ TEST(ForgedBundle, AForgedCheckpointIsNamedByItsPart) {
   };
   const auto key = [](Seat& s) { s.key = key_of(220).public_key(); };
   expect("a seat's key", link(0) + "it does not hold the record",
-         [&](Checkpoint& c) { seat(c, key, false); });
-  expect("a seat's weight", link(0) + "it does not hold the record", [&](Checkpoint& c) {
+         [&](ChainCheckpoint& c) { seat(c, key, false); });
+  expect("a seat's weight", link(0) + "it does not hold the record", [&](ChainCheckpoint& c) {
     seat(
         c, [](Seat& s) { ++s.weight_ppm; }, false);
   });
   expect("a seat's key, under a new root", link(0) + "its signature is wrong",
-         [&](Checkpoint& c) { seat(c, key, true); });
-  expect("a link less", head + "the validators of epoch ", [](Checkpoint& c) { c.links.pop_back(); });
-  expect("a link at the wrong place", "link 0 ", [](Checkpoint& c) { std::swap(c.links[0], c.links[1]); });
+         [&](ChainCheckpoint& c) { seat(c, key, true); });
+  expect("a link less", head + "the validators of epoch ", [](ChainCheckpoint& c) { c.links.pop_back(); });
+  expect("a link at the wrong place", "link 0 ",
+         [](ChainCheckpoint& c) { std::swap(c.links[0], c.links[1]); });
   expect("a later link's certificate", link(1),
-         [](Checkpoint& c) { c.links[1].block.finality = c.head.finality; });
-  expect("the head's state root", head, [](Checkpoint& c) { c.head.headers[0].state_root = digest_of("x"); });
-  expect("the head's certificate", head + "its certificate does not hold", [](Checkpoint& c) {
+         [](ChainCheckpoint& c) { c.links[1].block.finality = c.head.finality; });
+  expect("the head's state root", head,
+         [](ChainCheckpoint& c) { c.head.headers[0].state_root = digest_of("x"); });
+  expect("the head's certificate", head + "its certificate does not hold", [](ChainCheckpoint& c) {
     auto copy = std::make_shared<consensus::Certificate>(*c.head.finality->certificate);
     copy->signatures[0].bytes[5] ^= 1;
     c.head.finality->certificate = copy;
   });
   expect("the hash of the payload's rest", head + "its proposal carries another block",
-         [](Checkpoint& c) { c.head.rest_hash = digest_of("x"); });
+         [](ChainCheckpoint& c) { c.head.rest_hash = digest_of("x"); });
 }
 
 // It holds by itself, but it is of a shorter chain; or of a chain that a quorum made twice.

@@ -46,7 +46,7 @@ struct Place {
 class Forgery {
  public:
   std::vector<Block> blocks;
-  Checkpoint checkpoint;
+  ChainCheckpoint checkpoint;
 
   Forgery() : honest_(Honest::get()) {
     for (const Bytes& bytes : honest_.world.blocks()) blocks.push_back(*decode_block(bytes));

@@ -174,10 +174,11 @@ double catch_up(const std::string& folder, const std::string& source_folder, con
   const std::uint64_t head = (*source)->head().height;
   return bench::time_once([&] {
     while (ledger->head().height < head) {
-      const auto answer = pool.call(endpoint, server_key.public_key(), jobs::ask_for_blocks(*ledger, 1000),
+      const auto answer = pool.call(endpoint, server_key.public_key(), jobs::ask_for_blocks(ledger->head().height + 1, 1000),
                                     std::chrono::seconds(20));
       if (!answer.ok()) fail(answer.error().message);
-      const auto taken = jobs::take_blocks(*ledger, *answer);
+      const Status taken =
+          jobs::take_blocks(*answer, [&](const auto& some) { return ledger->import_blocks(some); });
       if (!taken.ok()) fail(taken.error().message);
     }
   });

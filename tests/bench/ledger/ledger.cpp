@@ -18,6 +18,7 @@
 #include "tests/bench/kernels/support.h"
 #include "tests/bench/ledger/audit.h"
 #include "tests/bench/ledger/receipts.h"
+#include "tests/bench/ledger/snapshot.h"
 #include "tests/bench/ledger/validators.h"
 
 namespace {
@@ -171,6 +172,7 @@ int main() {
   if (::mkdtemp(folder.data()) == nullptr) fail("no temporary folder");
   bench::validators(folder + "/validators");
   bench_ledger::audit_from_zero(folder + "/chain");
+  bench_ledger::catch_up();
   {
     Ours ours(folder + "/ledger");
     std::vector<std::vector<Receipt>> batches;

@@ -46,12 +46,14 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
       ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, {}, 7, 3, 11};
   config.provider->isolation = {
       "fabric", {{"alice-lab", "alice"}, {"bob", "7"}}, "/var/lib/runs", true, false, {"/a b"}};
+  config.snapshot = false;
   config.queue = {5, 16, 9'000'000, 90'000'000};
   ASSERT_TRUE(home.save_config(config).ok());
   const HomeConfig again = home.load_config().value();
   EXPECT_EQ(again.organisation, "alpha");
   EXPECT_EQ(again.listen_port, 4711);
   EXPECT_EQ(again.follow->str(), config.follow->str());
+  EXPECT_FALSE(again.snapshot);
   EXPECT_EQ(again.provider->slots, 3U);
   EXPECT_EQ(again.provider->memory_mib, 4096U);
   EXPECT_EQ(again.provider->price_micro_per_tflop, 7U);
