@@ -105,6 +105,10 @@ void Transition::after_validation(JobEntry& job) {
   }
   if (job.cancelled) {
     drop_windows_from(job, job.windows_complete);
+    // All that was drawn may have been taken back by a verdict: then the line that stays was never sampled.
+    const bool sampled = std::any_of(job.windows.begin(), job.windows.end(),
+                                     [](const auto& item) { return item.second.check != WindowCheck::none; });
+    if (!job.windows.empty() && !sampled) return start_validation(job);
     settle(job, job.cancelled->result);
   } else if (job.windows_complete == job.windows_total()) {
     settle(job, JobResult::done);
