@@ -27,7 +27,16 @@ FoundingOptions founding_for(std::uint64_t seed, const ClusterOptions& options) 
   FoundingOptions founding;
   founding.seed = seed;
   founding.validators = options.validators;
-  founding.organisations = options.validators;
+  founding.organisations = options.validators + (options.jobs ? 1 : 0);
+  // So that deadlines pass, power expires and emission halves within a minute.
+  ChainParams& params = founding.params;
+  params.verify_deadline_blocks = params.countersign_deadline_blocks = 24;
+  params.power_expiry_epochs = 3;
+  params.power_growth_floor_mflop = 50'000'000;
+  params.halving_epochs = 10;
+  params.score_initial = 1000;
+  params.enrolment.points_false_result = 15;
+  params.enrolment.suspension_epochs = 3;
   return founding;
 }
 
@@ -63,9 +72,10 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
       violate(node, fmt::format("an honest peer was penalised for {}", why));
   };
   around.on_evidence = [this](std::size_t node, const consensus::Evidence& evidence) {
+    if (!honest(node)) return;
     ++report_.evidence;
     if (member_by_key_.at(evidence.key) != liar_) violate(node, "evidence against an honest validator");
-    if (honest(node)) to_file_.push_back(evidence);
+    to_file_.push_back(evidence);
   };
   for (std::size_t i = 0; i < options.validators; ++i) {
     member_by_key_.emplace(founding_.validators[i].public_key(), i);
@@ -74,6 +84,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
   hashes_.resize(founding_.log.size());
   choose_liar();
   if (liar_ != SIZE_MAX) add_node(liar_, around);
+  begin_jobs();
 }
 
 void Cluster::add_node(std::size_t member, const Surroundings& around) {
@@ -81,6 +92,7 @@ void Cluster::add_node(std::size_t member, const Surroundings& around) {
                                           options_for(scheme_), report_.seed, around));
   member_of_.push_back(member);
   shared_epoch_.push_back(0);
+  work_.emplace_back();
 }
 
 // Somebody without whom there is a quorum.
@@ -94,7 +106,9 @@ void Cluster::choose_liar() {
   }
   if (!quorum_without(member, *chain.epoch())) return;
   liar_ = member;
-  first_self_ = rng_.below(1ULL << options_.validators);
+  // Each of its two selves has somebody to talk to.
+  const std::uint64_t all = (1ULL << options_.validators) - 1, others = all & ~(1ULL << member);
+  while ((first_self_ & others) == 0 || (first_self_ & others) == others) first_self_ = rng_.below(all + 1);
 }
 
 void Cluster::violate(std::size_t node, const std::string& what) {
@@ -142,15 +156,22 @@ void Cluster::transmit(std::size_t from, std::size_t to, ReplicaChannel channel,
   }
 }
 
-// A record of the node's organisation.
-void Cluster::file(std::size_t node, RecordBody body) {
-  const KeyPair& owner = founding_.owners[member_of_[node]];
-  Replica& replica = nodes_[node]->replica();
-  Record record = sign_record(nodes_[node]->chain().state().chain_id(), owner,
-                              replica.next_sequence(owner.public_key()), now_us(), std::move(body));
+std::optional<std::uint64_t> Cluster::file(std::size_t node, std::size_t member, std::uint64_t sequence,
+                                           RecordBody body) {
+  Record record = sign_record(nodes_[node]->chain().state().chain_id(), founding_.owners[member], sequence,
+                              now_us(), std::move(body));
   Bytes encoding = encode_record(record);
   const RecordId id = record_id(encoding);
-  static_cast<void>(replica.admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()));
+  Replica& replica = nodes_[node]->replica();
+  const Status status = replica.admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us());
+  return status.ok() ? std::optional(sequence) : std::nullopt;
+}
+
+// A record of the node's organisation.
+void Cluster::file(std::size_t node, RecordBody body) {
+  const std::size_t member = member_of_[node];
+  const std::uint64_t next = nodes_[node]->replica().next_sequence(founding_.owners[member].public_key());
+  static_cast<void>(file(node, member, next, std::move(body)));
 }
 
 // What a validator's node files besides its clients' records.
@@ -158,6 +179,7 @@ void Cluster::do_duties(std::size_t node) {
   if (!honest(node)) return;
   for (const consensus::Evidence& evidence : std::exchange(to_file_, {}))
     file(node, hpos::evidence_record(evidence));
+  do_jobs(node);
   const State& state = nodes_[node]->chain().state();
   if (shared_epoch_[node] == state.epoch()) return;
   const auto share = seed_share_due(state, founding_.validators[member_of_[node]]);
@@ -291,6 +313,7 @@ void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain)
     return violate(node, fmt::format("it has another block {} than others", height));
   }
   if (!chain.state().accounts().recount()) violate(node, "minted - burned is not the sum of all balances");
+  if (first) keep_books(node, block, chain);
   for (const Bytes& encoding : block.records) {
     const RecordId id = record_id(encoding);
     const auto record = decode_record(encoding);
@@ -325,10 +348,12 @@ std::uint64_t Cluster::lowest() const {
 ClusterReport Cluster::run() {
   for (std::size_t i = 0; i < nodes_.size(); ++i) schedule(rng_.below(second_us), Restart{i});
   schedule(second_us, Submission{});
+  if (workload_) schedule(second_us, Cheating{});
   chaos_ = options_.faults;
   if (options_.faults) schedule(2 * second_us, Mischance{});
   run_until(options_.chaos_s * second_us);
   chaos_ = false;
+  closing_ = true;
   loss_percent_ = duplicate_percent_ = 0;
   for (auto& row : cut_until_us_) std::fill(row.begin(), row.end(), 0);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
@@ -337,12 +362,14 @@ ClusterReport Cluster::run() {
   }
   const std::uint64_t begin = hashes_.size();
   const std::uint64_t end = time_us_ + options_.calm_s * second_us;
-  while (time_us_ < end && lowest() < begin + 3 && report_.violation.empty())
+  while (time_us_ < end && (lowest() < begin + 3 || books_.open() > 0) && report_.violation.empty())
     run_until(std::min(end, time_us_ + second_us));
   if (lowest() < begin + 3) {
     violate(0, fmt::format("no progress in the calm: the lowest node is at block {}, the highest was at {}",
                            lowest(), begin - 1));
   }
+  if (books_.open() > 0) violate(0, fmt::format("{} jobs do not settle", books_.open()));
+  report_.books = books_.report();
   report_.simulated_us = time_us_;
   std::sort(report_.finality_us.begin(), report_.finality_us.end());
   return report_;
