@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "accounting/hpos/sample.h"
+#include "accounting/state/flaws.h"
 #include "accounting/state/transition.h"
 
 namespace ufab {
@@ -131,7 +132,7 @@ Status Transition::on(const Vote& body, OrgId org) {
     return wrong(ErrorCode::conflict, "the window does not wait for a vote");
   }
   WindowEntry& window = item->second;
-  if (window.verifier != org) {
+  if (window.verifier != org && !planted(LedgerFlaw::own_judge)) {
     return wrong(ErrorCode::denied, fmt::format("its verifier is {}", name_of(window.verifier)));
   }
   const AttemptEntry& attempt = *job.attempt(window.attempt);
