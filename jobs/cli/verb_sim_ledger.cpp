@@ -36,6 +36,10 @@ struct Totals {
     sum.crashes += report.crashes;
     sum.partitions += report.partitions;
     sum.disks_lost += report.disks_lost;
+    sum.votes_damaged += report.votes_damaged;
+    sum.ledgers_damaged += report.ledgers_damaged;
+    sum.disks_full += report.disks_full;
+    sum.clocks_off += report.clocks_off;
     sum.messages += report.messages;
     sum.lies += report.lies;
     sum.evidence += report.evidence;
@@ -62,6 +66,10 @@ json::object to_json(const SeedRange& range, const Totals& totals) {
           {"crashes", totals.sum.crashes},
           {"partitions", totals.sum.partitions},
           {"disks_lost", totals.sum.disks_lost},
+          {"vote_logs_damaged", totals.sum.votes_damaged},
+          {"ledgers_damaged", totals.sum.ledgers_damaged},
+          {"stops_by_full_disk", totals.sum.disks_full},
+          {"clocks_far_off", totals.sum.clocks_off},
           {"lies", totals.sum.lies},
           {"evidence", totals.sum.evidence},
           {"convictions", totals.sum.convictions},
@@ -90,6 +98,9 @@ void print_totals(const SeedRange& range, const Totals& totals) {
       "%llu crashes, %llu partitions, %llu disks lost; %llu lies, %llu times evidence, %llu convictions\n",
       number(sum.crashes), number(sum.partitions), number(sum.disks_lost), number(sum.lies),
       number(sum.evidence), number(sum.convictions));
+  std::printf("%llu vote logs and %llu ledgers damaged, %llu stops by a full disk, %llu clocks far off\n",
+              number(sum.votes_damaged), number(sum.ledgers_damaged), number(sum.disks_full),
+              number(sum.clocks_off));
   const sim::BooksReport& books = sum.books;
   std::printf(
       "%llu jobs ordered, %llu settled; %llu receipts, %llu windows paid, %llu of them false and not drawn "

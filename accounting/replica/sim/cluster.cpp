@@ -13,6 +13,8 @@ namespace ufab::sim {
 namespace {
 
 constexpr std::uint64_t second_us = 1'000'000;
+// What honest validators take (Workbench::Limits), and what their clocks may be ahead by.
+constexpr std::uint64_t block_ahead_max_us = 14 * second_us;
 
 ReplicaOptions options_for(const consensus::SignatureScheme& scheme) {
   ReplicaOptions options;
@@ -91,6 +93,7 @@ void Cluster::add_node(std::size_t member, const Surroundings& around) {
   nodes_.push_back(std::make_unique<Node>(nodes_.size(), founding_.validators[member].copy(), founding_.log,
                                           options_for(scheme_), report_.seed, around));
   member_of_.push_back(member);
+  skew_us_.push_back(0);
   shared_epoch_.push_back(0);
   work_.emplace_back();
 }
@@ -159,11 +162,12 @@ void Cluster::transmit(std::size_t from, std::size_t to, ReplicaChannel channel,
 std::optional<std::uint64_t> Cluster::file(std::size_t node, std::size_t member, std::uint64_t sequence,
                                            RecordBody body) {
   Record record = sign_record(nodes_[node]->chain().state().chain_id(), founding_.owners[member], sequence,
-                              now_us(), std::move(body));
+                              now_us(node), std::move(body));
   Bytes encoding = encode_record(record);
   const RecordId id = record_id(encoding);
   Replica& replica = nodes_[node]->replica();
-  const Status status = replica.admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us());
+  const Status status =
+      replica.admit({std::move(record), std::move(encoding), id, now_us(node), true}, now_us(node));
   return status.ok() ? std::optional(sequence) : std::nullopt;
 }
 
@@ -191,11 +195,12 @@ void Cluster::do_duties(std::size_t node) {
 
 // A node that died in a call comes back after a while.
 void Cluster::after_call(std::size_t node) {
-  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us());
+  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us(node));
   if (!nodes_[node]->is_dying()) do_duties(node);
   to_file_.clear();
-  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us());
+  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us(node));
   if (!nodes_[node]->is_dying()) return;
+  report_.disks_full += nodes_[node]->is_stopped() ? 1U : 0U;
   nodes_[node]->crash();
   ++report_.crashes;
   schedule(rng_.between(second_us / 10, 20 * second_us), Restart{node});
@@ -205,12 +210,12 @@ void Cluster::handle(const Delivery& event) {
   Node& node = *nodes_[event.to];
   if (!node.is_up()) return;
   if (event.channel == ReplicaChannel::records) {
-    auto records = decode_records(*event.message, node.chain().state().chain_id(), now_us());
+    auto records = decode_records(*event.message, node.chain().state().chain_id(), now_us(event.to));
     if (!records.ok()) return violate(event.to, "records that do not hold: " + records.error().message);
     for (PooledRecord& record : *records)
-      static_cast<void>(node.replica().admit(std::move(record), now_us()));
+      static_cast<void>(node.replica().admit(std::move(record), now_us(event.to)));
   } else {
-    node.replica().receive(nodes_[event.from]->public_key(), event.channel, *event.message, now_us());
+    node.replica().receive(nodes_[event.from]->public_key(), event.channel, *event.message, now_us(event.to));
   }
   after_call(event.to);
 }
@@ -218,15 +223,7 @@ void Cluster::handle(const Delivery& event) {
 void Cluster::handle(const Alarm& event) {
   Node& node = *nodes_[event.node];
   if (!node.is_up() || node.life() != event.life || !node.is_current(event.alarm, event.token)) return;
-  node.replica().ring(event.alarm, now_us());
-  after_call(event.node);
-}
-
-void Cluster::handle(const Restart& event) {
-  Node& node = *nodes_[event.node];
-  if (node.is_up()) return;
-  node.start(now_us());
-  if (chaos_ && rng_.one_in(8)) node.crash_soon(rng_.below(40));
+  node.replica().ring(event.alarm, now_us(event.node));
   after_call(event.node);
 }
 
@@ -242,62 +239,14 @@ void Cluster::handle(const Submission&) {
   const std::uint64_t amount = rng_.one_in(10) ? 1ULL << 60 : rng_.between(1, 1000);  // some are refused
   Record record =
       sign_record(node.chain().state().chain_id(), owner, node.replica().next_sequence(owner.public_key()),
-                  now_us(), Transfer{to, amount, fmt::format("{}", report_.submitted)});
+                  now_us(at), Transfer{to, amount, fmt::format("{}", report_.submitted)});
   Bytes encoding = encode_record(record);
   const RecordId id = record_id(encoding);
-  if (!node.replica().admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()).ok())
+  if (!node.replica().admit({std::move(record), std::move(encoding), id, now_us(at), true}, now_us(at)).ok())
     return;
   ++report_.submitted;
   waiting_.emplace(id, std::pair(at, time_us_));
   after_call(at);
-}
-
-void Cluster::handle(const Mischance&) {
-  if (!chaos_) return;
-  schedule(rng_.between(second_us / 5, 6 * second_us), Mischance{});
-  const std::size_t victim = rng_.below(nodes_.size());
-  switch (rng_.below(5)) {
-    case 0: {
-      ++report_.partitions;
-      const std::uint64_t until = time_us_ + rng_.between(second_us / 2, 15 * second_us);
-      const std::uint64_t side = rng_.below(1ULL << options_.validators);
-      const bool one_way = rng_.one_in(3);
-      for (std::size_t a = 0; a < options_.validators; ++a) {
-        for (std::size_t b = 0; b < options_.validators; ++b) {
-          if ((side >> a & 1) == (side >> b & 1)) continue;
-          if (!one_way || (side >> a & 1) == 1) cut_until_us_[a][b] = std::max(cut_until_us_[a][b], until);
-        }
-      }
-      return;
-    }
-    case 1:
-      loss_percent_ = rng_.below(25);
-      duplicate_percent_ = rng_.below(10);
-      return;
-    case 2:
-      if (!options_.lose_a_disk || liar_ != SIZE_MAX || report_.disks_lost > 0 || !nodes_[victim]->is_up() ||
-          nodes_[victim]->chain().epoch() == nullptr ||
-          !quorum_without(member_of_[victim], *nodes_[victim]->chain().epoch()))
-        return;
-      ++report_.disks_lost;
-      ++report_.crashes;
-      nodes_[victim]->crash();
-      nodes_[victim]->lose_disk(founding_.log);
-      schedule(rng_.between(second_us, 10 * second_us), Restart{victim});
-      return;
-    default:
-      if (nodes_[victim]->is_up()) nodes_[victim]->crash_soon(rng_.below(60));
-      return;
-  }
-}
-
-bool Cluster::quorum_without(std::size_t member, const consensus::Epoch& epoch) const {
-  consensus::Tally tally(epoch.validators);
-  for (std::size_t i = 0; i < founding_.validators.size(); ++i) {
-    const auto seat = epoch.validators.find(founding_.validators[i].public_key());
-    if (i != member && seat) tally.add(*seat);
-  }
-  return tally.is_quorum();
 }
 
 void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain) {
@@ -307,6 +256,8 @@ void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain)
     if (height != hashes_.size()) return violate(node, "it skipped a block");
     hashes_.push_back(chain.head_hash());
     report_.height = height;
+    if (block.header.time_us > now_us() + block_ahead_max_us)
+      violate(node, "a block is final whose time is far ahead");
     report_.views += block.header.view;
     if (height % chain.state().params().epoch_blocks == 0) ++report_.epochs;
   } else if (hashes_[height] != chain.head_hash()) {
@@ -354,12 +305,7 @@ ClusterReport Cluster::run() {
   run_until(options_.chaos_s * second_us);
   chaos_ = false;
   closing_ = true;
-  loss_percent_ = duplicate_percent_ = 0;
-  for (auto& row : cut_until_us_) std::fill(row.begin(), row.end(), 0);
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (nodes_[i]->is_up()) continue;
-    nodes_[i]->start(now_us());
-  }
+  end_faults();
   const std::uint64_t begin = hashes_.size();
   const std::uint64_t end = time_us_ + options_.calm_s * second_us;
   while (time_us_ < end && (lowest() < begin + 3 || books_.open() > 0) && report_.violation.empty())

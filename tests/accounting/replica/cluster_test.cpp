@@ -70,6 +70,10 @@ TEST(ReplicaCluster, ChaosBreaksNothing) {
     sum.crashes += report.crashes;
     sum.partitions += report.partitions;
     sum.disks_lost += report.disks_lost;
+    sum.votes_damaged += report.votes_damaged;
+    sum.ledgers_damaged += report.ledgers_damaged;
+    sum.disks_full += report.disks_full;
+    sum.clocks_off += report.clocks_off;
     sum.lies += report.lies;
     sum.evidence += report.evidence;
     sum.convictions += report.convictions;
@@ -81,15 +85,18 @@ TEST(ReplicaCluster, ChaosBreaksNothing) {
       "%lu lies, %lu times evidence, %lu convictions\n",
       seeds, static_cast<double>(sum.simulated_us) / 3.6e9, sum.height, sum.final_records, sum.crashes,
       sum.partitions, sum.disks_lost, sum.lies, sum.evidence, sum.convictions);
+  std::printf("%lu vote logs and %lu ledgers damaged, %lu stops by a full disk, %lu clocks far off\n",
+              sum.votes_damaged, sum.ledgers_damaged, sum.disks_full, sum.clocks_off);
   const BooksReport& books = sum.books;
   std::printf(
       "%lu jobs, %lu receipts, %lu windows paid, %lu of them false; %lu good verdicts, %lu bad, %lu slashes; "
       "%lu refusals, %lu rewards\n",
       books.settled, books.receipts, books.windows_paid, books.false_windows_paid, books.verdicts_good,
       books.verdicts_bad, books.slashes, books.refusals, books.rewards);
-  for (const std::uint64_t happened : {sum.crashes, sum.partitions, sum.disks_lost, sum.lies, sum.evidence,
-                                       books.settled, books.windows_paid, books.verdicts_good,
-                                       books.verdicts_bad, books.slashes, books.refusals, books.rewards})
+  for (const std::uint64_t happened :
+       {sum.crashes, sum.partitions, sum.disks_lost, sum.votes_damaged, sum.ledgers_damaged, sum.disks_full,
+        sum.clocks_off, sum.lies, sum.evidence, books.settled, books.windows_paid, books.verdicts_good,
+        books.verdicts_bad, books.slashes, books.refusals, books.rewards})
     EXPECT_GT(happened, 0u) << "a fault that never happened shows nothing";
 }
 
