@@ -322,8 +322,15 @@ void Books::on(OrgId, const Vote& body) {
 }
 
 void Books::on(OrgId org, const Cancel& body) {
-  const Job* job = open_job(body.job, "a cancel");
-  if (job != nullptr && job->owner != org) find("a job was cancelled by somebody else than its owner");
+  Job* job = open_job(body.job, "a cancel");
+  if (job == nullptr) return;
+  if (job->owner != org) find("a job was cancelled by somebody else than its owner");
+  // What is not complete counts no more, unless the job waits for a verdict that decides about it.
+  const bool waits = std::any_of(job->windows.begin(), job->windows.end(), [this](const auto& item) {
+    const Window& window = item.second;
+    return window.drawn && !window.good && window.verifier != 0 && window.deadline > height_;
+  });
+  if (!waits) job->windows.erase(job->windows.lower_bound(line(*job)), job->windows.end());
 }
 
 void Books::on(OrgId, const Validation& body) {
