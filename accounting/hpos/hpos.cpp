@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "accounting/hpos/sample.h"
+#include "accounting/state/flaws.h"
 
 namespace ufab::hpos {
 
@@ -35,7 +36,7 @@ void grow_power(std::vector<EpochAmount>& power, std::uint64_t epoch_ended, std:
       std::max(part_ppm(power_total(power), params.power_growth_ppm), params.power_growth_floor_mflop);
   // Lots that no longer count in the epoch that begins, epoch_ended + 1.
   std::erase_if(power, [&](const EpochAmount& lot) {
-    return lot.epoch + params.power_expiry_epochs < epoch_ended + 1;
+    return lot.epoch + params.power_expiry_epochs < epoch_ended + 1 && !planted(LedgerFlaw::lasting_power);
   });
   const std::uint64_t earned = std::min(verified_mflop, growth_max);
   if (earned > 0) power.push_back({epoch_ended, earned});
@@ -91,7 +92,7 @@ void set_weights(std::vector<Seat>& seats, const ChainParams& params) {
 }
 
 MicroUnc emission(std::uint64_t epoch, MicroUnc minted, const ChainParams& params) {
-  const std::uint64_t halvings = epoch / params.halving_epochs;
+  const std::uint64_t halvings = planted(LedgerFlaw::missing_halving) ? 0 : epoch / params.halving_epochs;
   const MicroUnc planned = halvings >= 64 ? 0 : params.emission_per_epoch >> halvings;
   return minted >= params.supply_max ? 0 : std::min(planned, params.supply_max - minted);
 }

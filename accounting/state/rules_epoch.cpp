@@ -4,6 +4,7 @@
 
 #include "accounting/hpos/hpos.h"
 #include "accounting/hpos/sample.h"
+#include "accounting/state/flaws.h"
 #include "accounting/state/transition.h"
 
 namespace ufab {
@@ -115,7 +116,12 @@ void Transition::reward_work(Epoch& body, std::uint64_t ended) {
   body.treasury = part_ppm(body.emission, p.treasury_ppm);
   move({AccountKind::mint, 0}, {AccountKind::treasury, 0}, body.treasury);
   const MicroUnc shared = body.emission - body.treasury;
-  const std::vector<std::uint64_t> parts = hpos::apportion(shared, merit_values);
+  std::vector<std::uint64_t> parts = hpos::apportion(shared, merit_values);
+  if (planted(LedgerFlaw::rounding_that_mints)) {
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      parts[i] = static_cast<std::uint64_t>(
+          (static_cast<Uint128>(shared) * merit_values[i] + merit_total - 1) / merit_total);
+  }
   for (std::size_t i = 0; i < earners.size(); ++i) {
     move({AccountKind::mint, 0}, {AccountKind::balance, earners[i]}, parts[i]);
     const std::uint64_t total =

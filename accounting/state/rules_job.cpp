@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "accounting/state/flaws.h"
 #include "accounting/state/transition.h"
 
 namespace ufab {
@@ -411,7 +412,7 @@ void Transition::settle(JobEntry& job, JobResult result) {
   }
   move(escrow, {AccountKind::burn, 0}, body.fee_burned);
   move(escrow, {AccountKind::treasury, 0}, body.fee_treasury);
-  move(escrow, {AccountKind::balance, job.owner}, body.refund);
+  if (!planted(LedgerFlaw::kept_escrow)) move(escrow, {AccountKind::balance, job.owner}, body.refund);
   OrgEntry& owner = org_mutable(job.owner);
   UFAB_ASSERT(owner.escrowed >= budget);
   owner.escrowed -= budget;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "accounting/state/flaws.h"
 #include "accounting/state/transition.h"
 #include "fabric/base/merkle.h"
 
@@ -43,7 +44,8 @@ Status Transition::check_receipt(const Receipt& receipt, OrgId org, const Receip
     return wrong(ErrorCode::invalid, "the receipts of a batch must be in window order without a gap");
   }
   const auto here = window_at(job->windows, receipt.window);
-  if (here != job->windows.end() && here->second.receipts[*member].filed) {
+  const bool again = here != job->windows.end() && here->second.receipts[*member].filed;
+  if (again && !planted(LedgerFlaw::replayed_receipt)) {
     return wrong(ErrorCode::conflict, "there is one already: a window is paid once");
   }
   // What it started from must be what came before: its own last result, or the line's end.
@@ -71,7 +73,7 @@ Status Transition::check_receipt(const Receipt& receipt, OrgId org, const Receip
   // Fits: job orders are refused whose whole window does not.
   const std::uint64_t work =
       job->order.flop_per_micro_batch * share.micro_batch_count * job->steps_of(receipt.window);
-  if (receipt.work_flop != work) {
+  if (receipt.work_flop != work && !planted(LedgerFlaw::inflated_work)) {
     return wrong(ErrorCode::invalid,
                  fmt::format("it claims {} flop, its share of the window is {}", receipt.work_flop, work));
   }

@@ -63,7 +63,7 @@ inline constexpr const char* sim_consensus_usage =
     "sim consensus [--seeds A..B] [--hours H] [--mutant NAME] [--json]";
 VerbResult sim_ledger(Words words);
 inline constexpr const char* sim_ledger_usage =
-    "sim ledger [--seeds A..B] [--validators N] [--seconds S] [--json]";
+    "sim ledger [--seeds A..B] [--validators N] [--seconds S] [--mutant NAME] [--json]";
 VerbResult sim_scale(Words words);
 inline constexpr const char* sim_scale_usage =
     "sim scale [--validators N,…] [--delay-ms D,…] [--providers N] [--plot FILE.svg] [--json]";

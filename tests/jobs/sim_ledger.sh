@@ -15,3 +15,13 @@ for words in "--seeds 7" "--seeds 9..3" "--validators 1" "--seconds 0"; do
   status=0; sim $words >/dev/null 2>&1 || status=$?
   [ $status = 2 ] || fail "exit status $status of $words"
 done
+
+[ "$(sim --mutant list | wc -l)" -ge 8 ] || fail "less than eight mutants"
+status=0; out=$(sim --seeds 1..200 --seconds 30 --mutant replayed-receipt) || status=$?
+[ $status = 1 ] || fail "a planted bug: exit status $status"
+[[ $out =~ seed\ ([0-9]+)\ fails:.*accepted\ twice ]] || fail "no failing seed: $out"
+seed=${BASH_REMATCH[1]}
+again=$(sim --seeds "$seed..$seed" --seconds 30 --mutant replayed-receipt) && fail "seed $seed does not fail alone"
+[ "${again##*fails: }" = "${out##*fails: }" ] || fail "seed $seed fails differently alone: $again"
+status=0; out=$(sim --mutant none-such 2>&1) || status=$?
+[ $status = 2 ] && [[ $out == *"no mutant 'none-such'"* ]] || fail "an unknown mutant: $status, $out"

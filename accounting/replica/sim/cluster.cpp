@@ -13,6 +13,9 @@ namespace ufab::sim {
 namespace {
 
 constexpr std::uint64_t second_us = 1'000'000;
+constexpr std::uint64_t progress_max_us = 60 * second_us;
+// What honest validators take (Workbench::Limits), and what their clocks may be ahead by.
+constexpr std::uint64_t block_ahead_max_us = 14 * second_us;
 
 ReplicaOptions options_for(const consensus::SignatureScheme& scheme) {
   ReplicaOptions options;
@@ -27,7 +30,16 @@ FoundingOptions founding_for(std::uint64_t seed, const ClusterOptions& options) 
   FoundingOptions founding;
   founding.seed = seed;
   founding.validators = options.validators;
-  founding.organisations = options.validators;
+  founding.organisations = options.validators + (options.jobs ? 1 : 0);
+  // So that deadlines pass, power expires and emission halves within a minute.
+  ChainParams& params = founding.params;
+  params.verify_deadline_blocks = params.countersign_deadline_blocks = 24;
+  params.power_expiry_epochs = 3;
+  params.power_growth_floor_mflop = 50'000'000;
+  params.halving_epochs = 10;
+  params.score_initial = 1000;
+  params.enrolment.points_false_result = 15;
+  params.enrolment.suspension_epochs = 3;
   return founding;
 }
 
@@ -63,9 +75,9 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
       violate(node, fmt::format("an honest peer was penalised for {}", why));
   };
   around.on_evidence = [this](std::size_t node, const consensus::Evidence& evidence) {
-    if (member_by_key_.at(evidence.key) != liar_) violate(node, "evidence against an honest validator");
     if (!honest(node)) return;
     ++report_.evidence;
+    if (member_by_key_.at(evidence.key) != liar_) violate(node, "evidence against an honest validator");
     to_file_.push_back(evidence);
   };
   for (std::size_t i = 0; i < options.validators; ++i) {
@@ -75,13 +87,16 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
   hashes_.resize(founding_.log.size());
   choose_liar();
   if (liar_ != SIZE_MAX) add_node(liar_, around);
+  begin_jobs();
 }
 
 void Cluster::add_node(std::size_t member, const Surroundings& around) {
   nodes_.push_back(std::make_unique<Node>(nodes_.size(), founding_.validators[member].copy(), founding_.log,
                                           options_for(scheme_), report_.seed, around));
   member_of_.push_back(member);
+  skew_us_.push_back(0);
   shared_epoch_.push_back(0);
+  work_.emplace_back();
 }
 
 // Somebody without whom there is a quorum.
@@ -95,7 +110,9 @@ void Cluster::choose_liar() {
   }
   if (!quorum_without(member, *chain.epoch())) return;
   liar_ = member;
-  first_self_ = rng_.below(1ULL << options_.validators);
+  // Each of its two selves has somebody to talk to.
+  const std::uint64_t all = (1ULL << options_.validators) - 1, others = all & ~(1ULL << member);
+  while ((first_self_ & others) == 0 || (first_self_ & others) == others) first_self_ = rng_.below(all + 1);
 }
 
 void Cluster::violate(std::size_t node, const std::string& what) {
@@ -143,15 +160,23 @@ void Cluster::transmit(std::size_t from, std::size_t to, ReplicaChannel channel,
   }
 }
 
-// A record of the node's organisation.
-void Cluster::file(std::size_t node, RecordBody body) {
-  const KeyPair& owner = founding_.owners[member_of_[node]];
-  Replica& replica = nodes_[node]->replica();
-  Record record = sign_record(nodes_[node]->chain().state().chain_id(), owner,
-                              replica.next_sequence(owner.public_key()), now_us(), std::move(body));
+std::optional<std::uint64_t> Cluster::file(std::size_t node, std::size_t member, std::uint64_t sequence,
+                                           RecordBody body) {
+  Record record = sign_record(nodes_[node]->chain().state().chain_id(), founding_.owners[member], sequence,
+                              now_us(node), std::move(body));
   Bytes encoding = encode_record(record);
   const RecordId id = record_id(encoding);
-  static_cast<void>(replica.admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()));
+  Replica& replica = nodes_[node]->replica();
+  const Status status =
+      replica.admit({std::move(record), std::move(encoding), id, now_us(node), true}, now_us(node));
+  return status.ok() ? std::optional(sequence) : std::nullopt;
+}
+
+// A record of the node's organisation.
+void Cluster::file(std::size_t node, RecordBody body) {
+  const std::size_t member = member_of_[node];
+  const std::uint64_t next = nodes_[node]->replica().next_sequence(founding_.owners[member].public_key());
+  static_cast<void>(file(node, member, next, std::move(body)));
 }
 
 // What a validator's node files besides its clients' records.
@@ -159,6 +184,7 @@ void Cluster::do_duties(std::size_t node) {
   if (!honest(node)) return;
   for (const consensus::Evidence& evidence : std::exchange(to_file_, {}))
     file(node, hpos::evidence_record(evidence));
+  do_jobs(node);
   const State& state = nodes_[node]->chain().state();
   if (shared_epoch_[node] == state.epoch()) return;
   const auto share = seed_share_due(state, founding_.validators[member_of_[node]]);
@@ -170,11 +196,12 @@ void Cluster::do_duties(std::size_t node) {
 
 // A node that died in a call comes back after a while.
 void Cluster::after_call(std::size_t node) {
-  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us());
+  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us(node));
   if (!nodes_[node]->is_dying()) do_duties(node);
   to_file_.clear();
-  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us());
+  if (!nodes_[node]->is_dying()) nodes_[node]->perform(now_us(node));
   if (!nodes_[node]->is_dying()) return;
+  report_.disks_full += nodes_[node]->is_stopped() ? 1U : 0U;
   nodes_[node]->crash();
   ++report_.crashes;
   schedule(rng_.between(second_us / 10, 20 * second_us), Restart{node});
@@ -184,12 +211,12 @@ void Cluster::handle(const Delivery& event) {
   Node& node = *nodes_[event.to];
   if (!node.is_up()) return;
   if (event.channel == ReplicaChannel::records) {
-    auto records = decode_records(*event.message, node.chain().state().chain_id(), now_us());
+    auto records = decode_records(*event.message, node.chain().state().chain_id(), now_us(event.to));
     if (!records.ok()) return violate(event.to, "records that do not hold: " + records.error().message);
     for (PooledRecord& record : *records)
-      static_cast<void>(node.replica().admit(std::move(record), now_us()));
+      static_cast<void>(node.replica().admit(std::move(record), now_us(event.to)));
   } else {
-    node.replica().receive(nodes_[event.from]->public_key(), event.channel, *event.message, now_us());
+    node.replica().receive(nodes_[event.from]->public_key(), event.channel, *event.message, now_us(event.to));
   }
   after_call(event.to);
 }
@@ -197,15 +224,7 @@ void Cluster::handle(const Delivery& event) {
 void Cluster::handle(const Alarm& event) {
   Node& node = *nodes_[event.node];
   if (!node.is_up() || node.life() != event.life || !node.is_current(event.alarm, event.token)) return;
-  node.replica().ring(event.alarm, now_us());
-  after_call(event.node);
-}
-
-void Cluster::handle(const Restart& event) {
-  Node& node = *nodes_[event.node];
-  if (node.is_up()) return;
-  node.start(now_us());
-  if (chaos_ && rng_.one_in(8)) node.crash_soon(rng_.below(40));
+  node.replica().ring(event.alarm, now_us(event.node));
   after_call(event.node);
 }
 
@@ -221,62 +240,14 @@ void Cluster::handle(const Submission&) {
   const std::uint64_t amount = rng_.one_in(10) ? 1ULL << 60 : rng_.between(1, 1000);  // some are refused
   Record record =
       sign_record(node.chain().state().chain_id(), owner, node.replica().next_sequence(owner.public_key()),
-                  now_us(), Transfer{to, amount, fmt::format("{}", report_.submitted)});
+                  now_us(at), Transfer{to, amount, fmt::format("{}", report_.submitted)});
   Bytes encoding = encode_record(record);
   const RecordId id = record_id(encoding);
-  if (!node.replica().admit({std::move(record), std::move(encoding), id, now_us(), true}, now_us()).ok())
+  if (!node.replica().admit({std::move(record), std::move(encoding), id, now_us(at), true}, now_us(at)).ok())
     return;
   ++report_.submitted;
   waiting_.emplace(id, std::pair(at, time_us_));
   after_call(at);
-}
-
-void Cluster::handle(const Mischance&) {
-  if (!chaos_) return;
-  schedule(rng_.between(second_us / 5, 6 * second_us), Mischance{});
-  const std::size_t victim = rng_.below(nodes_.size());
-  switch (rng_.below(5)) {
-    case 0: {
-      ++report_.partitions;
-      const std::uint64_t until = time_us_ + rng_.between(second_us / 2, 15 * second_us);
-      const std::uint64_t side = rng_.below(1ULL << options_.validators);
-      const bool one_way = rng_.one_in(3);
-      for (std::size_t a = 0; a < options_.validators; ++a) {
-        for (std::size_t b = 0; b < options_.validators; ++b) {
-          if ((side >> a & 1) == (side >> b & 1)) continue;
-          if (!one_way || (side >> a & 1) == 1) cut_until_us_[a][b] = std::max(cut_until_us_[a][b], until);
-        }
-      }
-      return;
-    }
-    case 1:
-      loss_percent_ = rng_.below(25);
-      duplicate_percent_ = rng_.below(10);
-      return;
-    case 2:
-      if (!options_.lose_a_disk || liar_ != SIZE_MAX || report_.disks_lost > 0 || !nodes_[victim]->is_up() ||
-          nodes_[victim]->chain().epoch() == nullptr ||
-          !quorum_without(member_of_[victim], *nodes_[victim]->chain().epoch()))
-        return;
-      ++report_.disks_lost;
-      ++report_.crashes;
-      nodes_[victim]->crash();
-      nodes_[victim]->lose_disk(founding_.log);
-      schedule(rng_.between(second_us, 10 * second_us), Restart{victim});
-      return;
-    default:
-      if (nodes_[victim]->is_up()) nodes_[victim]->crash_soon(rng_.below(60));
-      return;
-  }
-}
-
-bool Cluster::quorum_without(std::size_t member, const consensus::Epoch& epoch) const {
-  consensus::Tally tally(epoch.validators);
-  for (std::size_t i = 0; i < founding_.validators.size(); ++i) {
-    const auto seat = epoch.validators.find(founding_.validators[i].public_key());
-    if (i != member && seat) tally.add(*seat);
-  }
-  return tally.is_quorum();
 }
 
 void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain) {
@@ -286,12 +257,15 @@ void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain)
     if (height != hashes_.size()) return violate(node, "it skipped a block");
     hashes_.push_back(chain.head_hash());
     report_.height = height;
+    if (block.header.time_us > now_us() + block_ahead_max_us)
+      violate(node, "a block is final whose time is far ahead");
     report_.views += block.header.view;
     if (height % chain.state().params().epoch_blocks == 0) ++report_.epochs;
   } else if (hashes_[height] != chain.head_hash()) {
     return violate(node, fmt::format("it has another block {} than others", height));
   }
   if (!chain.state().accounts().recount()) violate(node, "minted - burned is not the sum of all balances");
+  if (first) keep_books(node, block, chain);
   for (const Bytes& encoding : block.records) {
     const RecordId id = record_id(encoding);
     const auto record = decode_record(encoding);
@@ -326,24 +300,29 @@ std::uint64_t Cluster::lowest() const {
 ClusterReport Cluster::run() {
   for (std::size_t i = 0; i < nodes_.size(); ++i) schedule(rng_.below(second_us), Restart{i});
   schedule(second_us, Submission{});
+  if (workload_) schedule(second_us, Cheating{});
   chaos_ = options_.faults;
   if (options_.faults) schedule(2 * second_us, Mischance{});
   run_until(options_.chaos_s * second_us);
   chaos_ = false;
-  loss_percent_ = duplicate_percent_ = 0;
-  for (auto& row : cut_until_us_) std::fill(row.begin(), row.end(), 0);
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (nodes_[i]->is_up()) continue;
-    nodes_[i]->start(now_us());
-  }
+  closing_ = true;
+  end_faults();
   const std::uint64_t begin = hashes_.size();
   const std::uint64_t end = time_us_ + options_.calm_s * second_us;
-  while (time_us_ < end && lowest() < begin + 3 && report_.violation.empty())
-    run_until(std::min(end, time_us_ + second_us));
+  const std::size_t witness = liar_ == 0 ? 1 : 0;  // what a liar sees is no violation
+  // Blocks must come soon; jobs may take as long as deadlines of verifiers that never answer.
+  const std::uint64_t progress_end = std::min(end, time_us_ + progress_max_us);
+  while (time_us_ < progress_end && lowest() < begin + 3 && report_.violation.empty())
+    run_until(std::min(progress_end, time_us_ + second_us));
   if (lowest() < begin + 3) {
-    violate(0, fmt::format("no progress in the calm: the lowest node is at block {}, the highest was at {}",
-                           lowest(), begin - 1));
+    violate(witness,
+            fmt::format("no progress in the calm: the lowest node is at block {}, the highest was at {}",
+                        lowest(), begin - 1));
   }
+  while (time_us_ < end && books_.open() > 0 && report_.violation.empty())
+    run_until(std::min(end, time_us_ + second_us));
+  if (books_.open() > 0) violate(witness, fmt::format("{} jobs do not settle", books_.open()));
+  report_.books = books_.report();
   report_.simulated_us = time_us_;
   std::sort(report_.finality_us.begin(), report_.finality_us.end());
   return report_;

@@ -22,6 +22,7 @@ Founding found(const FoundingOptions& options) {
   genesis.chain_name = "simulated";
   genesis.organisation = "org1";
   if (!options.endpoints.empty()) genesis.endpoint = options.endpoints[0];
+  genesis.params = options.params;
   genesis.params.epoch_blocks = options.epoch_blocks;
   genesis.params.block_interval_ms = options.block_interval_ms;
   genesis.params.validators_min = options.validators;

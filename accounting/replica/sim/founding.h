@@ -16,6 +16,7 @@ struct FoundingOptions {
   std::uint64_t block_interval_ms = 500;
   std::vector<std::string> endpoints;  // of the organisations' nodes; empty: none
   bool equal_pledges = false;
+  ChainParams params;  // the rest of them
 };
 
 struct Founding {

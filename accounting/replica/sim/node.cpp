@@ -2,16 +2,24 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace ufab::sim {
 
 namespace {
+
+constexpr std::size_t spoilt_last = 12;  // blocks: damage is among the last of them
 
 Error died() {
   return {ErrorCode::io, "the machine died"};
 }
 
-// It became final together with later ones; without them it does not count.
-bool lacks_certificate(const Bytes& encoded) {
+Digest check_of(const Digest& before, const Bytes& block) {
+  Sha256 hash;
+  return hash.update(before.view()).update(block).finish();
+}
+
+bool wants_certificate(const Bytes& encoded) {
   const auto block = decode_block(encoded);
   return block.ok() && block->finality && !block->finality->certificate;
 }
@@ -26,16 +34,101 @@ Node::Node(std::size_t number, KeyPair key, std::vector<Bytes> log, const Replic
       options_(options),
       rng_(seed * 1000 + number),
       around_(std::move(around)),
-      log_(std::move(log)),
-      log_synced_(log_.size()) {}
+      founding_(log.size()),
+      reported_(log.size()) {
+  for (Bytes& block : log) store(std::move(block));
+  log_synced_ = log_.size();
+}
+
+void Node::store(Bytes block) {
+  checks_.push_back(check_of(checks_.empty() ? Digest() : checks_.back(), block));
+  log_.push_back(std::move(block));
+}
 
 void Node::load_chain() {
+  std::size_t whole = 0;
+  for (Digest check; whole < log_.size(); ++whole) {
+    check = check_of(check, log_[whole]);
+    if (check != checks_[whole]) break;
+  }
+  // Of blocks that became final together nobody was told before all were there.
+  while (whole > founding_ && wants_certificate(log_[whole - 1])) --whole;
+  log_.resize(whole);
+  checks_.resize(whole);
   chain_ = Chain();
   for (const Bytes& encoded : log_) {
     auto block = decode_block(encoded);
-    if (!block.ok() || !chain_.import(*std::move(block), Signatures::checked).ok())
-      return around_.violated(number_, "its own log does not hold");
+    if (!block.ok()) return around_.violated(number_, "its own log does not hold");
+    const auto applied = chain_.import(*std::move(block), Signatures::checked);
+    if (!applied.ok()) return around_.violated(number_, "its own log does not hold");
+    report(applied->block);
   }
+  log_synced_ = log_.size();
+}
+
+// Once for each block of the chain, in order.
+void Node::report(const Block& block) {
+  if (block.header.height < reported_) return;
+  reported_ = block.header.height + 1;
+  around_.on_final(number_, block, chain_);
+}
+
+void Node::catch_up(const std::vector<Bytes>& log) {
+  UFAB_ASSERT(!replica_);
+  consensus::BlockRef place = chain_.place();
+  for (std::size_t height = log_.size(); height < log.size(); ++height) {
+    auto block = decode_block(log[height]);
+    if (!block.ok() || !chain_.check_finality(*block, place, *options_.scheme).ok())
+      return around_.violated(number_, "the log of another node does not hold");
+    const auto applied = chain_.import(*std::move(block), Signatures::checked);
+    if (!applied.ok()) return around_.violated(number_, "the log of another node does not hold");
+    store(log[height]);
+    report(applied->block);
+    place = chain_.place();
+  }
+  log_synced_ = log_.size();
+}
+
+bool Node::spoil_block() {
+  UFAB_ASSERT(!replica_);
+  if (log_.size() == founding_) return false;
+  const std::size_t last = std::min(spoilt_last, log_.size() - founding_);
+  Bytes& block = log_[log_.size() - rng_.between(1, last)];
+  block[rng_.below(block.size())] ^= static_cast<std::uint8_t>(1U << rng_.below(8));
+  return true;
+}
+
+bool Node::lose_blocks() {
+  UFAB_ASSERT(!replica_);
+  if (log_.size() == founding_) return false;
+  const std::size_t last = std::min(spoilt_last, log_.size() - founding_);
+  log_.resize(log_.size() - rng_.between(1, last));
+  checks_.resize(log_.size());
+  return true;
+}
+
+bool Node::spoil_votes() {
+  UFAB_ASSERT(!replica_);
+  if (!votes_ || votes_synced_ == 0) return false;
+  (*votes_)[rng_.below(votes_synced_)] ^= static_cast<std::uint8_t>(1U << rng_.below(8));
+  votes_spoilt_ = true;
+  return true;
+}
+
+// Empty when the log is lost: the key never votes again.
+std::optional<std::vector<consensus::VoteRecord>> Node::load_votes() {
+  if (!votes_) return std::nullopt;
+  auto read = consensus::read_vote_log(*votes_);
+  if (!read.ok()) {
+    if (!votes_spoilt_) around_.violated(number_, "its vote log does not hold: " + read.error().message);
+    votes_.reset();
+    return std::nullopt;
+  }
+  if (votes_spoilt_) around_.violated(number_, "it took a damaged vote log for a whole one");
+  votes_->resize(read->size);
+  votes_synced_ = read->size;
+  writer_ = read->size == 0 ? consensus::VoteLogWriter() : consensus::VoteLogWriter(read->check);
+  return std::move(read->records);
 }
 
 void Node::start(std::uint64_t now_us) {
@@ -43,18 +136,8 @@ void Node::start(std::uint64_t now_us) {
   dead_ = false;
   dies_in_.reset();
   load_chain();
-  std::optional<std::vector<consensus::VoteRecord>> records;
-  if (votes_) {
-    const auto read = consensus::read_vote_log(*votes_);
-    if (read.ok()) {
-      votes_->resize(read->size);
-      votes_synced_ = read->size;
-      writer_ = read->size == 0 ? consensus::VoteLogWriter() : consensus::VoteLogWriter(read->check);
-      records = read->records;
-    } else {
-      around_.violated(number_, "its vote log does not hold: " + read.error().message);
-    }
-  }
+  if (is_behind()) return;
+  std::optional<std::vector<consensus::VoteRecord>> records = load_votes();
   if (chain_.epoch() == nullptr) return around_.violated(number_, "the epoch does not vote");
   replica_ = std::make_unique<Replica>(options_, key_.copy(), *this);
   replica_->start(std::move(records), now_us);
@@ -62,9 +145,9 @@ void Node::start(std::uint64_t now_us) {
 }
 
 void Node::perform(std::uint64_t now_us) {
-  if (dead_) return;
+  if (dead_ || stopped_) return;
   const Status status = replica_->perform(now_us);
-  if (!status.ok() && !dead_) around_.violated(number_, "it stopped: " + status.error().message);
+  if (!status.ok() && !dead_ && !stopped_) around_.violated(number_, "it stopped: " + status.error().message);
 }
 
 void Node::crash() {
@@ -72,10 +155,11 @@ void Node::crash() {
   replica_.reset();
   ++life_;
   tokens_ = {};
-  dead_ = false;
+  dead_ = stopped_ = false;
   // Of what was written and not synced any part may have reached the disk.
-  log_.resize(rng_.between(log_synced_, log_.size()));
-  while (log_.size() > log_synced_ && lacks_certificate(log_.back())) log_.pop_back();
+  log_.resize(rng_.between(std::min(log_synced_, log_.size()), log_.size()));
+  while (log_.size() > log_synced_ && wants_certificate(log_.back())) log_.pop_back();
+  checks_.resize(log_.size());
   log_synced_ = log_.size();
   if (!votes_) return;
   votes_->resize(rng_.between(votes_synced_, votes_->size()));
@@ -83,9 +167,12 @@ void Node::crash() {
 
 void Node::lose_disk(std::vector<Bytes> log) {
   UFAB_ASSERT(!replica_);
-  log_ = std::move(log);
+  log_.clear();
+  checks_.clear();
+  for (Bytes& block : log) store(std::move(block));
   log_synced_ = log_.size();
   votes_.reset();
+  votes_floor_ = 0;
 }
 
 bool Node::dies() {
@@ -99,6 +186,11 @@ bool Node::dies() {
   return true;
 }
 
+Status Node::refused() {
+  stopped_ = true;
+  return Error{ErrorCode::io, "no space left on the disk"};
+}
+
 Status Node::keep_vote(const consensus::VoteRecord& record) {
   if (dies()) return died();
   if (!votes_) {
@@ -106,8 +198,10 @@ Status Node::keep_vote(const consensus::VoteRecord& record) {
     return died();
   }
   const Bytes bytes = writer_.append(record);
-  votes_->insert(votes_->end(), bytes.begin(), bytes.end());
-  return {};
+  // On a full disk as much of it as there is room for.
+  const std::size_t room = full_ ? rng_.below(bytes.size()) : bytes.size();
+  votes_->insert(votes_->end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(room));
+  return full_ ? refused() : Status();
 }
 
 Status Node::sync_votes() {
@@ -119,6 +213,8 @@ Status Node::sync_votes() {
 Status Node::renew_votes(const std::vector<consensus::VoteRecord>& records) {
   if (dies()) return died();
   if (!votes_) return {};
+  if (full_) return refused();
+  votes_floor_ = chain_.head().height;
   writer_ = consensus::VoteLogWriter();
   votes_->clear();
   for (const auto& record : records) {
@@ -131,25 +227,27 @@ Status Node::renew_votes(const std::vector<consensus::VoteRecord>& records) {
 
 // A node that dies while it writes several keeps a part of them; those without a certificate do not count.
 Status Node::append(std::vector<Block> blocks) {
-  const bool dying = dies();
-  std::size_t kept = dying ? rng_.below(blocks.size() + 1) : blocks.size();
+  const bool dying = dies(), fails = dying || full_;
+  std::size_t kept = fails ? rng_.below(blocks.size() + 1) : blocks.size();
   while (kept > 0 && !blocks[kept - 1].finality->certificate) --kept;
   for (std::size_t i = 0; i < kept; ++i) {
     Bytes encoded = encode_block(blocks[i]);
-    if (!dying) {
+    if (!fails) {
       consensus::BlockRef place = chain_.place();
       const Status votes = chain_.check_finality(blocks[i], place, *options_.scheme);
       if (!votes.ok()) around_.violated(number_, "what became final does not hold: " + votes.error().message);
       auto applied = chain_.import(std::move(blocks[i]), Signatures::checked);
       if (!applied.ok()) return applied.error();
-      log_.push_back(std::move(encoded));
+      store(std::move(encoded));
+      reported_ = std::max<std::size_t>(reported_, applied->block.header.height + 1);
       around_.on_final(number_, applied->block, chain_);
     } else {
-      log_.push_back(std::move(encoded));
+      store(std::move(encoded));
     }
   }
   if (!dying && rng_.one_in(4)) log_synced_ = log_.size();
-  return dying ? Status(died()) : Status();
+  if (dying) return died();
+  return full_ ? refused() : Status();
 }
 
 Status Node::sync_chain() {
@@ -164,10 +262,12 @@ Result<Bytes> Node::block(std::uint64_t height) const {
 }
 
 void Node::send(const consensus::Peer& to, ReplicaChannel channel, SharedBytes message) {
+  if (stopped_) around_.violated(number_, "it sends although its disk has refused a write");
   if (!dies()) around_.send(number_, to, channel, std::move(message));
 }
 
 void Node::send_all(ReplicaChannel channel, SharedBytes message) {
+  if (stopped_) around_.violated(number_, "it sends although its disk has refused a write");
   if (!dies()) around_.send_all(number_, channel, std::move(message));
 }
 

@@ -1,5 +1,9 @@
-// One simulated node: the production replica over a disk in memory that loses what was not synced, and may
-// die at any call of its ports. Now and then it syncs its blocks unasked, as a ledger's index does.
+// One simulated node: the production replica over a disk in memory that loses what was not synced, rots, or
+// is full, and may die at any call of its ports. What a node does about its disk before the replica starts is
+// as production does it: a block log is kept up to the damage (accounting/log/segment_log.h) and comes again
+// from others; a vote log that is damaged is lost, and the key retired; one whose older votes were dropped
+// waits for the blocks that they were about (jobs/node/vote_file.h). Now and
+// then it syncs its blocks unasked, as a ledger's index does.
 #pragma once
 
 #include <functional>
@@ -33,15 +37,27 @@ class Node final : public ReplicaPorts {
   Node(std::size_t number, KeyPair key, std::vector<Bytes> log, const ReplicaOptions& options,
        std::uint64_t seed, Surroundings around);
 
+  // It is not up afterwards if it is_behind().
   void start(std::uint64_t now_us);
   void crash();
   // Dies at its port's call that many calls from now.
   void crash_soon(std::uint64_t calls) { dies_in_ = calls; }
   // The whole disk is gone; it is given the log of another node, and must not vote.
   void lose_disk(std::vector<Bytes> log);
+  // While it is down. A bit of one of its last blocks, or so many of them; a bit of what was synced of its
+  // vote log. False: there is nothing to spoil.
+  [[nodiscard]] bool spoil_block();
+  [[nodiscard]] bool lose_blocks();
+  [[nodiscard]] bool spoil_votes();
+  void fill_disk(bool full) { full_ = full; }
   [[nodiscard]] bool is_up() const { return replica_ != nullptr; }
-  // It died in its last call; the caller must crash() it.
-  [[nodiscard]] bool is_dying() const { return dead_; }
+  // It died in its last call, or its disk refused a write; the caller must crash() it.
+  [[nodiscard]] bool is_dying() const { return dead_ || stopped_; }
+  [[nodiscard]] bool is_stopped() const { return stopped_; }
+  // Its ledger was cut below what its vote log has forgotten: it must not vote before it has those blocks.
+  [[nodiscard]] bool is_behind() const { return chain_.head().height < votes_floor_; }
+  // Takes what another node's log has beyond its own, while it is down.
+  void catch_up(const std::vector<Bytes>& log);
   [[nodiscard]] std::uint64_t life() const { return life_; }
   [[nodiscard]] Replica& replica() { return *replica_; }
   [[nodiscard]] const Chain& chain() const { return chain_; }
@@ -72,7 +88,11 @@ class Node final : public ReplicaPorts {
 
  private:
   [[nodiscard]] bool dies();
+  [[nodiscard]] Status refused();
+  void store(Bytes block);
   void load_chain();
+  void report(const Block& block);
+  [[nodiscard]] std::optional<std::vector<consensus::VoteRecord>> load_votes();
 
   const std::size_t number_;
   const KeyPair key_;
@@ -89,12 +109,19 @@ class Node final : public ReplicaPorts {
   std::uint64_t token_ = 0, life_ = 0;
   std::optional<std::uint64_t> dies_in_;
   bool dead_ = false;
+  bool stopped_ = false;  // a write failed
 
   // Disk.
   std::vector<Bytes> log_;
   std::size_t log_synced_ = 0;  // blocks that a crash cannot take
+  std::vector<Digest> checks_;  // of each block: over it and the check before
+  std::size_t founding_ = 0;    // blocks that are never spoilt
+  std::size_t reported_ = 0;    // blocks that on_final was called for
   std::optional<Bytes> votes_ = Bytes();
   std::size_t votes_synced_ = 0;
+  bool votes_spoilt_ = false;
+  std::uint64_t votes_floor_ = 0;  // height up to which votes were dropped
+  bool full_ = false;
 };
 
 }  // namespace ufab::sim

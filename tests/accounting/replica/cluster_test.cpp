@@ -10,7 +10,7 @@ namespace {
 
 TEST(ReplicaCluster, WithoutFaultsRecordsBecomeFinalSoon) {
   ClusterOptions options;
-  options.faults = false;
+  options.faults = options.jobs = false;
   options.lies = Lies::never;
   options.chaos_s = 30;
   const ClusterReport report = Cluster(1, options).run();
@@ -35,21 +35,24 @@ TEST(ReplicaCluster, TheSameSeedIsTheSameRun) {
   EXPECT_EQ(one.finality_us, other.finality_us);
 }
 
+// Whether somebody hears both of its votes is up to the network, so not in every run.
 TEST(ReplicaCluster, WhoVotesTwiceIsConvicted) {
-  std::uint64_t convicted = 0;
-  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+  std::uint64_t lies = 0, heard = 0, convicted = 0;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     ClusterOptions options;
-    options.faults = false;
+    options.faults = options.jobs = false;
     options.lies = Lies::always;
-    options.chaos_s = 40;
+    options.chaos_s = 15;
+    options.records_per_second = 2;
     const ClusterReport report = Cluster(seed, options).run();
     EXPECT_EQ(report.violation, "") << "seed " << seed;
-    EXPECT_GT(report.lies, 0u) << "seed " << seed;
-    // Once at the most; and whenever an honest node came upon it, which not every seed lets happen.
-    EXPECT_EQ(report.convictions, report.evidence > 0 ? 1u : 0u) << "seed " << seed;
+    lies += report.lies;
+    heard += report.evidence > 0 ? 1U : 0U;
     convicted += report.convictions;
   }
-  EXPECT_GT(convicted, 1u);
+  EXPECT_GT(lies, 0u);
+  EXPECT_GE(convicted, 3u);
+  EXPECT_EQ(convicted, heard) << "once for each key, and whenever it was heard";
 }
 
 // UFAB_CLUSTER_SEEDS=N runs seeds 1 to N.
@@ -67,18 +70,33 @@ TEST(ReplicaCluster, ChaosBreaksNothing) {
     sum.crashes += report.crashes;
     sum.partitions += report.partitions;
     sum.disks_lost += report.disks_lost;
+    sum.votes_damaged += report.votes_damaged;
+    sum.ledgers_damaged += report.ledgers_damaged;
+    sum.disks_full += report.disks_full;
+    sum.clocks_off += report.clocks_off;
     sum.lies += report.lies;
     sum.evidence += report.evidence;
     sum.convictions += report.convictions;
     sum.simulated_us += report.simulated_us;
+    sum.books.add(report.books);
   }
   std::printf(
       "%lu seeds, %.1f hours: %lu blocks, %lu records final, %lu crashes, %lu partitions, %lu disks lost, "
       "%lu lies, %lu times evidence, %lu convictions\n",
       seeds, static_cast<double>(sum.simulated_us) / 3.6e9, sum.height, sum.final_records, sum.crashes,
       sum.partitions, sum.disks_lost, sum.lies, sum.evidence, sum.convictions);
+  std::printf("%lu vote logs and %lu ledgers damaged, %lu stops by a full disk, %lu clocks far off\n",
+              sum.votes_damaged, sum.ledgers_damaged, sum.disks_full, sum.clocks_off);
+  const BooksReport& books = sum.books;
+  std::printf(
+      "%lu jobs, %lu receipts, %lu windows paid, %lu of them false; %lu good verdicts, %lu bad, %lu slashes; "
+      "%lu refusals, %lu rewards\n",
+      books.settled, books.receipts, books.windows_paid, books.false_windows_paid, books.verdicts_good,
+      books.verdicts_bad, books.slashes, books.refusals, books.rewards);
   for (const std::uint64_t happened :
-       {sum.crashes, sum.partitions, sum.disks_lost, sum.lies, sum.evidence})
+       {sum.crashes, sum.partitions, sum.disks_lost, sum.votes_damaged, sum.ledgers_damaged, sum.disks_full,
+        sum.clocks_off, sum.lies, sum.evidence, books.settled, books.windows_paid, books.verdicts_good,
+        books.verdicts_bad, books.slashes, books.refusals, books.rewards})
     EXPECT_GT(happened, 0u) << "a fault that never happened shows nothing";
 }
 

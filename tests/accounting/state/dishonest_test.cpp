@@ -146,6 +146,26 @@ TEST_F(Dishonest, ADifferentDigestIsADisputeThatIsJudgedAtOnce) {
   EXPECT_EQ(world.all<Slash>().back().organisation, beta);
 }
 
+TEST_F(Dishonest, AJobCancelledInADisputePaysForNothingThatNobodyChecked) {
+  Receipt lie = world.receipt(job, beta, 1);
+  lie.end_digest = digest_of("a lie");
+  world.must(alpha, ReceiptBatch::of({world.receipt(job, alpha, 1)}));
+  world.must(beta, ReceiptBatch::of({lie}));
+  world.must(alpha, Cancel{job, JobResult::cancelled, "enough"});
+  Vote vote = world.honest_vote(job, 1);
+  vote.findings[1] = {beta, true, 3, 1};
+  world.must(world.job(job).windows.at(1).verifier, vote);
+  // Window 0 is complete, and was not drawn so far.
+  ASSERT_EQ(world.job(job).phase, JobPhase::validating);
+  ASSERT_EQ(world.assigned(job), (std::vector<std::uint64_t>{0}));
+  world.vote_all_good(job);
+  ASSERT_EQ(world.job(job).phase, JobPhase::settled);
+  const Settlement& done = *world.job(job).settlement;
+  EXPECT_EQ(done.result, JobResult::cancelled);
+  EXPECT_EQ(done.windows_paid, 1U);
+  EXPECT_TRUE(done.verified);
+}
+
 TEST_F(Dishonest, OnlyTheAssignedVerifierMayVoteAndOnlyOnce) {
   for (std::uint64_t window = 1; window < 5; ++window) world.file_window(job, window);
   const OrgId verifier = world.job(job).windows.at(0).verifier;
