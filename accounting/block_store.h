@@ -49,7 +49,7 @@ class BlockStore {
   [[nodiscard]] Status take_in(std::vector<PreparedBlock> blocks, Durable durable,
                                std::vector<IndexedBlock>& taken);
   // Makes durable what was taken in, from any thread, for as long as it is held.
-  [[nodiscard]] std::shared_ptr<FileSync> later_sync() const { return log_->later_sync(); }
+  [[nodiscard]] std::shared_ptr<LogSync> later_sync() const { return log_->later_sync(); }
   // Makes the next block and stores it likewise.
   [[nodiscard]] Result<std::shared_ptr<AppliedBlock>> make(const std::vector<SubmittedRecord>& records,
                                                            const KeyPair& key);

@@ -50,13 +50,13 @@ Status Ledger::append_final(std::vector<Block> blocks) {
 }
 
 Status Ledger::sync() {
-  std::shared_ptr<FileSync> file;
+  std::shared_ptr<LogSync> log;
   {
     const std::shared_lock guard(impl_->chain_mutex);
     UFAB_TRY(impl_->usable());
-    file = impl_->store->later_sync();
+    log = impl_->store->later_sync();
   }
-  return file->sync();
+  return log->sync();
 }
 
 Status Ledger::import_block(ByteView encoded_block) {

@@ -256,7 +256,7 @@ Result<SegmentLog> SegmentLog::open(const std::string& folder, std::uint64_t seg
   } else if (found.torn || found.room) {
     UFAB_TRY(log.tail_.truncate(found.tail_size));
   }
-  UFAB_TRY(log.later_sync_->follow(log.tail_));
+  UFAB_TRY(log.later_sync_->file_.follow(log.tail_));
   return log;
 }
 
@@ -266,7 +266,7 @@ Status SegmentLog::start_segment() {
   UFAB_TRY(tail_.append(encode_segment_head(places_.size(), chain_)));
   UFAB_TRY(tail_.sync());
   UFAB_TRY(sync_folder_of(path));
-  UFAB_TRY(later_sync_->follow(tail_));
+  UFAB_TRY(later_sync_->file_.follow(tail_));
   segments_.push_back({path, places_.size()});
   return {};
 }
@@ -277,7 +277,18 @@ Status SegmentLog::append(ByteView payload) {
 }
 
 Status SegmentLog::sync() {
-  return tail_.is_open() ? tail_.sync() : Status{};
+  if (!tail_.is_open()) return {};
+  UFAB_TRY(tail_.sync());
+  later_sync_->behind_ = false;
+  return {};
+}
+
+Status LogSync::sync() {
+  const std::lock_guard guard(mutex_);  // whoever comes meanwhile waits for the sync that is under way
+  if (!behind_.exchange(false)) return {};
+  const Status status = file_.sync();
+  if (!status.ok()) behind_ = true;
+  return status;
 }
 
 Status SegmentLog::put(ByteView payload) {
@@ -299,6 +310,7 @@ Status SegmentLog::put(ByteView payload) {
     UFAB_TRY(
         tail_.make_room(std::min(offset + room_size, std::max(segment_size_max_, offset + frame.size()))));
   UFAB_TRY(tail_.append(frame));
+  later_sync_->behind_ = true;
   places_.push_back(
       {static_cast<std::uint32_t>(segments_.size() - 1), static_cast<std::uint32_t>(payload.size()), offset});
   chain_ = chain;
@@ -336,7 +348,7 @@ Status SegmentLog::cut(std::uint64_t entries) {
   tail_ = AppendFile();
   UFAB_ASSIGN(tail_, AppendFile::open(segments_.back().path));
   UFAB_TRY(tail_.truncate(last.offset + frame_head_size + last.size));
-  UFAB_TRY(later_sync_->follow(tail_));
+  UFAB_TRY(later_sync_->file_.follow(tail_));
   FileReader file(segments_.back().path);
   FrameHead head;
   if (!file.seek(last.offset) || file.read(head.data(), head.size()) < head.size())

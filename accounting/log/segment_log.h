@@ -28,8 +28,10 @@
 // caller's batching). Not thread-safe; one process at a time (the caller holds a lock).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,19 @@
 #include "fabric/base/file.h"
 
 namespace ufab {
+
+// Makes durable what a log has put, from any thread, while its owner puts more.
+class LogSync {
+ public:
+  // Nothing to do when the owner has synced since it put the last entry.
+  [[nodiscard]] Status sync();
+
+ private:
+  friend class SegmentLog;
+  std::mutex mutex_;
+  FileSync file_;
+  std::atomic<bool> behind_{false};
+};
 
 class SegmentLog {
  public:
@@ -59,8 +74,8 @@ class SegmentLog {
   // The two halves of it, for several entries with one sync: what was put is durable after sync().
   [[nodiscard]] Status put(ByteView payload);
   [[nodiscard]] Status sync();
-  // sync() for another thread, which may call it while this one puts more.
-  [[nodiscard]] const std::shared_ptr<FileSync>& later_sync() const { return later_sync_; }
+  // sync() for another thread.
+  [[nodiscard]] const std::shared_ptr<LogSync>& later_sync() const { return later_sync_; }
   // Drops all entries from that one on: `entries` stay. Durable when it returns.
   [[nodiscard]] Status cut(std::uint64_t entries);
   // What can be kept of a log that open() calls corrupt: the entries before the first that is wrong, which
@@ -93,7 +108,7 @@ class SegmentLog {
   std::vector<Place> places_;
   Digest chain_;
   AppendFile tail_;
-  std::shared_ptr<FileSync> later_sync_ = std::make_shared<FileSync>();  // of tail_
+  std::shared_ptr<LogSync> later_sync_ = std::make_shared<LogSync>();  // of tail_
 };
 
 // CRC-32C (Castagnoli, reflected 0x82F63B78), as in RFC 3720.

@@ -74,9 +74,14 @@ std::vector<const PooledRecord*> Mempool::choose(const State& state, std::size_t
     if (chosen.size() >= count_max) break;
     const auto& [signer, sequence] = place;
     auto [expected, first] = next.try_emplace(signer, 0);
-    if (first) expected->second = state.next_sequence(signer);
-    // One that came before its predecessor goes in with it.
     const auto& items = by_signer_.at(signer);
+    if (first) {
+      expected->second = state.next_sequence(signer);
+      const auto item = items.find(expected->second);
+      if (item != items.end() && !state.admissible(item->second.record.record).ok())
+        expected->second = UINT64_MAX;
+    }
+    // One that came before its predecessor goes in with it.
     if (sequence < expected->second) continue;
     if (sequence > expected->second && !items.contains(expected->second)) continue;
     for (auto item = items.find(expected->second); item != items.end() && item->first <= sequence; ++item) {
@@ -109,14 +114,19 @@ std::vector<PooledRecord> Mempool::settle(const std::vector<RecordId>& taken, co
     erase(signer, sequence);
   }
   std::vector<PooledRecord> useless;
-  // Those whose number another record has used, or whose key is no one's any more.
+  // Those whose number another record has used, whose key is no one's any more, or whose name is taken.
   for (auto items = by_signer_.begin(); items != by_signer_.end();) {
     const PublicKey signer = items->first;
     auto& waiting = items->second;
     const bool gone = !state.key_holder(signer) && state.organisation_of_any_key(signer) != 0;
     const std::uint64_t next = gone ? UINT64_MAX : state.next_sequence(signer);
     ++items;  // erase() may remove this one
-    while (!waiting.empty() && waiting.begin()->first < next) {
+    const auto is_useless = [&] {
+      const auto& [sequence, item] = *waiting.begin();
+      return sequence < next ||
+             (item.unknown && sequence == next && !state.admissible(item.record.record).ok());
+    };
+    while (is_useless()) {
       const bool last = waiting.size() == 1;
       useless.push_back(waiting.begin()->second.record);
       erase(signer, waiting.begin()->first);

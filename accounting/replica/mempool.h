@@ -2,7 +2,8 @@
 // Not thread-safe; no clock: the caller has the time.
 //
 // Records leave in the order of their arrival, those of one signer in the order of their sequence numbers.
-// They stay until they are in a final block, or until their sequence number is used up by another record.
+// They stay until they are in a final block, or until they can never be: their sequence number is used up by
+// another record, or the name that they register is taken.
 #pragma once
 
 #include <map>
@@ -42,7 +43,8 @@ class Mempool {
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
   // For a block on top of `state` (which may be ahead of the final one), at most so many bytes and records.
-  // Leaves out what cannot go in because of its sequence number. Nothing leaves the pool.
+  // Leaves out what cannot go in yet: its sequence number is not the next, or its signer had too many records
+  // refused in this epoch. Nothing leaves the pool.
   [[nodiscard]] std::vector<const PooledRecord*> choose(const State& state, std::size_t size_max,
                                                         std::size_t count_max) const;
   [[nodiscard]] bool has_any_for(const State& state) const { return !choose(state, SIZE_MAX, 1).empty(); }

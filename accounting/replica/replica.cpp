@@ -160,6 +160,9 @@ void Replica::enter_view(consensus::View view, std::uint64_t now_us) {
 
 void Replica::hurry(std::uint64_t now_us) {
   if (pool_.size() == 0 || view_ == 0) return;
+  bool any = false;
+  ports_.read([&](const Chain& chain) { any = pool_.has_any_for(chain.state()); });
+  if (!any) return ports_.set_alarm(ReplicaAlarm::hurry, patience_us() / 1000);
   const std::uint64_t due = std::max(view_since_us_, records_since_us_) + patience_us();
   if (now_us < due) return ports_.set_alarm(ReplicaAlarm::hurry, (due - now_us) / 1000 + 1);
   ports_.set_alarm(ReplicaAlarm::hurry, patience_us() / 1000);
@@ -279,8 +282,10 @@ Status Replica::make_final(std::uint64_t now_us) {
   std::vector<PooledRecord> useless;
   ports_.read([&](const Chain& chain) { useless = pool_.settle(records, chain.state()); });
   for (const PooledRecord& record : useless) {
-    ports_.turned_away(record.id, {ErrorCode::conflict, fmt::format("sequence {} was used by another record",
-                                                                    record.record.sequence)});
+    Status why;
+    ports_.read([&](const Chain& chain) { why = chain.state().admissible(record.record); });
+    UFAB_ASSERT(!why.ok());
+    ports_.turned_away(record.id, why.error());
   }
   if (kept_size_ > options_.votes_size_max) UFAB_TRY(renew_votes());
   return {};

@@ -32,6 +32,17 @@ struct MempoolTest : ::testing::Test {
     return {std::move(record), std::move(encoding), id, 1000, own};
   }
 
+  // The next block, by whoever leads the next view.
+  void make_block(const std::vector<Record>& records) {
+    const std::uint64_t view = chain.head().view + 1;
+    for (const KeyPair& key : founding.validators) {
+      if (state().producer(view).key != key.public_key()) continue;
+      static_cast<void>(chain.make(records, key, 0, Signatures::check, view));
+      return;
+    }
+    ADD_FAILURE() << "nobody leads view " << view;
+  }
+
   sim::Founding founding;
   Chain chain;
 };
@@ -100,19 +111,46 @@ TEST_F(MempoolTest, SettledRecordsLeaveAndThoseThatBecameUselessAreNamed) {
     EXPECT_EQ(record.signer, founding.owners[org].public_key());
     return record;
   };
-  const KeyPair* leader = nullptr;
-  std::uint64_t view = 1;
-  for (const KeyPair& key : founding.validators) {
-    if (state().producer(view).key == key.public_key()) leader = &key;
-  }
-  ASSERT_NE(leader, nullptr);
-  static_cast<void>(chain.make({used(1, taken.record), used(2, payment(2, next(2)).record)}, *leader, 0,
-                               Signatures::check, view));
+  make_block({used(1, taken.record), used(2, payment(2, next(2)).record)});
   const auto useless = pool.settle({taken.id}, state());
   ASSERT_EQ(useless.size(), 1u);
   EXPECT_EQ(useless[0].id, rival.id);
   EXPECT_EQ(pool.size(), 1u);
   EXPECT_TRUE(pool.contains(stays.id));
+}
+
+TEST_F(MempoolTest, WhoseRecordsWereRefusedTooOftenWaitsForTheNextEpoch) {
+  Mempool pool({});
+  std::vector<Record> refused;
+  for (std::uint64_t i = 0; i < state().params().refusals_per_epoch; ++i)
+    refused.push_back(payment(1, next(1) + i, false, 1ULL << 60).record);
+  make_block(refused);
+  ASSERT_TRUE(pool.add(payment(1, next(1)), state()).ok());
+  EXPECT_FALSE(pool.has_any_for(state())) << "no leader may think that it has something to propose";
+  ASSERT_TRUE(pool.add(payment(2, next(2)), state()).ok());
+  EXPECT_EQ(pool.choose(state(), SIZE_MAX, SIZE_MAX).size(), 1u);
+  EXPECT_TRUE(pool.settle({}, state()).empty()) << "it may still become part of the chain";
+  const std::uint64_t epoch = state().epoch();
+  while (state().epoch() == epoch) make_block({});
+  EXPECT_EQ(pool.choose(state(), SIZE_MAX, SIZE_MAX).size(), 2u);
+}
+
+TEST_F(MempoolTest, ARegistrationWhoseNameWasTakenLeaves) {
+  Mempool pool({});
+  const auto registration = [&](const KeyPair& key) {
+    Record record = sign_record(state().chain_id(), key, 1, 0, Organisation{"newcomer", ""});
+    Bytes encoding = encode_record(record);
+    const RecordId id = record_id(encoding);
+    return PooledRecord{std::move(record), std::move(encoding), id, 1000, true};
+  };
+  const KeyPair first = sim::key_from(1, "newcomer", 1), second = sim::key_from(1, "newcomer", 2);
+  ASSERT_TRUE(pool.add(registration(first), state()).ok());
+  ASSERT_TRUE(pool.add(registration(second), state()).ok());
+  make_block({registration(first).record});
+  const auto useless = pool.settle({registration(first).id}, state());
+  ASSERT_EQ(useless.size(), 1u);
+  EXPECT_EQ(useless[0].record.signer, second.public_key());
+  EXPECT_EQ(pool.size(), 0u);
 }
 
 TEST_F(MempoolTest, OwnRecordsAreSentAgainOncePerPeriod) {
