@@ -77,8 +77,8 @@ Result<std::vector<Block>> Ledger::Impl::news_of(std::vector<Block> blocks) cons
     if (!here.ok() && here.error().code == ErrorCode::unavailable) continue;
     UFAB_TRY(here);
     if (!same_block(*here, blocks[old])) {
-      return Error{ErrorCode::conflict, fmt::format("block {}: another block is here at this height",
-                                                    blocks[old].header.height)};
+      return Error{ErrorCode::conflict,
+                   fmt::format("block {}: another block is here at this height", blocks[old].header.height)};
     }
   }
   blocks.erase(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(old));

@@ -126,8 +126,8 @@ bool Machine::make_valid(View view, const Digest& block) {
   return false;
 }
 
-// The certificate is the block's own, or one of a block that builds on it: its own may be lost, when all who had
-// it have crashed since.
+// The certificate is the block's own, or one of a block that builds on it: its own may be lost, when all who
+// had it have crashed since.
 void Machine::request_block(View view, const Digest& block, const Certificate& vouching) {
   Slot& slot = slot_of(view);
   if (slot.requested) return;

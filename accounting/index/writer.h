@@ -1,8 +1,8 @@
 // Writes the index on a thread of its own, so that submitting does not wait for SQLite: the log is the truth,
 // and what a crash takes from the index comes back from it. So the index must not know a block that the log
-// may still lose: `make_durable` is called before each commit, from that thread. Thread-safe. At most queue_max blocks wait; add()
-// blocks beyond that. Commits every batch_rows rows, and batch_time after the first row that waits at the
-// latest.
+// may still lose: `make_durable` is called before each commit, from that thread. Thread-safe. At most
+// queue_max blocks wait; add() blocks beyond that. Commits every batch_rows rows, and batch_time after the
+// first row that waits at the latest.
 #pragma once
 
 #include <condition_variable>

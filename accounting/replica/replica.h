@@ -140,7 +140,7 @@ class Replica {
   std::vector<consensus::VoteRecord> to_keep_;
   std::vector<consensus::Deliver> to_deliver_;
   std::deque<consensus::Action> due_;
-  std::vector<consensus::Action> to_say_;  // once the votes are kept
+  std::vector<consensus::Action> to_say_;            // once the votes are kept
   std::optional<consensus::BuildPayload> building_;  // waits for records, or for the alarm
   bool fill_over_ = false;                           // the alarm has rung
   consensus::View view_ = 0;                         // of the view timer, and when it was set

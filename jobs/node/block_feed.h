@@ -16,6 +16,7 @@ namespace ufab::jobs {
 [[nodiscard]] Request ask_for_blocks(std::uint64_t from, std::uint64_t wait_ms);
 // Splits an answer and hands its blocks on, to Ledger::import_blocks() or fill_history(). An answer that ends
 // before a certificate is no error: the next one brings it.
-[[nodiscard]] Status take_blocks(const Answer& answer, const std::function<Status(const std::vector<Bytes>&)>& take);
+[[nodiscard]] Status take_blocks(const Answer& answer,
+                                 const std::function<Status(const std::vector<Bytes>&)>& take);
 
 }  // namespace ufab::jobs

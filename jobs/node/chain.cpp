@@ -308,7 +308,8 @@ Result<Answer> Chain::call_source(PeerPool& pool, const Request& request, std::c
 }
 
 void Chain::follow() {
-  const auto answer = call_source(following_, ask_for_blocks(ledger_->head().height + 1, follow_wait_ms), call_wait);
+  const auto answer =
+      call_source(following_, ask_for_blocks(ledger_->head().height + 1, follow_wait_ms), call_wait);
   reachable_ = answer.ok();
   if (!answer) {
     set_trouble("following the chain: " + answer.error().message);
@@ -316,7 +317,8 @@ void Chain::follow() {
     return;
   }
   if (const auto head = json_number(answer->result, "head"); head.ok() && look_for_snapshot(*head)) return;
-  const Status taken = take_blocks(*answer, [this](const auto& blocks) { return ledger_->import_blocks(blocks); });
+  const Status taken =
+      take_blocks(*answer, [this](const auto& blocks) { return ledger_->import_blocks(blocks); });
   set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);
   if (taken.ok()) return;
   ++source_;

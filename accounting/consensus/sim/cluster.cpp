@@ -127,8 +127,9 @@ void Cluster::handle(const ChainRequest& event) {
       // Nothing but the leader's signature is not covered by the certificate.
       Proposal changed = *blocks[rng_.below(blocks.size())];
       changed.signature.bytes[rng_.below(changed.signature.bytes.size())] ^= 1;
-      const auto place = std::find_if(blocks.begin(), blocks.end(),
-                                      [&](const ProposalPtr& block) { return block->digest == changed.digest; });
+      const auto place = std::find_if(blocks.begin(), blocks.end(), [&](const ProposalPtr& block) {
+        return block->digest == changed.digest;
+      });
       *place = std::make_shared<const Proposal>(std::move(changed));
     }
   }

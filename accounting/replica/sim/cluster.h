@@ -53,7 +53,7 @@ struct ClusterReport {
   std::uint64_t crashes = 0, partitions = 0, messages = 0, bytes = 0;
   // Whole disks lost; vote logs and ledgers damaged; stops because a write did not fit; clocks far off.
   std::uint64_t disks_lost = 0, votes_damaged = 0, ledgers_damaged = 0, disks_full = 0, clocks_off = 0;
-  std::uint64_t lies = 0;  // messages that were withheld, damaged or repeated
+  std::uint64_t lies = 0;      // messages that were withheld, damaged or repeated
   std::uint64_t evidence = 0;  // come upon by honest nodes
   std::uint64_t convictions = 0, seed_shares = 0;
   BooksReport books;

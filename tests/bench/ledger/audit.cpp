@@ -139,7 +139,8 @@ std::unique_ptr<Ledger> join(const std::string& folder, const Bytes& first_block
   return *std::move(ledger);
 }
 
-// What a replica does with blocks: checks every signature, executes, syncs, indexes. A few megabytes at a time.
+// What a replica does with blocks: checks every signature, executes, syncs, indexes. A few megabytes at a
+// time.
 double take_in(const std::string& folder, const std::vector<Bytes>& blocks) {
   const std::unique_ptr<Ledger> ledger = join(folder, blocks[0]);
   constexpr std::size_t at_a_time = 16;
@@ -164,18 +165,20 @@ double catch_up(const std::string& folder, const std::string& source_folder, con
   auto listener = Listener::bind({"127.0.0.1", 0});
   if (!credentials.ok() || !own.ok() || !listener.ok()) fail("no server");
   const Endpoint endpoint = listener->endpoint();
-  jobs::RpcServer server(*credentials, [](const PublicKey&) { return true; },
-                         [&](const jobs::Caller&, const jobs::Request& request) {
-                           return jobs::answer_blocks(**source, request);
-                         });
+  jobs::RpcServer server(
+      *credentials, [](const PublicKey&) { return true; },
+      [&](const jobs::Caller&, const jobs::Request& request) {
+        return jobs::answer_blocks(**source, request);
+      });
   server.serve(*std::move(listener));
   const std::unique_ptr<Ledger> ledger = join(folder, first_block);
   jobs::PeerPool pool(*std::move(own));
   const std::uint64_t head = (*source)->head().height;
   return bench::time_once([&] {
     while (ledger->head().height < head) {
-      const auto answer = pool.call(endpoint, server_key.public_key(), jobs::ask_for_blocks(ledger->head().height + 1, 1000),
-                                    std::chrono::seconds(20));
+      const auto answer =
+          pool.call(endpoint, server_key.public_key(), jobs::ask_for_blocks(ledger->head().height + 1, 1000),
+                    std::chrono::seconds(20));
       if (!answer.ok()) fail(answer.error().message);
       const Status taken =
           jobs::take_blocks(*answer, [&](const auto& some) { return ledger->import_blocks(some); });

@@ -59,8 +59,8 @@ std::vector<Bytes> ReceiptSource::next_job(std::vector<std::vector<Receipt>>& ba
       receipt.memory_peak_bytes = 1 << 30;
       receipts.push_back(receipt);
     }
-    records.push_back(encode_record(sign_record(chain_.id, provider_, sequence + records.size(),
-                                                1, ReceiptBatch::of(receipts))));
+    records.push_back(encode_record(
+        sign_record(chain_.id, provider_, sequence + records.size(), 1, ReceiptBatch::of(receipts))));
   }
   return records;
 }
