@@ -75,7 +75,11 @@ Status Collector::begin_epoch(const AppliedBlock& applied) {
   UFAB_ASSERT(record != applied.records.end());
   PlacedRecord link = place(applied, static_cast<std::size_t>(record - applied.records.begin()));
   UFAB_ASSIGN(const bool whole, HeaderRun(link.block).add(applied));
-  UFAB_ASSERT(whole);  // the last block of an epoch has a certificate
+  if (!whole) {
+    return Error{ErrorCode::corrupt, fmt::format("block {}: the certificate of the last block of its epoch is "
+                                                 "missing",
+                                                 applied.block.header.height)};
+  }
   const consensus::EpochPtr& epoch = chain_.epoch();
   if (epoch != nullptr && (proven_ != nullptr || candidate_)) {
     opening_ = Opening{link, std::move(link), epoch};

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 const std::vector<Bytes>& voted_log() {
   static const std::vector<Bytes> log = [] {
     sim::ClusterOptions options;
-    options.faults = false;
+    options.faults = options.jobs = false;
     options.lies = sim::Lies::never;
     options.chaos_s = 12;
     sim::Cluster cluster(7, options);
@@ -61,11 +61,14 @@ struct VotedLedger : ::testing::Test {
   std::unique_ptr<Ledger> joined(std::size_t count) {
     auto ledger = Ledger::join(options(), voted_log()[0]);
     EXPECT_TRUE(ledger.ok());
-    for (std::size_t i = 1; i < count; ++i) {
-      const Status status = (*ledger)->import_block(voted_log()[i]);
-      EXPECT_TRUE(status.ok()) << status.error().message;
-    }
+    import(**ledger, 1, count);
     return *std::move(ledger);
+  }
+  // Those blocks, in one run: some become final with a later one.
+  static void import(Ledger& ledger, std::size_t first, std::size_t end) {
+    const auto at = [](std::size_t i) { return voted_log().begin() + static_cast<std::ptrdiff_t>(i); };
+    const Status status = ledger.import_blocks({at(first), at(end)});
+    EXPECT_TRUE(status.ok()) << status.error().message;
   }
   std::string repaired;
 };
@@ -200,10 +203,7 @@ TEST_F(VotedLedger, RepairsADamagedLogFromItsPeers) {
     EXPECT_NE(repaired.find("damaged"), std::string::npos) << which;
     const std::uint64_t height = (*ledger)->head().height;
     EXPECT_LT(height + 1, all) << which;
-    for (std::size_t i = height + 1; i < all; ++i) {
-      const Status status = (*ledger)->import_block(voted_log()[i]);
-      ASSERT_TRUE(status.ok()) << which << ": " << status.error().message;
-    }
+    import(**ledger, height + 1, all);
     EXPECT_EQ((*ledger)->head().height, all - 1) << which;
   }
   EXPECT_TRUE(audit_verify(folder(), std::nullopt).ok());
@@ -226,7 +226,7 @@ TEST_F(VotedLedger, ARecordIsExpectedUntilItsBlockIsFinal) {
   ledger->turn_away(sha256("another"), {ErrorCode::conflict, "too late"});
   ASSERT_TRUE(turned_away->wait(0));
   EXPECT_EQ(turned_away->wait(0)->error().message, "too late");
-  for (std::size_t i = next; i < at; ++i) ASSERT_TRUE(ledger->import_block(voted_log()[i]).ok());
+  import(*ledger, next, at);
   const auto outcome = expected->wait(0);
   ASSERT_TRUE(outcome);
   if (outcome->ok()) {
