@@ -330,8 +330,11 @@ void Machine::settle() {
 
 void Machine::advance() {
   if (s_.view > s_.certified) return;
-  const View next = s_.certified + 1;
-  if (in_window(next)) enter(next);
+  // After a restart there may be no room for the next one yet: then the newest that is known, so that votes of
+  // no more views are kept than ever.
+  for (const View next : {s_.certified + 1, s_.certified}) {
+    if (next > s_.view && in_window(next)) return enter(next);
+  }
 }
 
 void Machine::enter(View view) {
