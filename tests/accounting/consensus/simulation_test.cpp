@@ -39,6 +39,13 @@ TEST(Simulation, FindsNoViolationInTheFixedSeeds) {
   EXPECT_GT(spam, 0u);
 }
 
+// A node starts again when its window is full: it kept votes of every view of it.
+TEST(Simulation, ARestartWithAFullWindowKeepsTheMemoryBound) {
+  SimulationOptions options;
+  options.chaos_ms = 6'300'000;
+  EXPECT_EQ(run_simulation(883, options).violation, "");
+}
+
 TEST(Simulation, RunsTheSameWithEd25519) {
   SimulationOptions options;
   options.chaos_ms = 60'000;
