@@ -240,7 +240,8 @@ void Machine::operator()(const TimerFired& event) {
   s_.tip_at_tick = tip;
   s_.hinted = false;
   out_.emplace_back(SetTimer{Timer::standstill, 0, s_.config.timing.standstill_ms});
-  UFAB_ASSERT(memory_used(s_) <= memory_bound(s_.config.limits, s_.epoch->validators.size()));
+  UFAB_ASSERT(planted(Flaw::unbounded_votes) ||
+              memory_used(s_) <= memory_bound(s_.config.limits, s_.epoch->validators.size()));
 }
 
 void Machine::rebroadcast() {
@@ -330,8 +331,8 @@ void Machine::settle() {
 
 void Machine::advance() {
   if (s_.view > s_.certified) return;
-  // After a restart there may be no room for the next one yet: then the newest that is known, so that votes of
-  // no more views are kept than ever.
+  // After a restart there may be no room for the next one yet: then the newest that is known, so that votes
+  // of no more views are kept than ever.
   for (const View next : {s_.certified + 1, s_.certified}) {
     if (next > s_.view && in_window(next)) return enter(next);
   }
