@@ -38,7 +38,7 @@ void Machine::on_message(const Peer& from, const ProposalPtr& proposal) {
   Slot& slot = slot_of(header.view);
   if (find(slot, proposal->digest) != nullptr) return;
   const Vote vote = propose_vote(*proposal);
-  if (!verify_vote(s_.epoch->chain_id, s_.epoch->validators, vote, *s_.config.scheme)) {
+  if (!is_good(vote)) {
     out_.emplace_back(Penalise{from, Offence::bad_proposal});
     return;
   }
@@ -314,9 +314,7 @@ void Machine::operator()(const ChainReceived& event) {
   sound = sound && tip.digest == certificate->block && tip.view == certificate->view &&
           verify_certificate(s_.epoch->chain_id, s_.epoch->validators, *certificate, *s_.config.scheme);
   // No digest covers a leader's signature, and whoever gets the block from here needs it.
-  const auto is_signed = [&](const ProposalPtr& block) {
-    return verify_vote(s_.epoch->chain_id, s_.epoch->validators, propose_vote(*block), *s_.config.scheme);
-  };
+  const auto is_signed = [&](const ProposalPtr& block) { return is_good(propose_vote(*block)); };
   if (!planted(Flaw::unsigned_chain)) sound = sound && std::all_of(blocks.begin(), blocks.end(), is_signed);
   if (!sound) {
     out_.emplace_back(Penalise{event.from, Offence::bad_chain});

@@ -47,7 +47,11 @@ class Machine {
   // votes.cpp
   void cast(VoteKind kind, View view, const Digest& block, ProposalPtr proposal, CertificatePtr certificate);
   void persist_and_broadcast(VoteRecord record, Message message);
+  [[nodiscard]] bool is_good(const Vote& vote) const;
   void hear(const Vote& vote);
+  [[nodiscard]] bool hear_unchecked(const Peer& from, const Vote& vote);
+  void check(View view, Seat seat, VoteKind kind);
+  [[nodiscard]] bool is_known(const Certificate& certificate, std::size_t signer) const;
   void report(Ballot& ballot, const Vote& vote);
   void tally(View view, VoteKind kind, const Digest& block);
   void accept(const CertificatePtr& certificate);

@@ -21,6 +21,7 @@
 // SHA-256 of "ufab consensus block 1\n" and its header.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <variant>
 
@@ -131,9 +132,11 @@ struct PayloadParts {
 // The signature of the seat's validator, by this epoch's list.
 [[nodiscard]] bool verify_vote(const Digest& chain_id, const ValidatorSet& set, const Vote& vote,
                                const SignatureScheme& scheme);
-// Signers are of this set, are a quorum of it, and all signed. What a light client runs too.
+// Signers are of this set, are a quorum of it, and all signed. What a light client runs too. `known`: of
+// which of its signatures (by their place) the caller knows already that they are good.
 [[nodiscard]] bool verify_certificate(const Digest& chain_id, const ValidatorSet& set,
-                                      const Certificate& certificate, const SignatureScheme& scheme);
+                                      const Certificate& certificate, const SignatureScheme& scheme,
+                                      const std::function<bool(std::size_t)>& known = {});
 // Both signatures are the key's and the votes conflict. An error says what is wrong.
 [[nodiscard]] Status verify_evidence(const Evidence& evidence, const SignatureScheme& scheme);
 

@@ -151,9 +151,10 @@ void Machine::on_message(const Peer& from, const Vote& vote) {
   const Slot* slot = find_slot(vote.view);
   if (slot != nullptr && !slot->ballots.empty()) {
     const auto& known = slot->ballots[vote.seat].votes[index(vote.kind)];
-    if (known && known->first == vote.block && known->second == vote.signature) return;
+    if (known && known->block == vote.block && known->signature == vote.signature) return;
   }
-  if (!verify_vote(s_.epoch->chain_id, s_.epoch->validators, vote, *s_.config.scheme)) {
+  if (hear_unchecked(from, vote)) return;
+  if (!is_good(vote)) {
     out_.emplace_back(Penalise{from, Offence::bad_signature});
     return;
   }
@@ -170,7 +171,8 @@ void Machine::on_message(const Peer& from, const CertificatePtr& certificate) {
   } else if (const Slot* slot = find_slot(view)) {
     if (certificate->kind == VoteKind::skip ? slot->skipped != nullptr : slot->notarised != nullptr) return;
   }
-  if (!verify_certificate(s_.epoch->chain_id, s_.epoch->validators, *certificate, *s_.config.scheme)) {
+  const auto known = [&](std::size_t signer) { return is_known(*certificate, signer); };
+  if (!verify_certificate(s_.epoch->chain_id, s_.epoch->validators, *certificate, *s_.config.scheme, known)) {
     out_.emplace_back(Penalise{from, Offence::bad_certificate});
     return;
   }
@@ -403,7 +405,7 @@ bool Machine::keeps_votes_of(View view) {
 void Machine::open_ballots(Slot& slot) {
   slot.ballots.resize(s_.epoch->validators.size());
   for (const auto& own : slot.own) {
-    if (own) slot.ballots[own->seat].votes[index(own->kind)].emplace(own->block, own->signature);
+    if (own) slot.ballots[own->seat].votes[index(own->kind)].emplace(own->block, own->signature, true);
   }
 }
 

@@ -6,7 +6,9 @@
 // A pure function of its inputs: step(state, event) changes the state and returns actions. No clock, no
 // socket, no file, no randomness. The driver performs the actions and reports back in events. Not
 // thread-safe: one caller. Signatures are checked inside; a driver that checks them on other threads gives
-// a scheme that remembers.
+// a scheme that remembers. A vote that its author sends itself is counted first and checked when something
+// would rest on it: when it would make a quorum, or conflicts with another. So the last votes of a view,
+// which change nothing any more, cost no check. Nothing that is told to others holds an unchecked signature.
 //
 // The protocol. Time is cut into views 1, 2, … of an epoch, each with one leader.
 // - A leader proposes one block. It extends a parent of an earlier view p.
@@ -253,9 +255,15 @@ struct Candidate {
   Validity validity = Validity::unknown;
 };
 
+struct KeptVote {
+  Digest block;
+  Signature signature;
+  bool checked = false;  // else it came from its author, over its own link
+};
+
 // The votes of one validator in one view, by kind (VoteKind - 1).
 struct Ballot {
-  std::array<std::optional<std::pair<Digest, Signature>>, 4> votes;
+  std::array<std::optional<KeptVote>, 4> votes;
   bool reported = false;  // evidence against it is out
 };
 

@@ -34,6 +34,10 @@ void Machine::persist_and_broadcast(VoteRecord record, Message message) {
   out_.emplace_back(Broadcast{std::move(message)});
 }
 
+bool Machine::is_good(const Vote& vote) const {
+  return verify_vote(s_.epoch->chain_id, s_.epoch->validators, vote, *s_.config.scheme);
+}
+
 // A vote whose signature is good: kept, counted, and held against the others of its author.
 void Machine::hear(const Vote& vote) {
   Slot& slot = slot_of(vote.view);
@@ -49,21 +53,59 @@ void Machine::hear(const Vote& vote) {
   Ballot& ballot = slot.ballots[vote.seat];
   report(ballot, vote);
   auto& place = ballot.votes[index(vote.kind)];
-  if (place && place->first != vote.block) return;
-  if (!place) place.emplace(vote.block, vote.signature);
+  if (place && place->block != vote.block) return;
+  if (!place || !place->checked) place.emplace(vote.block, vote.signature, true);
   if (vote.kind != VoteKind::propose) to_tally_.push_back({vote.view, vote.kind, vote.block});
+}
+
+// A vote of one that nothing speaks against, from itself: its link vouches for it. False: it must be checked.
+bool Machine::hear_unchecked(const Peer& from, const Vote& vote) {
+  if (from != validator(vote.seat).key || s_.seat == vote.seat) return false;
+  Slot& slot = slot_of(vote.view);
+  if (slot.ballots.empty()) open_ballots(slot);
+  Ballot& ballot = slot.ballots[vote.seat];
+  for (const VoteKind kind : {VoteKind::propose, VoteKind::notarise, VoteKind::skip, VoteKind::finalise}) {
+    const auto& earlier = ballot.votes[index(kind)];
+    if (earlier && votes_conflict(kind, earlier->block, vote.kind, vote.block)) return false;
+  }
+  auto& place = ballot.votes[index(vote.kind)];
+  if (place) return false;
+  place.emplace(vote.block, vote.signature, false);
+  to_tally_.push_back({vote.view, vote.kind, vote.block});
+  return true;
+}
+
+// One that was not checked yet: from here on it is good, or gone.
+void Machine::check(View view, Seat seat, VoteKind kind) {
+  auto& place = slot_of(view).ballots[seat].votes[index(kind)];
+  if (!place || place->checked) return;
+  place->checked = is_good({s_.epoch->number, view, kind, place->block, seat, place->signature});
+  if (place->checked) return;
+  place.reset();
+  out_.emplace_back(Penalise{validator(seat).key, Offence::bad_signature});
+}
+
+// Whether that signature of it was checked before.
+bool Machine::is_known(const Certificate& certificate, std::size_t signer) const {
+  const Slot* slot = find_slot(certificate.view);
+  if (slot == nullptr || slot->ballots.empty()) return false;
+  const auto& vote = slot->ballots[certificate.signers[signer]].votes[index(certificate.kind)];
+  return vote && vote->checked && vote->block == certificate.block &&
+         vote->signature == certificate.signatures[signer];
 }
 
 void Machine::report(Ballot& ballot, const Vote& vote) {
   for (const VoteKind kind : {VoteKind::propose, VoteKind::notarise, VoteKind::skip, VoteKind::finalise}) {
     const auto& earlier = ballot.votes[index(kind)];
-    if (ballot.reported || !earlier || !votes_conflict(kind, earlier->first, vote.kind, vote.block)) continue;
+    if (ballot.reported || !earlier || !votes_conflict(kind, earlier->block, vote.kind, vote.block)) continue;
+    check(vote.view, vote.seat, kind);
+    if (!earlier) continue;
     ballot.reported = true;
     Evidence evidence{s_.epoch->chain_id,
                       s_.epoch->number,
                       vote.view,
                       validator(vote.seat).key,
-                      {kind, earlier->first, earlier->second},
+                      {kind, earlier->block, earlier->signature},
                       {vote.kind, vote.block, vote.signature}};
     if (std::pair(evidence.second.kind, evidence.second.block) <
         std::pair(evidence.first.kind, evidence.first.block))
@@ -79,24 +121,42 @@ void Machine::tally(View view, VoteKind kind, const Digest& block) {
                              : kind == VoteKind::notarise && slot->notarised != nullptr)
     return;
   if (kind == VoteKind::finalise && s_.pending && s_.pending->view >= view) return;
+  const auto cast_by = [&](std::size_t seat) {
+    const auto& vote = slot->ballots[seat].votes[index(kind)];
+    return vote && vote->block == block ? &*vote : nullptr;
+  };
+  // First whether there are enough; then those that are not checked yet, as many as it takes.
+  Tally all(s_.epoch->validators), checked(s_.epoch->validators);
+  for (std::size_t seat = 0; seat < slot->ballots.size(); ++seat) {
+    const KeptVote* vote = cast_by(seat);
+    if (vote == nullptr) continue;
+    all.add(static_cast<Seat>(seat));
+    if (vote->checked) checked.add(static_cast<Seat>(seat));
+  }
+  if (!all.is_quorum()) return;
+  for (std::size_t seat = 0; seat < slot->ballots.size() && !checked.is_quorum(); ++seat) {
+    const KeptVote* vote = cast_by(seat);
+    if (vote == nullptr || vote->checked) continue;
+    check(view, static_cast<Seat>(seat), kind);
+    if (cast_by(seat) != nullptr) checked.add(static_cast<Seat>(seat));
+  }
+  if (!checked.is_quorum()) return;
   auto certificate = std::make_shared<Certificate>();
   certificate->epoch = s_.epoch->number;
   certificate->view = view;
   certificate->kind = kind;
   certificate->block = block;
   certificate->validators = static_cast<std::uint16_t>(s_.epoch->validators.size());
-  Tally sum(s_.epoch->validators);
   for (std::size_t seat = 0; seat < slot->ballots.size(); ++seat) {
-    const auto& vote = slot->ballots[seat].votes[index(kind)];
-    if (!vote || vote->first != block) continue;
-    sum.add(static_cast<Seat>(seat));
+    const KeptVote* vote = cast_by(seat);
+    if (vote == nullptr || !vote->checked) continue;
     certificate->signers.push_back(static_cast<Seat>(seat));
-    certificate->signatures.push_back(vote->second);
+    certificate->signatures.push_back(vote->signature);
   }
-  if (!sum.is_quorum()) return;
-  // Everyone counts the votes; those who lead this view and the next see to those who missed some.
-  if (s_.seat && (leader(view) == *s_.seat || leader(view + 1) == *s_.seat))
-    out_.emplace_back(Broadcast{certificate});
+  // Everyone counts the votes; for those who missed some, whom it helps most sees to it: the next leader
+  // needs them in its view, this one wants its block final.
+  const View helped = kind == VoteKind::finalise ? view : view + 1;
+  if (s_.seat && leader(helped) == *s_.seat) out_.emplace_back(Broadcast{certificate});
   accept(certificate);
 }
 

@@ -62,12 +62,12 @@ TEST(Scale, ABlockTakesTheMessagesAndBytesOfTheProtocol) {
   for (const std::uint64_t validators : {4u, 7u}) {
     const ScaleReport report = run_scale(plain(validators));
     const std::uint64_t others = validators - 1;
-    // A proposal; a vote to notarise and one to finalise by each; both certificates by this leader and the
-    // next.
-    EXPECT_EQ(report.messages, 10 * others * (1 + 2 * validators + 4)) << validators;
+    // A proposal; a vote to notarise and one to finalise by each; the notarisation by the next leader, the
+    // certificate that finalises by this one.
+    EXPECT_EQ(report.messages, 10 * others * (1 + 2 * validators + 2)) << validators;
     EXPECT_EQ(report.bytes_proposals, 10 * others * proposal_size);
     EXPECT_EQ(report.bytes_votes, 10 * others * 2 * validators * vote_size);
-    EXPECT_EQ(report.bytes_certificates, 10 * others * 4 * certificate_size(validators));
+    EXPECT_EQ(report.bytes_certificates, 10 * others * 2 * certificate_size(validators));
     EXPECT_EQ(report.bytes, report.bytes_proposals + report.bytes_votes + report.bytes_certificates);
     EXPECT_EQ(report.certificate_size_max, certificate_size(validators) - 1);
     // A log's frame has 40 bytes besides.

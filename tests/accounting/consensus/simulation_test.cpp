@@ -11,7 +11,7 @@ TEST(Simulation, FindsNoViolationInTheFixedSeeds) {
   options.chaos_ms = 300'000;
   std::uint64_t evidence = 0, crashes = 0, lost = 0;
   std::uint64_t damaged = 0, disks_lost = 0, full = 0, denied = 0, stale = 0, late = 0, forged = 0, spam = 0;
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     const SimulationReport report = run_simulation(seed, options);
     EXPECT_EQ(report.violation, "") << "seed " << seed;
     evidence += report.evidence;
