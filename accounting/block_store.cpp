@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iterator>
+#include <utility>
 
 #include "fabric/base/parallel.h"
 
@@ -149,18 +149,18 @@ Result<Bytes> BlockStore::block(std::uint64_t height) const {
   return log_->read(height - first_);
 }
 
-Result<std::vector<FinalityCheck>> BlockStore::final_part(const std::deque<PreparedBlock>& blocks) const {
+Result<std::vector<FinalityCheck>> BlockStore::final_part(std::span<const Block> blocks) const {
   std::vector<FinalityCheck> checks;
   std::size_t certified = 0;
   consensus::BlockRef place = chain_.place();
-  for (const PreparedBlock& prepared : blocks) {
-    auto check = chain_.begin_finality(prepared.block, place);
+  for (const Block& block : blocks) {
+    auto check = chain_.begin_finality(block, place);
     if (!check.ok() && certified == 0) return check.error();
     if (!check.ok()) break;  // those before it are final all the same
     checks.push_back(*std::move(check));
-    if (!wants_certificate(prepared.block)) certified = checks.size();
+    if (!wants_certificate(block)) certified = checks.size();
     // The next list of validators is known after it.
-    if (prepared.block.header.height % chain_.state().params().epoch_blocks == 0) break;
+    if (block.header.height % chain_.state().params().epoch_blocks == 0) break;
   }
   checks.resize(certified);
   return checks;
@@ -180,28 +180,48 @@ Status BlockStore::take_in(std::vector<PreparedBlock> blocks, Durable durable,
   return store(taken, durable);
 }
 
+namespace {
+
+// Blocks of one epoch, of which the last has a certificate.
+Status check_and_take_part(std::span<Block> blocks, const std::vector<FinalityCheck>& checks,
+                           const std::function<Status(std::vector<PreparedBlock>)>& take) {
+  std::vector<PreparedBlock> prepared(blocks.size());
+  std::vector<Status> votes(blocks.size());
+  const consensus::Ed25519Scheme scheme;
+  const auto check = [&](std::size_t i) {
+    prepared[i] = prepare_block(std::move(blocks[i]));
+    votes[i] = checks[i].run(prepared[i].block, scheme);
+  };
+  Status status;
+  std::vector<PreparedBlock> final_ones;
+  in_parallel_in_order(blocks.size(), check, [&](std::size_t i) {
+    status = votes[i];
+    if (!status.ok()) return false;
+    const bool certified = !wants_certificate(prepared[i].block);
+    final_ones.push_back(std::move(prepared[i]));
+    if (certified) status = take(std::exchange(final_ones, {}));
+    return status.ok();
+  });
+  return status;
+}
+
+}  // namespace
+
 Status check_and_take(
     std::vector<Block> blocks,
-    const std::function<Result<std::vector<FinalityCheck>>(const std::deque<PreparedBlock>&)>& final_part,
+    const std::function<Result<std::vector<FinalityCheck>>(std::span<const Block>)>& final_part,
     const std::function<Status(std::vector<PreparedBlock>)>& take) {
-  std::deque<PreparedBlock> waiting(blocks.size());
-  in_parallel(blocks.size(), [&](std::size_t i) { waiting[i] = prepare_block(std::move(blocks[i])); });
+  std::span<Block> waiting(blocks);
   for (bool first = true; !waiting.empty(); first = false) {
     UFAB_ASSIGN(const std::vector<FinalityCheck> checks, final_part(waiting));
     if (checks.empty()) {
       if (!first) return {};
       return Error{ErrorCode::unavailable,
                    fmt::format("block {}: the certificate that makes it final is missing",
-                               waiting.back().block.header.height)};
+                               waiting.back().header.height)};
     }
-    std::vector<Status> statuses(checks.size());
-    const consensus::Ed25519Scheme scheme;
-    in_parallel(checks.size(), [&](std::size_t i) { statuses[i] = checks[i].run(waiting[i].block, scheme); });
-    for (const Status& status : statuses) UFAB_TRY(status);
-    const auto end = waiting.begin() + static_cast<std::ptrdiff_t>(checks.size());
-    std::vector<PreparedBlock> next(std::move_iterator(waiting.begin()), std::move_iterator(end));
-    waiting.erase(waiting.begin(), end);
-    UFAB_TRY(take(std::move(next)));
+    UFAB_TRY(check_and_take_part(waiting.first(checks.size()), checks, take));
+    waiting = waiting.subspan(checks.size());
   }
   return {};
 }
@@ -220,7 +240,7 @@ Status BlockStore::store(const std::vector<IndexedBlock>& blocks, Durable durabl
   for (const IndexedBlock& item : blocks) {
     if (status.ok()) status = log_->put(encode_block(item.block->block));
   }
-  if (status.ok() && (durable == Durable::now || index_ == nullptr)) status = log_->sync();
+  if (status.ok() && durable == Durable::now) status = log_->sync();
   for (const IndexedBlock& item : blocks) {
     if (status.ok() && index_ != nullptr) status = index_->add(item);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <span>
 
 #include "accounting/audit/collect.h"
 #include "accounting/index/writer.h"
@@ -44,7 +45,7 @@ class BlockStore {
 
   // Of blocks that follow the head one after another, those at the front that belong to the present epoch
   // and would be final with the certificates among them: what is left to check of each.
-  [[nodiscard]] Result<std::vector<FinalityCheck>> final_part(const std::deque<PreparedBlock>& blocks) const;
+  [[nodiscard]] Result<std::vector<FinalityCheck>> final_part(std::span<const Block> blocks) const;
   // Applies blocks that follow the head, whose finality was checked, and stores them: all, or none is left.
   [[nodiscard]] Status take_in(std::vector<PreparedBlock> blocks, Durable durable,
                                std::vector<IndexedBlock>& taken);
@@ -84,12 +85,12 @@ class BlockStore {
   std::deque<BlockHeader> trail_;          // the head's last
 };
 
-// Checks blocks that nobody has checked yet, on all processors, and hands them on, an epoch's at a time. What
-// follows the last certificate is left out; unavailable when there is none. After an error the blocks before
-// the wrong one's certificate may have been handed on.
+// Checks blocks that nobody has checked yet, on all processors, and meanwhile hands on those that are known
+// to be final, up to a certificate each time. What follows the last certificate is left out; unavailable when
+// there is none. After an error blocks before the wrong one may have been handed on.
 [[nodiscard]] Status check_and_take(
     std::vector<Block> blocks,
-    const std::function<Result<std::vector<FinalityCheck>>(const std::deque<PreparedBlock>&)>& final_part,
+    const std::function<Result<std::vector<FinalityCheck>>(std::span<const Block>)>& final_part,
     const std::function<Status(std::vector<PreparedBlock>)>& take);
 
 }  // namespace ufab

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "accounting/ledger_impl.h"
+#include "fabric/base/parallel.h"
 
 namespace ufab {
 
@@ -29,13 +30,25 @@ Result<SubmitOutcome> outcome_at(const AppliedBlock& applied, std::size_t positi
 
 }  // namespace
 
-Status Ledger::Impl::advance(std::vector<PreparedBlock> blocks, Durable durable) {
+Result<std::vector<Block>> Ledger::Impl::decode_blocks(const std::vector<Bytes>& encoded) {
+  std::vector<Result<Block>> decoded(encoded.size(), Block());
+  in_parallel(encoded.size(), [&](std::size_t i) { decoded[i] = decode_block(encoded[i]); });
+  std::vector<Block> blocks;
+  blocks.reserve(decoded.size());
+  for (Result<Block>& block : decoded) {
+    UFAB_TRY(block);
+    blocks.push_back(*std::move(block));
+  }
+  return blocks;
+}
+
+Status Ledger::Impl::advance(std::vector<PreparedBlock> blocks) {
   std::vector<IndexedBlock> taken;
   Head fresh;
   {
     const std::unique_lock guard(chain_mutex);
     UFAB_TRY(usable());
-    UFAB_TRY(store->take_in(std::move(blocks), durable, taken));
+    UFAB_TRY(store->take_in(std::move(blocks), Durable::soon, taken));
     fresh = {chain().head().height, chain().head_hash(), chain().head().time_us};
   }
   for (const IndexedBlock& item : taken) fulfil(*item.block);
@@ -46,17 +59,28 @@ Status Ledger::Impl::advance(std::vector<PreparedBlock> blocks, Durable durable)
 Status Ledger::append_final(std::vector<Block> blocks) {
   std::vector<PreparedBlock> prepared;
   for (Block& block : blocks) prepared.push_back(prepare_block(std::move(block), Signatures::checked));
-  return impl_->advance(std::move(prepared), Durable::soon);
+  UFAB_TRY(impl_->advance(std::move(prepared)));
+  bool indexed = false;
+  {
+    const std::shared_lock guard(impl_->chain_mutex);
+    indexed = impl_->store->index() != nullptr;
+  }
+  // The index has them synced before it commits; where there is none nobody else would.
+  return indexed ? Status() : impl_->sync();
+}
+
+Status Ledger::Impl::sync() const {
+  std::shared_ptr<LogSync> log;
+  {
+    const std::shared_lock guard(chain_mutex);
+    UFAB_TRY(usable());
+    log = store->later_sync();
+  }
+  return log->sync();
 }
 
 Status Ledger::sync() {
-  std::shared_ptr<LogSync> log;
-  {
-    const std::shared_lock guard(impl_->chain_mutex);
-    UFAB_TRY(impl_->usable());
-    log = impl_->store->later_sync();
-  }
-  return log->sync();
+  return impl_->sync();
 }
 
 Status Ledger::import_block(ByteView encoded_block) {
@@ -90,19 +114,17 @@ Result<std::vector<Block>> Ledger::Impl::news_of(std::vector<Block> blocks) cons
 }
 
 Status Ledger::import_blocks(const std::vector<Bytes>& encoded_blocks) {
-  std::vector<Block> blocks;
-  for (const Bytes& encoded : encoded_blocks) {
-    UFAB_ASSIGN(Block block, decode_block(encoded));
-    blocks.push_back(std::move(block));
-  }
+  UFAB_ASSIGN(std::vector<Block> blocks, Impl::decode_blocks(encoded_blocks));
   UFAB_ASSIGN(blocks, impl_->news_of(std::move(blocks)));
-  return check_and_take(
+  const Status taken = check_and_take(
       std::move(blocks),
-      [this](const std::deque<PreparedBlock>& waiting) {
+      [this](std::span<const Block> waiting) {
         const std::shared_lock guard(impl_->chain_mutex);
         return impl_->store->final_part(waiting);
       },
-      [this](std::vector<PreparedBlock> next) { return impl_->advance(std::move(next), Durable::now); });
+      [this](std::vector<PreparedBlock> next) { return impl_->advance(std::move(next)); });
+  UFAB_TRY(impl_->sync());
+  return taken;
 }
 
 std::unique_ptr<Ledger::Expectation> Ledger::expect(const RecordId& id) {

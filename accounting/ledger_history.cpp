@@ -104,21 +104,19 @@ std::optional<History> Ledger::history() const {
 Status Ledger::fill_history(const std::vector<Bytes>& encoded_blocks) {
   const auto past = impl_->get_past();
   if (past == nullptr) return {};
-  std::vector<Block> blocks;
-  for (const Bytes& encoded : encoded_blocks) {
-    UFAB_ASSIGN(Block block, decode_block(encoded));
-    if (block.header.height <= past->base) blocks.push_back(std::move(block));
-  }
+  UFAB_ASSIGN(std::vector<Block> blocks, Impl::decode_blocks(encoded_blocks));
+  std::erase_if(blocks, [&](const Block& block) { return block.header.height > past->base; });
   const std::lock_guard guard(past->mutex);
   BlockStore& store = *past->store;
   if (store.stopped()) return *store.stopped();
-  UFAB_TRY(check_and_take(
-      std::move(blocks),
-      [&store](const std::deque<PreparedBlock>& waiting) { return store.final_part(waiting); },
+  const Status taken = check_and_take(
+      std::move(blocks), [&store](std::span<const Block> waiting) { return store.final_part(waiting); },
       [&store](std::vector<PreparedBlock> next) {
-        std::vector<IndexedBlock> taken;
-        return store.take_in(std::move(next), Durable::now, taken);
-      }));
+        std::vector<IndexedBlock> indexed;
+        return store.take_in(std::move(next), Durable::soon, indexed);
+      });
+  UFAB_TRY(store.later_sync()->sync());
+  UFAB_TRY(taken);
   if (store.chain().head().height < past->base) return {};
   return impl_->join_past(*past);
 }

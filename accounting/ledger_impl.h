@@ -86,8 +86,12 @@ struct Ledger::Impl {
   [[nodiscard]] std::shared_ptr<Past> get_past() const;
   // The past has come to the snapshot: takes in what the ledger has after it, and takes its place.
   [[nodiscard]] Status join_past(Past& done);
+  // All of them, or the error of the first that is none.
+  [[nodiscard]] static Result<std::vector<Block>> decode_blocks(const std::vector<Bytes>& encoded);
   // Blocks that follow the head one after another, whose finality was checked; then the world is told.
-  [[nodiscard]] Status advance(std::vector<PreparedBlock> blocks, Durable durable);
+  // They are durable after sync(), or when the index has them.
+  [[nodiscard]] Status advance(std::vector<PreparedBlock> blocks);
+  [[nodiscard]] Status sync() const;
   // Those of `blocks` that are not here yet; an error when one is another block than that here.
   [[nodiscard]] Result<std::vector<Block>> news_of(std::vector<Block> blocks) const;
 

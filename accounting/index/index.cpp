@@ -1,6 +1,7 @@
 #include "accounting/index/index.h"
 
 #include <fmt/format.h>
+#include <map>
 #include <unordered_map>
 
 #include "accounting/index/schema.h"
@@ -41,6 +42,12 @@ struct Index::Impl {
   std::unordered_map<const char*, std::unique_ptr<Statement>> statements;  // by the literal's address
   bool failed = false;
   std::size_t rows_waiting = 0;
+  // What a block moves, an account's together. The change is modulo 2^64, the balance that it leads to fits.
+  struct Turnover {
+    std::string name;
+    std::uint64_t change = 0;
+  };
+  std::map<AccountId, Turnover> turnover;
 
   ~Impl() {
     if (in_transaction) sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr);
@@ -100,14 +107,25 @@ struct Index::Impl {
   void add_movements(const std::vector<Movement>& movements, std::uint64_t at, std::int64_t position) {
     std::uint64_t number = 0;
     for (const Movement& movement : movements) {
-      const std::string debit = account_name(movement.debit);
-      const std::string credit = account_name(movement.credit);
-      put("INSERT INTO movement VALUES(?,?,?,?,?,?)", at, position, number++, debit, credit, movement.amount);
-      put("INSERT INTO account VALUES(?,-?) ON CONFLICT(name) DO UPDATE SET balance=balance+excluded.balance",
-          debit, movement.amount);
-      put("INSERT INTO account VALUES(?,?) ON CONFLICT(name) DO UPDATE SET balance=balance+excluded.balance",
-          credit, movement.amount);
+      Turnover& from = turnover_of(movement.debit);
+      Turnover& to = turnover_of(movement.credit);
+      put("INSERT INTO movement VALUES(?,?,?,?,?,?)", at, position, number++, from.name, to.name,
+          movement.amount);
+      from.change -= movement.amount;
+      to.change += movement.amount;
     }
+  }
+  Turnover& turnover_of(AccountId account) {
+    Turnover& found = turnover[account];
+    if (found.name.empty()) found.name = account_name(account);
+    return found;
+  }
+  void add_turnover() {
+    for (const auto& [account, moved] : turnover) {
+      put("INSERT INTO account VALUES(?,?) ON CONFLICT(name) DO UPDATE SET balance=balance+excluded.balance",
+          moved.name, moved.change);
+    }
+    turnover.clear();
   }
 
   // One overload per record type that has rows of its own; the rest are in `record` alone.
@@ -375,6 +393,7 @@ Status Index::add(const BlockHeader& header, const Digest& hash, const std::vect
     if (refusal != nullptr && refusal->record == item.id) continue;
     std::visit([&](const auto& body) { db.add(body, item.signer, record, place); }, record.body);
   }
+  db.add_turnover();
   if (db.failed) return db.error();
   db.height = header.height;
   return {};

@@ -48,7 +48,8 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
                                                   [this](const std::string& line) {
                                                     if (log_) log_(line);
                                                   })),
-      began_empty_(ledger_->head().height == 0) {}
+      began_empty_(ledger_->head().height == 0),
+      feed_([this](const Request& request) { return call_source(following_, request, call_wait); }) {}
 
 Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config, Log log) {
   UFAB_ASSIGN(HomeKeys keys, home.load_keys());
@@ -308,17 +309,16 @@ Result<Answer> Chain::call_source(PeerPool& pool, const Request& request, std::c
 }
 
 void Chain::follow() {
-  const auto answer =
-      call_source(following_, ask_for_blocks(ledger_->head().height + 1, follow_wait_ms), call_wait);
-  reachable_ = answer.ok();
-  if (!answer) {
-    set_trouble("following the chain: " + answer.error().message);
+  const auto head = feed_.fetch(ledger_->head().height + 1, follow_wait_ms);
+  reachable_ = head.ok();
+  if (!head) {
+    set_trouble("following the chain: " + head.error().message);
     pause(500ms);
     return;
   }
-  if (const auto head = json_number(answer->result, "head"); head.ok() && look_for_snapshot(*head)) return;
+  if (look_for_snapshot(*head)) return;
   const Status taken =
-      take_blocks(*answer, [this](const auto& blocks) { return ledger_->import_blocks(blocks); });
+      feed_.take([this](const auto& blocks) { return ledger_->import_blocks(blocks); }, true);
   set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);
   if (taken.ok()) return;
   ++source_;

@@ -30,6 +30,7 @@
 #include <thread>
 
 #include "accounting/ledger.h"
+#include "jobs/node/block_feed.h"
 #include "jobs/node/home.h"
 #include "jobs/node/snapshot_keeper.h"
 #include "jobs/rpc/client.h"
@@ -176,6 +177,7 @@ class Chain {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::string trouble_;
+  BlockFeed feed_;  // only thread_ looks at it. The last: what it has under way uses the rest
 };
 
 // Where this home's chain is.

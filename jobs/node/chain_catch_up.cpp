@@ -99,6 +99,7 @@ bool Chain::look_for_snapshot(std::uint64_t head_seen) {
 
 // Takes half of one processor at most, and no lock that the present needs for longer than a few blocks take.
 void Chain::fill_history() {
+  BlockFeed feed([this](const Request& request) { return call_source(filling_, request, call_wait); });
   auto told = std::chrono::steady_clock::now();
   while (!stopping_) {
     const auto history = ledger_->history();
@@ -113,12 +114,11 @@ void Chain::fill_history() {
     if (history->filled >= history->base) {
       filled = ledger_->fill_history({});
     } else {
-      const auto answer = call_source(filling_, ask_for_blocks(history->filled + 1, 0), call_wait);
-      if (!answer.ok()) {
+      if (!feed.fetch(history->filled + 1, 0).ok()) {
         pause(fill_pause);
         continue;
       }
-      filled = take_blocks(*answer, [this](const auto& blocks) { return ledger_->fill_history(blocks); });
+      filled = feed.take([this](const auto& blocks) { return ledger_->fill_history(blocks); }, false);
     }
     if (!ledger_->history()) {
       if (log_) log_("every block of the chain is here now");
