@@ -41,6 +41,7 @@ class Mempool {
   // After the last sequence number of that key here, or what the state says.
   [[nodiscard]] std::uint64_t next_sequence(const PublicKey& key, const State& state) const;
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
+  [[nodiscard]] std::size_t bytes() const { return size_; }  // of all encodings
 
   // For a block on top of `state` (which may be ahead of the final one), at most so many bytes and records.
   // Leaves out what cannot go in yet: its sequence number is not the next, or its signer had too many records

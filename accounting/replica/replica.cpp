@@ -137,22 +137,28 @@ std::uint64_t Replica::next_sequence(const PublicKey& key) const {
   return next;
 }
 
+bool Replica::is_away(consensus::Seat leader) const {
+  const auto absences = absences_.find(leader);
+  return absences != absences_.end() && absences->second % 4 != 0;
+}
+
 std::uint64_t Replica::patience_us() const {
   const std::uint64_t once = options_.timing.view_ms - options_.timing.fill_ms;
-  const std::uint64_t whole = (once << core_->doublings / 2) * 1000;
-  const auto absences = absences_.find(core_->epoch->leader(view_));
-  const bool away = absences != absences_.end() && absences->second % 4 != 0;
-  return away ? whole / 4 : whole;
+  const std::uint64_t whole = (once << slowness_ / 2) * 1000;
+  return is_away(core_->epoch->leader(view_)) ? whole / 4 : whole;
 }
 
 void Replica::enter_view(consensus::View view, std::uint64_t now_us) {
   const consensus::Seat leader = core_->epoch->leader(view - 1);
   const auto before = core_->slots.find(view - 1);
   const bool over = before == core_->slots.end();  // final, or before what is
-  if (over ? core_->tip.view == view - 1 : before->second.notarised != nullptr)
+  if (over ? core_->tip.view == view - 1 : before->second.notarised != nullptr) {
     absences_.erase(leader);
-  else if (!over && before->second.skipped)
+    slowness_ -= slowness_ > 0 ? 1 : 0;
+  } else if (!over && before->second.skipped) {
+    if (!is_away(leader)) slowness_ = std::min(slowness_ + 1, options_.timing.doublings_max);
     ++absences_[leader];
+  }
   view_ = view;
   view_since_us_ = now_us;
   if (pool_.size() > 0) ports_.set_alarm(ReplicaAlarm::hurry, patience_us() / 1000 + 1);
@@ -193,6 +199,7 @@ void Replica::ring(ReplicaAlarm alarm, std::uint64_t now_us) {
     case ReplicaAlarm::view: return take(consensus::TimerFired{consensus::Timer::view, view_});
     case ReplicaAlarm::standstill: return take(consensus::TimerFired{consensus::Timer::standstill, 0});
     case ReplicaAlarm::fill: fill_over_ = true; return;
+    case ReplicaAlarm::gather: gather_over_ = true; return;
     case ReplicaAlarm::hurry: return hurry(now_us);
     case ReplicaAlarm::send_again: return send_again(now_us);
   }
@@ -220,7 +227,7 @@ Status Replica::run(std::uint64_t now_us) {
       UFAB_TRY(act(action, now_us));
     } else if (building_) {
       UFAB_TRY(make_final(now_us));
-      if (!fill_over_ && !has_records_for(*building_)) break;
+      if (!fill_over_ && (may_gather() || !has_records_for(*building_))) break;
       build(now_us);
     } else {
       break;
@@ -278,6 +285,8 @@ Status Replica::make_final(std::uint64_t now_us) {
   const consensus::Header last = to_deliver_.back().block->header;
   to_deliver_.clear();
   records_since_us_ = now_us;
+  if (building_ && !gather_over_ && building_->parent.view <= last.view)
+    ports_.set_alarm(ReplicaAlarm::gather, options_.settle_ms);
   std::erase_if(kept_, [&](const consensus::VoteRecord& record) { return is_past(record.vote, last); });
   std::vector<PooledRecord> useless;
   ports_.read([&](const Chain& chain) { useless = pool_.settle(records, chain.state()); });
@@ -319,10 +328,15 @@ bool Replica::has_records_for(const consensus::BuildPayload& wanted) {
   return state != nullptr && pool_.has_any_for(*state);
 }
 
+bool Replica::may_gather() const {
+  return !gather_over_ && pool_.size() < options_.gather_records && pool_.bytes() < options_.gather_size;
+}
+
 void Replica::build(std::uint64_t now_us) {
   const consensus::BuildPayload wanted = *building_;
   building_.reset();
   ports_.cancel_alarm(ReplicaAlarm::fill);
+  ports_.cancel_alarm(ReplicaAlarm::gather);
   // The core may have gone on meanwhile.
   if (!core_->building || core_->building->view != wanted.view) return;
   const auto line = line_to(wanted.parent.view, wanted.parent.digest);
@@ -452,7 +466,10 @@ Status Replica::act(const consensus::Action& action, std::uint64_t now_us) {
       [&](const BuildPayload& a) {
         building_ = a;
         fill_over_ = a.wait_ms == 0;
+        gather_over_ = options_.gather_ms == 0;
         ports_.set_alarm(ReplicaAlarm::fill, a.wait_ms);
+        const bool after_final = a.parent.view <= core_->tip.view;
+        ports_.set_alarm(ReplicaAlarm::gather, after_final ? options_.settle_ms : options_.gather_ms);
       },
       [&](const ValidateBlock& a) { judge(a.block, now_us); },
       [&](const EpochEnded&) { begin_epoch(); },

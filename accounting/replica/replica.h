@@ -2,7 +2,8 @@
 // for a block, as one state machine. It has no clock, socket, file or thread of its own: the caller hands it
 // what happens together with the time, then calls perform(), and everything that it does to the world goes
 // through ReplicaPorts. The same code runs in a node (jobs/node/committee.h) and under simulated time,
-// network and disks (accounting/replica/sim). Not thread-safe.
+// network and disks (accounting/replica/sim). Not thread-safe; but while perform() is in
+// ReplicaPorts::sync_votes() somebody else may call admit() and what is const.
 //
 // Order. perform() first does what only counts (blocks are judged and made), then has all votes written and
 // synced once, and only then sends anything; what is final goes into the ledger last. So a view costs one
@@ -13,12 +14,17 @@
 // validator, and not again when they come in a proposal. Every validator gets every record from the node
 // where it was submitted, which sends it again until it is final.
 //
-// A leader that has records proposes at once, so while records wait nobody waits for it as long as for an
-// idle one: a view is over (the core's view timer rings early) when it and the oldest record have lasted
-// view_ms − fill_ms, twice that with every second doubling: a leader that died may have two views in a row.
-// Of a leader whose last view was skipped a quarter of that is expected: it is likely to be away still. Every
-// fourth time it gets the whole, so that one that is merely slow is heard again. When a view is over is each
-// node's own guess; nothing but speed depends on it.
+// A leader that has records proposes at once; but while they are few it waits for the block before to be
+// final, gather_ms at most, and settle_ms more: whoever waited for that block sends the next record then.
+// What a block costs (some eight signature checks and two or three syncs at every validator, a certificate in
+// the chain for ever) is shared by the records that come meanwhile.
+//
+// So while records wait nobody waits for a leader as long as for an idle one: a view is over (the core's view
+// timer rings early) when it and the oldest record have lasted view_ms − fill_ms. Of a leader whose last view
+// was skipped a quarter of that is expected: it is likely to be away still. Every fourth time it gets the
+// whole, so that one that is merely slow is heard again. Where leaders that were not taken to be away are
+// skipped, this network is slower than thought: with every second such view all of it doubles, until views
+// succeed. When a view is over is each node's own guess; nothing but speed depends on it.
 //
 // Messages between replicas travel in channels, so that the network can let votes pass before bulk:
 //   consensus  accounting/consensus/messages.h
@@ -38,8 +44,8 @@
 namespace ufab {
 
 enum class ReplicaChannel : std::uint8_t { consensus = 0, chain = 1, records = 2 };
-enum class ReplicaAlarm : std::uint8_t { view, standstill, fill, hurry, send_again };
-inline constexpr std::size_t replica_alarms = 5;
+enum class ReplicaAlarm : std::uint8_t { view, standstill, fill, gather, hurry, send_again };
+inline constexpr std::size_t replica_alarms = 6;
 
 using SharedBytes = std::shared_ptr<const Bytes>;
 
@@ -77,7 +83,10 @@ struct ReplicaOptions {
   consensus::Timing timing;
   MempoolLimits pool;
   Workbench::Limits blocks;
-  std::uint64_t send_again_ms = 3000;        // own records that are not final
+  std::uint64_t send_again_ms = 3000;  // own records that are not final
+  std::uint64_t gather_ms = 10, settle_ms = 1;
+  std::size_t gather_records = 16;  // fewer, and of fewer bytes, are few
+  std::size_t gather_size = 16U << 10;
   std::size_t votes_size_max = 16U << 20;    // bytes of the vote log before it is renewed
   std::size_t chain_answer_size = 4U << 20;  // bytes of blocks in one answer, about
   const consensus::SignatureScheme* scheme = nullptr;
@@ -115,6 +124,7 @@ class Replica {
   [[nodiscard]] Status make_final(std::uint64_t now_us);
   [[nodiscard]] std::optional<Workbench::Line> line_to(consensus::View view, const Digest& digest) const;
   [[nodiscard]] bool has_records_for(const consensus::BuildPayload& wanted);
+  [[nodiscard]] bool may_gather() const;
   void build(std::uint64_t now_us);
   void judge(const consensus::ProposalPtr& block, std::uint64_t now_us);
   void begin_epoch();
@@ -123,6 +133,7 @@ class Replica {
   void send_again(std::uint64_t now_us);
   void answer_chain(const consensus::Peer& to, std::uint64_t epoch, consensus::View after_view,
                     std::uint64_t now_us);
+  [[nodiscard]] bool is_away(consensus::Seat leader) const;
   [[nodiscard]] std::uint64_t patience_us() const;
   // A view begins: what became of the one before says how its leader fares.
   void enter_view(consensus::View view, std::uint64_t now_us);
@@ -142,10 +153,11 @@ class Replica {
   std::deque<consensus::Action> due_;
   std::vector<consensus::Action> to_say_;            // once the votes are kept
   std::optional<consensus::BuildPayload> building_;  // waits for records, or for the alarm
-  bool fill_over_ = false;                           // the alarm has rung
+  bool fill_over_ = false, gather_over_ = false;     // the alarms have rung
   consensus::View view_ = 0;                         // of the view timer, and when it was set
   std::uint64_t view_since_us_ = 0;
   std::map<consensus::Seat, std::uint32_t> absences_;  // of leaders in this epoch: skipped views in a row
+  std::uint32_t slowness_ = 0;                         // up with an unexpected absence, down with a success
   std::uint64_t records_since_us_ = 0;       // when the oldest record came, or the last block was final
   std::vector<consensus::VoteRecord> kept_;  // in the vote log and still needed
   std::size_t kept_size_ = 0;                // bytes of the vote log since it was renewed

@@ -129,7 +129,8 @@ void Committee::meet_peers() {
 
 Status Committee::run(const std::atomic<bool>& stopping) {
   {
-    const std::lock_guard guard(replica_mutex_);
+    std::unique_lock guard(replica_mutex_);
+    performing_ = &guard;
     meet_peers();
     replica_->start(votes_.records(), now_us());
     started_ = true;
@@ -157,7 +158,8 @@ Status Committee::run(const std::atomic<bool>& stopping) {
       inbox_bytes_ = 0;
     }
     inbox_changed_.notify_all();
-    const std::lock_guard guard(replica_mutex_);
+    std::unique_lock guard(replica_mutex_);
+    performing_ = &guard;
     for (Arrived& arrived : taken) handle(arrived);
     ring_due();
     UFAB_TRY(replica_->perform(now_us()));
@@ -221,8 +223,12 @@ Status Committee::keep_vote(const consensus::VoteRecord& record) {
   return votes_.append(record);
 }
 
+// What takes the replica longest: meanwhile records that are submitted here are on their way to the others.
 Status Committee::sync_votes() {
-  return votes_.sync();
+  performing_->unlock();
+  const Status status = votes_.sync();
+  performing_->lock();
+  return status;
 }
 
 Status Committee::renew_votes(const std::vector<consensus::VoteRecord>& records) {

@@ -97,6 +97,7 @@ class Committee final : public ReplicaPorts {
   const consensus::Ed25519Scheme scheme_;
 
   std::mutex replica_mutex_;  // the replica and its ports' state; taken before inbox_mutex_
+  std::unique_lock<std::mutex>* performing_ = nullptr;  // by which the thread that performs holds it
   VoteFile votes_;
   std::unique_ptr<Replica> replica_;
   bool started_ = false;
