@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -165,14 +166,7 @@ double resident_mib() {
   return kib / 1024;
 }
 
-}  // namespace
-
-int main() {
-  std::string folder = (std::filesystem::temp_directory_path() / "ufab-bench-ledger-XXXXXX").string();
-  if (::mkdtemp(folder.data()) == nullptr) fail("no temporary folder");
-  bench::validators(folder + "/validators");
-  bench_ledger::audit_from_zero(folder + "/chain");
-  bench_ledger::catch_up();
+void receipts(const std::string& folder) {
   {
     Ours ours(folder + "/ledger");
     std::vector<std::vector<Receipt>> batches;
@@ -217,6 +211,22 @@ int main() {
     if (!summary.ok()) fail(summary.error().message);
   });
   bench::print({"ledger", "audit of a million receipts", "s", audit_seconds, -1, 0, 0});
+}
+
+}  // namespace
+
+// With arguments only those parts: validators, chain, snapshot, receipts.
+int main(int count, char** arguments) {
+  const std::vector<std::string> parts(arguments + 1, arguments + count);
+  const auto wanted = [&](const char* part) {
+    return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
+  };
+  std::string folder = (std::filesystem::temp_directory_path() / "ufab-bench-ledger-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) fail("no temporary folder");
+  if (wanted("validators")) bench::validators(folder + "/validators");
+  if (wanted("chain")) bench_ledger::audit_from_zero(folder + "/chain");
+  if (wanted("snapshot")) bench_ledger::catch_up();
+  if (wanted("receipts")) receipts(folder);
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);
   return 0;

@@ -1,5 +1,7 @@
 #include "tests/bench/ledger/validators.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -166,13 +168,33 @@ void low_load(Validators& validators) {
          0, true});
 }
 
+// Of this process, all four nodes and their clients, on all processors.
+double processor_seconds() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
 void in_flight(Validators& validators, std::size_t clients, double aim) {
   constexpr auto time = 5000ms;
+  Ledger& ledger = validators[0]->ledger();
+  const std::uint64_t height = ledger.head().height;
+  const double before = processor_seconds();
   const auto all = run_clients(validators, clients, time);
+  const double used = processor_seconds() - before;
+  const auto blocks = static_cast<double>(ledger.head().height - height);
   const std::string what = "4 validators, " + std::to_string(clients) + " signed records in flight";
   print({"ledger", what.c_str(), "record/s", static_cast<double>(all.size()) / 5.0, -1, 0, aim});
   print({"ledger", (what + ": p50").c_str(), "ms", 1e3 * quantile(all, 0.5), -1, 0, 0, true});
   print({"ledger", (what + ": p99").c_str(), "ms", 1e3 * quantile(all, 0.99), -1, 0, 0, true});
+  print({"ledger", (what + ": longest").c_str(), "ms", 1e3 * all.back(), -1, 0, 0, true});
+  const auto records = static_cast<double>(all.size());
+  print({"ledger", (what + ": records in a block").c_str(), "record", records / blocks, -1, 0, 0});
+  print({"ledger", (what + ": processor time of all four a record").c_str(), "ms", 1e3 * used / records, -1,
+         0, 0, true});
 }
 
 // Batches of a thousand receipts, each under one signature of the provider, through the second node: a few of
