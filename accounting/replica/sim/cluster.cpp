@@ -17,8 +17,9 @@ constexpr std::uint64_t progress_max_us = 60 * second_us;
 // What honest validators take (Workbench::Limits), and what their clocks may be ahead by.
 constexpr std::uint64_t block_ahead_max_us = 14 * second_us;
 
-ReplicaOptions options_for(const consensus::SignatureScheme& scheme) {
+ReplicaOptions options_for(const consensus::SignatureScheme& scheme, std::uint64_t gather_ms) {
   ReplicaOptions options;
+  options.gather_ms = gather_ms;
   options.scheme = &scheme;
   options.timing = {500, 1200, 6, 4000};
   options.votes_size_max = 64 << 10;
@@ -92,7 +93,7 @@ Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options)
 
 void Cluster::add_node(std::size_t member, const Surroundings& around) {
   nodes_.push_back(std::make_unique<Node>(nodes_.size(), founding_.validators[member].copy(), founding_.log,
-                                          options_for(scheme_), report_.seed, around));
+                                          options_for(scheme_, options_.gather_ms), report_.seed, around));
   member_of_.push_back(member);
   skew_us_.push_back(0);
   shared_epoch_.push_back(0);

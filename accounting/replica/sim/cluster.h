@@ -43,6 +43,7 @@ struct ClusterOptions {
   Lies lies = Lies::sometimes;
   bool jobs = true;  // and somebody who cheats at them
   std::uint64_t delay_min_us = 1'000, delay_max_us = 50'000;
+  std::uint64_t gather_ms = ReplicaOptions().gather_ms;
 };
 
 struct ClusterReport {

@@ -26,6 +26,34 @@ TEST(ReplicaCluster, WithoutFaultsRecordsBecomeFinalSoon) {
   EXPECT_LT(report.finality_us[report.finality_us.size() * 99 / 100], 500'000u);
 }
 
+// On a fast network.
+TEST(ReplicaCluster, FewRecordsWaitForTheBlockBeforeAndShareOne) {
+  const auto run = [](std::uint64_t gather_ms) {
+    ClusterOptions options;
+    options.faults = options.jobs = false;
+    options.lies = Lies::never;
+    options.chaos_s = 2;
+    options.records_per_second = 300;
+    options.delay_min_us = 2000;
+    options.delay_max_us = 3000;
+    options.gather_ms = gather_ms;
+    return Cluster(3, options).run();
+  };
+  const ClusterReport gathered = run(ReplicaOptions().gather_ms), at_once = run(0);
+  EXPECT_EQ(gathered.violation, "");
+  EXPECT_EQ(at_once.violation, "");
+  EXPECT_GT(gathered.final_records, gathered.submitted * 9 / 10);
+  const auto in_a_block = [](const ClusterReport& report) {
+    return static_cast<double>(report.final_records) / static_cast<double>(report.height);
+  };
+  EXPECT_GT(in_a_block(gathered), 1.3 * in_a_block(at_once)) << "against " << in_a_block(at_once);
+  // Nobody waits longer than for the block before.
+  const auto p99 = [](const ClusterReport& report) {
+    return report.finality_us[report.finality_us.size() * 99 / 100];
+  };
+  EXPECT_LT(p99(gathered), p99(at_once) + ReplicaOptions().gather_ms * 1000);
+}
+
 TEST(ReplicaCluster, TheSameSeedIsTheSameRun) {
   ClusterOptions options;
   options.chaos_s = 20;
