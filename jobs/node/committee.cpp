@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // A leader of an idle chain waits for a whole block interval, and a view ends that much later.
-constexpr std::uint64_t view_grace_ms = 700;
+constexpr std::uint64_t view_grace_ms = 600;
 
 Error not_yet() {
   return {ErrorCode::unavailable, "this node is about to join the validators: try again"};
