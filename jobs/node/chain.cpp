@@ -36,7 +36,7 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
              std::unique_ptr<Ledger> ledger, Log log)
     : home_(home),
       config_(std::move(config)),
-      log_(std::move(log)),
+      log_(log ? std::move(log) : [](const std::string&) {}),
       owner_(std::move(keys.owner)),
       agent_(std::move(keys.agent)),
       key_(std::move(key)),
@@ -44,11 +44,9 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
       calls_(credentials),
       following_(credentials),
       filling_(std::move(credentials)),
-      snapshots_(std::make_unique<SnapshotKeeper>(*ledger_, home.chain_folder() + "/snapshots",
-                                                  [this](const std::string& line) {
-                                                    if (log_) log_(line);
-                                                  })),
-      began_empty_(ledger_->head().height == 0) {}
+      snapshots_(std::make_unique<SnapshotKeeper>(*ledger_, home.chain_folder() + "/snapshots", log_)),
+      began_empty_(ledger_->head().height == 0),
+      snapshot_search_(ledger_->chain_id(), log_, stopping_) {}
 
 Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config, Log log) {
   UFAB_ASSIGN(HomeKeys keys, home.load_keys());
@@ -164,7 +162,7 @@ void Chain::vote() {
   const auto fail = [&](const Error& error) {
     failed_ = public_key;
     set_trouble("the validator has stopped: " + error.message);
-    if (log_) log_("the validator has stopped: " + error.message);
+    log_("the validator has stopped: " + error.message);
   };
   CommitteeOptions options;
   options.votes = home_.votes(public_key);
@@ -181,7 +179,7 @@ void Chain::vote() {
     committee_ = committee;
   }
   set_trouble("");
-  if (log_) log_("this node's validator is in office");
+  log_("this node's validator is in office");
   const Status status = committee->run(stopping_);
   {
     const std::lock_guard lock(committee_mutex_);
@@ -189,7 +187,7 @@ void Chain::vote() {
   }
   committee->close();
   if (!status.ok()) return fail(status.error());
-  if (log_ && !stopping_) log_("this node's validator is out of office");
+  if (!stopping_) log_("this node's validator is out of office");
 }
 
 OrgId Chain::self() const {
@@ -316,7 +314,7 @@ void Chain::follow() {
     pause(500ms);
     return;
   }
-  if (const auto head = json_number(answer->result, "head"); head.ok() && look_for_snapshot(*head)) return;
+  if (const auto head = json_number(answer->result, "head"); head.ok() && begin_with_snapshot(*head)) return;
   const Status taken =
       take_blocks(*answer, [this](const auto& blocks) { return ledger_->import_blocks(blocks); });
   set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);

@@ -25,13 +25,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 
 #include "accounting/ledger.h"
 #include "jobs/node/home.h"
 #include "jobs/node/snapshot_keeper.h"
+#include "jobs/node/snapshot_search.h"
 #include "jobs/rpc/client.h"
 
 namespace ufab {
@@ -133,9 +133,7 @@ class Chain {
   [[nodiscard]] std::vector<Source> sources() const;
   // Begins with one if this node had nothing when it started, some source's head is that far ahead, and a
   // source that was not asked before has one. Whoever the chain names as validators later is asked then.
-  [[nodiscard]] bool look_for_snapshot(std::uint64_t head_seen);
-  // Ok also where it is not worth it. corrupt: what `first` sent is wrong, and none of `all` had better.
-  [[nodiscard]] Status begin_with_snapshot(const Source& first, const std::vector<Source>& all);
+  [[nodiscard]] bool begin_with_snapshot(std::uint64_t head_seen);
   void fill_history();
   Result<Answer> call_source(PeerPool& pool, const Request& request, std::chrono::milliseconds wait);
   [[nodiscard]] Result<KeyPair> signing_key(RecordType type) const;
@@ -166,10 +164,10 @@ class Chain {
   std::vector<consensus::Evidence> evidence_;  // guarded by committee_mutex_
   std::optional<PublicKey> failed_;            // a key that cannot vote any more; only the thread looks at it
   std::thread thread_;
-  std::thread filler_;                    // started by thread_
-  const bool began_empty_;                // with block 0 alone
-  std::set<std::string> snapshot_asked_;  // endpoints; only the thread looks at it
+  std::thread filler_;      // started by thread_
+  const bool began_empty_;  // with block 0 alone
   std::atomic<bool> stopping_{false};
+  SnapshotSearch snapshot_search_;  // only the thread uses it
   std::atomic<bool> reachable_{true};
   std::mutex submit_mutex_;
   std::map<PublicKey, std::uint64_t> acknowledged_;  // by key, its last sequence; guarded by submit_mutex_
