@@ -19,10 +19,6 @@ constexpr int send_tries = 3;
 constexpr std::size_t evidence_max = 64;
 constexpr std::uint64_t final_wait_ms = 8000;  // less than call_wait: the answer must get there
 
-Endpoint endpoint_of(const JoinTicket& ticket) {
-  return {ticket.host, ticket.port};
-}
-
 Result<FiledRecord> decode_submitted(const Answer& answer) {
   UFAB_ASSIGN(const std::string id, json_text(answer.result, "id"));
   UFAB_ASSIGN(const std::uint64_t height, json_number(answer.result, "height"));
@@ -270,20 +266,50 @@ void Chain::produce() {
   pause(50ms);
 }
 
-// The validators' nodes; while the founder is alone, the one that the ticket names.
-std::vector<Chain::Source> Chain::sources() const {
+std::vector<Chain::Source> Chain::validator_nodes(OrgId except) const {
   std::vector<Source> all;
-  const OrgId own = self();
   read([&](const State& state) {
     for (const Seat& seat : state.seats()) {
       const OrgEntry& org = *state.organisation(seat.organisation);
       const auto endpoint = Endpoint::parse(org.endpoint);
-      if (org.id != own && endpoint.ok()) all.push_back({*endpoint, org.keys()});
+      if (org.id != except && endpoint.ok()) all.push_back({*endpoint, org.keys()});
     }
     return 0;
   });
-  if (config_.follow) all.push_back({endpoint_of(*config_.follow), {config_.follow->validator}});
   return all;
+}
+
+// The validators' nodes, and those that the ticket names: while the founder is alone, and while this node
+// knows of no validator that has come since, they are all that there is.
+std::vector<Chain::Source> Chain::sources() const {
+  std::vector<Source> all;
+  const auto add = [&](const Endpoint& endpoint, const std::vector<PublicKey>& keys) {
+    auto known = std::find_if(all.begin(), all.end(),
+                              [&](const Source& source) { return source.endpoint == endpoint; });
+    if (known == all.end()) known = all.insert(all.end(), {endpoint, {}});
+    for (const PublicKey& key : keys) {
+      if (std::find(known->keys.begin(), known->keys.end(), key) == known->keys.end())
+        known->keys.push_back(key);
+    }
+  };
+  for (const Source& validator : validator_nodes(self())) add(validator.endpoint, validator.keys);
+  if (config_.follow) {
+    for (const JoinTicket::Node& node : config_.follow->nodes) add(node.endpoint, {node.key});
+  }
+  return all;
+}
+
+JoinTicket Chain::ticket() const {
+  JoinTicket::Node first{{config_.listen_host, config_.listen_port}, key_.public_key()};
+  if (config_.follow) first = config_.follow->nodes.front();
+  JoinTicket ticket{{first}, ledger_->chain_id()};
+  for (const Source& validator : validator_nodes(0)) {
+    for (const PublicKey& key : validator.keys) {
+      const JoinTicket::Node node{validator.endpoint, key};
+      if (ticket.nodes.size() < ticket_nodes_max && node != first) ticket.nodes.push_back(node);
+    }
+  }
+  return ticket;
 }
 
 // Asks the one that answered last; when it does not, the next.

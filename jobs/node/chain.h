@@ -4,7 +4,9 @@
 // What the node does may change with every epoch (accounting/state/state.h, seats()):
 //   produce  it is the only validator, and its signature makes a block;
 //   vote     its validator is one of several in office (jobs/node/committee.h);
-//   follow   neither: it asks a validator's node for new blocks, another one when that does not answer.
+//   follow   neither: it asks a validator's node, or one of its ticket's, for new blocks, and another one
+//   when
+//            that does not answer.
 //
 // Which key signs: the agent's of this home while the chain has it as the organisation's agent, and else the
 // organisation's own. What only the owner may sign (record_needs_owner) needs the organisation's own, which
@@ -111,6 +113,10 @@ class Chain {
   // While blocks before the snapshot that it began with are missing.
   [[nodiscard]] std::optional<History> history() const { return ledger_->history(); }
 
+  // For who wants to join: the node that this home's own ticket begins with (this node, where it has none),
+  // and those of the validators in office.
+  [[nodiscard]] JoinTicket ticket() const;
+
   // What went wrong with following lately; empty when all is well.
   [[nodiscard]] std::string trouble() const;
   // How far the validator was ahead at the last contact is not asked: only whether it answers.
@@ -130,7 +136,10 @@ class Chain {
     Endpoint endpoint;
     std::vector<PublicKey> keys;
   };
+  // No two of the same endpoint.
   [[nodiscard]] std::vector<Source> sources() const;
+  // The nodes of the validators in office that say on the chain where they are.
+  [[nodiscard]] std::vector<Source> validator_nodes(OrgId except) const;
   // Begins with one if this node had nothing when it started, some source's head is that far ahead, and a
   // source that was not asked before has one. Whoever the chain names as validators later is asked then.
   [[nodiscard]] bool begin_with_snapshot(std::uint64_t head_seen);
@@ -182,7 +191,8 @@ class Chain {
 // number 1.
 [[nodiscard]] Status found_chain(const Home& home, const HomeConfig& config, const std::string& chain_name,
                                  const ChainParams& params);
-// Fetches block 0 from the validator, compares it with the ticket, and registers this organisation.
+// Fetches block 0 from a node of the ticket, compares it with the ticket, and registers this organisation,
+// with whichever of the nodes answers.
 [[nodiscard]] Status join_chain(const Home& home, const HomeConfig& config);
 
 }  // namespace ufab::jobs

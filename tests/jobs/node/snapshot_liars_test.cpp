@@ -153,11 +153,11 @@ class SnapshotLiarsTest : public testing::Test {
     ASSERT_TRUE(make_folders(home.path(), 0700).ok());
     ASSERT_TRUE(KeyPair::generate().save(home.file("org.key")).ok());
     ASSERT_TRUE(Ledger::join(chain_options(home), federation_.world().blocks()[0]).ok());
-    const Endpoint endpoint = Endpoint::parse(endpoint_of(org)).value();
     HomeConfig config;
     config.organisation = "late";
-    config.follow = JoinTicket{endpoint.host, endpoint.port, federation_.world().key(org).public_key(),
-                               federation_.world().state().chain_id()};
+    config.follow =
+        JoinTicket{{{Endpoint::parse(endpoint_of(org)).value(), federation_.world().key(org).public_key()}},
+                   federation_.world().state().chain_id()};
     joined_ = Chain::open(home, config, [this](const std::string& line) {
                 const std::lock_guard guard(mutex_);
                 log_ += line + "\n";
