@@ -38,6 +38,13 @@ struct AuditSummary {
 // The same for a bundle. Its checkpoint must hold by itself, all its blocks be the log's, and its head the end.
 [[nodiscard]] Result<AuditSummary> audit_verify_bundle(const std::string& folder,
                                                        std::optional<Digest> chain_id = std::nullopt);
+// What such an error names: the block that its line begins with, or that of the checkpoint's part, and the record
+// in it. Empty where nothing of that kind is wrong: a file that is not there, a cosignature.
+struct AuditPlace {
+  std::optional<std::uint64_t> block;
+  std::optional<std::uint32_t> record;
+};
+[[nodiscard]] AuditPlace audit_place(const Error& error);
 // What an auditor elsewhere needs, in a new folder: the log with all votes (log/), the checkpoint of its end
 // (checkpoint), and README.txt. Checks the whole log on the way.
 [[nodiscard]] Result<AuditSummary> audit_bundle(const std::string& folder, const std::string& to);

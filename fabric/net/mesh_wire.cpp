@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fabric/base/codec.h"
+#include "fabric/net/printable.h"
 
 namespace ufab {
 
@@ -45,10 +46,7 @@ Result<std::uint32_t> agree_mesh_version(const MeshHello& own, const MeshHello& 
 }
 
 std::string decode_mesh_refusal(ByteView payload) {
-  std::string line(as_text(payload.first(std::min(payload.size(), mesh_refusal_max))));
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return line;
+  return printable_line(as_text(payload), mesh_refusal_max);
 }
 
 Result<std::optional<Bytes>> MeshAssembler::take(Frame frame) {

@@ -32,7 +32,9 @@ VerbResult verify_chain(const Invocation& invocation, Words words) {
       "audit verify [--bundle FOLDER] [--chain DIGEST] [--json]",
       "Reads the whole ledger of this home, or a bundle, offline and derives everything anew: signatures, "
       "votes, "
-      "order, rules, roots, money. Exit status 1 names the first bad record, or what is wrong of a block.");
+      "order, rules, roots, money. Exit status 1 names the first bad record, or what is wrong of a block; "
+      "with "
+      "--json also as the numbers `block` and `record`, null where there is none.");
   line.text("--bundle", bundle, "what `ufab audit bundle` wrote; no home is needed");
   line.text("--chain", chain, "the chain's id, learned from somebody you trust");
   line.flag("--json", as_json, "one JSON object");
@@ -42,7 +44,12 @@ VerbResult verify_chain(const Invocation& invocation, Words words) {
   const auto verified = verify_from(invocation, bundle, expected);
   if (!verified.ok()) {
     if (as_json) {
-      print_json({{"schema", "ufab.audit-verify/1"}, {"good", false}, {"error", verified.error().message}});
+      const AuditPlace place = audit_place(verified.error());
+      print_json({{"schema", "ufab.audit-verify/1"},
+                  {"good", false},
+                  {"block", place.block ? json::value(*place.block) : json::value()},
+                  {"record", place.record ? json::value(*place.record) : json::value()},
+                  {"error", verified.error().message}});
     }
     return verified.error();
   }

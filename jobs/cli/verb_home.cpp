@@ -82,7 +82,9 @@ VerbResult verb_init(const Invocation& invocation, Words words) {
   CommandLine line(
       "init [--org NAME] (--solo | --join TICKET)",
       "Makes a home: a key, a configuration, and a chain of one validator (--solo) or a place on the chain "
-      "that a ticket names (`ufab status` of any of its nodes prints it).");
+      "that a ticket names (`ufab status` of any of its nodes prints it; the nodes that it names are tried "
+      "in "
+      "turn).");
   line.text("--org", config.organisation, "the organisation's name (default: this host's)");
   line.flag("--solo", solo, "found a chain with this node as its only validator");
   line.text("--join", ticket, "join the chain of this ticket");

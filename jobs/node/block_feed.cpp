@@ -35,6 +35,10 @@ Result<Answer> answer_blocks(const Ledger& ledger, const Request& request) {
   return Answer{{{"head", head.height}}, writer.take()};
 }
 
+Request ask_for_blocks(std::uint64_t from, std::uint64_t wait_ms) {
+  return {"chain.blocks", {{"from", from}, {"wait_ms", wait_ms}}, {}};
+}
+
 std::size_t BlockFeed::Blocks::size() const {
   std::size_t sum = 0;
   for (const Bytes& block : blocks) sum += block.size();
@@ -42,7 +46,7 @@ std::size_t BlockFeed::Blocks::size() const {
 }
 
 Result<BlockFeed::Blocks> BlockFeed::ask(std::uint64_t from, std::uint64_t wait_ms) const {
-  UFAB_ASSIGN(const Answer answer, ask_({"chain.blocks", {{"from", from}, {"wait_ms", wait_ms}}, {}}));
+  UFAB_ASSIGN(const Answer answer, ask_(ask_for_blocks(from, wait_ms)));
   Blocks got;
   got.from = from;
   UFAB_ASSIGN(got.head, json_number(answer.result, "head"));

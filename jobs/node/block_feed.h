@@ -15,6 +15,7 @@ namespace ufab::jobs {
 
 // Waits up to wait_ms, five seconds at most, for a block of that height. Thread-safe.
 [[nodiscard]] Result<Answer> answer_blocks(const Ledger& ledger, const Request& request);
+[[nodiscard]] Request ask_for_blocks(std::uint64_t from, std::uint64_t wait_ms);
 
 // Asks a node for blocks, and while the caller takes them in, for those after them, so that neither waits for
 // the other. Holds two answers, and blocks whose certificate has not come, 64 MiB of them. Not thread-safe;

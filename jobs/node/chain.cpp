@@ -19,10 +19,6 @@ constexpr int send_tries = 3;
 constexpr std::size_t evidence_max = 64;
 constexpr std::uint64_t final_wait_ms = 8000;  // less than call_wait: the answer must get there
 
-Endpoint endpoint_of(const JoinTicket& ticket) {
-  return {ticket.host, ticket.port};
-}
-
 Result<FiledRecord> decode_submitted(const Answer& answer) {
   UFAB_ASSIGN(const std::string id, json_text(answer.result, "id"));
   UFAB_ASSIGN(const std::uint64_t height, json_number(answer.result, "height"));
@@ -36,7 +32,7 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
              std::unique_ptr<Ledger> ledger, Log log)
     : home_(home),
       config_(std::move(config)),
-      log_(std::move(log)),
+      log_(log ? std::move(log) : [](const std::string&) {}),
       owner_(std::move(keys.owner)),
       agent_(std::move(keys.agent)),
       key_(std::move(key)),
@@ -44,11 +40,9 @@ Chain::Chain(const Home& home, HomeConfig config, HomeKeys keys, KeyPair key, Cr
       calls_(credentials),
       following_(credentials),
       filling_(std::move(credentials)),
-      snapshots_(std::make_unique<SnapshotKeeper>(*ledger_, home.chain_folder() + "/snapshots",
-                                                  [this](const std::string& line) {
-                                                    if (log_) log_(line);
-                                                  })),
+      snapshots_(std::make_unique<SnapshotKeeper>(*ledger_, home.chain_folder() + "/snapshots", log_)),
       began_empty_(ledger_->head().height == 0),
+      snapshot_search_(ledger_->chain_id(), log_, stopping_),
       feed_([this](const Request& request) { return call_source(following_, request, call_wait); }) {}
 
 Result<std::unique_ptr<Chain>> Chain::open(const Home& home, const HomeConfig& config, Log log) {
@@ -165,7 +159,7 @@ void Chain::vote() {
   const auto fail = [&](const Error& error) {
     failed_ = public_key;
     set_trouble("the validator has stopped: " + error.message);
-    if (log_) log_("the validator has stopped: " + error.message);
+    log_("the validator has stopped: " + error.message);
   };
   CommitteeOptions options;
   options.votes = home_.votes(public_key);
@@ -182,7 +176,7 @@ void Chain::vote() {
     committee_ = committee;
   }
   set_trouble("");
-  if (log_) log_("this node's validator is in office");
+  log_("this node's validator is in office");
   const Status status = committee->run(stopping_);
   {
     const std::lock_guard lock(committee_mutex_);
@@ -190,7 +184,7 @@ void Chain::vote() {
   }
   committee->close();
   if (!status.ok()) return fail(status.error());
-  if (log_ && !stopping_) log_("this node's validator is out of office");
+  if (!stopping_) log_("this node's validator is out of office");
 }
 
 OrgId Chain::self() const {
@@ -273,20 +267,50 @@ void Chain::produce() {
   pause(50ms);
 }
 
-// The validators' nodes; while the founder is alone, the one that the ticket names.
-std::vector<Chain::Source> Chain::sources() const {
+std::vector<Chain::Source> Chain::validator_nodes(OrgId except) const {
   std::vector<Source> all;
-  const OrgId own = self();
   read([&](const State& state) {
     for (const Seat& seat : state.seats()) {
       const OrgEntry& org = *state.organisation(seat.organisation);
       const auto endpoint = Endpoint::parse(org.endpoint);
-      if (org.id != own && endpoint.ok()) all.push_back({*endpoint, org.keys()});
+      if (org.id != except && endpoint.ok()) all.push_back({*endpoint, org.keys()});
     }
     return 0;
   });
-  if (config_.follow) all.push_back({endpoint_of(*config_.follow), {config_.follow->validator}});
   return all;
+}
+
+// The validators' nodes, and those that the ticket names: while the founder is alone, and while this node
+// knows of no validator that has come since, they are all that there is.
+std::vector<Chain::Source> Chain::sources() const {
+  std::vector<Source> all;
+  const auto add = [&](const Endpoint& endpoint, const std::vector<PublicKey>& keys) {
+    auto known = std::find_if(all.begin(), all.end(),
+                              [&](const Source& source) { return source.endpoint == endpoint; });
+    if (known == all.end()) known = all.insert(all.end(), {endpoint, {}});
+    for (const PublicKey& key : keys) {
+      if (std::find(known->keys.begin(), known->keys.end(), key) == known->keys.end())
+        known->keys.push_back(key);
+    }
+  };
+  for (const Source& validator : validator_nodes(self())) add(validator.endpoint, validator.keys);
+  if (config_.follow) {
+    for (const JoinTicket::Node& node : config_.follow->nodes) add(node.endpoint, {node.key});
+  }
+  return all;
+}
+
+JoinTicket Chain::ticket() const {
+  JoinTicket::Node first{{config_.listen_host, config_.listen_port}, key_.public_key()};
+  if (config_.follow) first = config_.follow->nodes.front();
+  JoinTicket ticket{{first}, ledger_->chain_id()};
+  for (const Source& validator : validator_nodes(0)) {
+    for (const PublicKey& key : validator.keys) {
+      const JoinTicket::Node node{validator.endpoint, key};
+      if (ticket.nodes.size() < ticket_nodes_max && node != first) ticket.nodes.push_back(node);
+    }
+  }
+  return ticket;
 }
 
 // Asks the one that answered last; when it does not, the next.
@@ -316,7 +340,7 @@ void Chain::follow() {
     pause(500ms);
     return;
   }
-  if (look_for_snapshot(*head)) return;
+  if (begin_with_snapshot(*head)) return;
   const Status taken =
       feed_.take([this](const auto& blocks) { return ledger_->import_blocks(blocks); }, true);
   set_trouble(taken.ok() ? "" : "a block was refused: " + taken.error().message);

@@ -4,7 +4,9 @@
 // What the node does may change with every epoch (accounting/state/state.h, seats()):
 //   produce  it is the only validator, and its signature makes a block;
 //   vote     its validator is one of several in office (jobs/node/committee.h);
-//   follow   neither: it asks a validator's node for new blocks, another one when that does not answer.
+//   follow   neither: it asks a validator's node, or one of its ticket's, for new blocks, and another one
+//   when
+//            that does not answer.
 //
 // Which key signs: the agent's of this home while the chain has it as the organisation's agent, and else the
 // organisation's own. What only the owner may sign (record_needs_owner) needs the organisation's own, which
@@ -25,7 +27,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 
@@ -33,6 +34,7 @@
 #include "jobs/node/block_feed.h"
 #include "jobs/node/home.h"
 #include "jobs/node/snapshot_keeper.h"
+#include "jobs/node/snapshot_search.h"
 #include "jobs/rpc/client.h"
 
 namespace ufab {
@@ -112,6 +114,10 @@ class Chain {
   // While blocks before the snapshot that it began with are missing.
   [[nodiscard]] std::optional<History> history() const { return ledger_->history(); }
 
+  // For who wants to join: the node that this home's own ticket begins with (this node, where it has none),
+  // and those of the validators in office.
+  [[nodiscard]] JoinTicket ticket() const;
+
   // What went wrong with following lately; empty when all is well.
   [[nodiscard]] std::string trouble() const;
   // How far the validator was ahead at the last contact is not asked: only whether it answers.
@@ -131,12 +137,13 @@ class Chain {
     Endpoint endpoint;
     std::vector<PublicKey> keys;
   };
+  // No two of the same endpoint.
   [[nodiscard]] std::vector<Source> sources() const;
+  // The nodes of the validators in office that say on the chain where they are.
+  [[nodiscard]] std::vector<Source> validator_nodes(OrgId except) const;
   // Begins with one if this node had nothing when it started, some source's head is that far ahead, and a
   // source that was not asked before has one. Whoever the chain names as validators later is asked then.
-  [[nodiscard]] bool look_for_snapshot(std::uint64_t head_seen);
-  // Ok also where it is not worth it. corrupt: what `first` sent is wrong, and none of `all` had better.
-  [[nodiscard]] Status begin_with_snapshot(const Source& first, const std::vector<Source>& all);
+  [[nodiscard]] bool begin_with_snapshot(std::uint64_t head_seen);
   void fill_history();
   Result<Answer> call_source(PeerPool& pool, const Request& request, std::chrono::milliseconds wait);
   [[nodiscard]] Result<KeyPair> signing_key(RecordType type) const;
@@ -167,10 +174,10 @@ class Chain {
   std::vector<consensus::Evidence> evidence_;  // guarded by committee_mutex_
   std::optional<PublicKey> failed_;            // a key that cannot vote any more; only the thread looks at it
   std::thread thread_;
-  std::thread filler_;                    // started by thread_
-  const bool began_empty_;                // with block 0 alone
-  std::set<std::string> snapshot_asked_;  // endpoints; only the thread looks at it
+  std::thread filler_;      // started by thread_
+  const bool began_empty_;  // with block 0 alone
   std::atomic<bool> stopping_{false};
+  SnapshotSearch snapshot_search_;  // only the thread uses it
   std::atomic<bool> reachable_{true};
   std::mutex submit_mutex_;
   std::map<PublicKey, std::uint64_t> acknowledged_;  // by key, its last sequence; guarded by submit_mutex_
@@ -186,7 +193,8 @@ class Chain {
 // number 1.
 [[nodiscard]] Status found_chain(const Home& home, const HomeConfig& config, const std::string& chain_name,
                                  const ChainParams& params);
-// Fetches block 0 from the validator, compares it with the ticket, and registers this organisation.
+// Fetches block 0 from a node of the ticket, compares it with the ticket, and registers this organisation,
+// with whichever of the nodes answers.
 [[nodiscard]] Status join_chain(const Home& home, const HomeConfig& config);
 
 }  // namespace ufab::jobs

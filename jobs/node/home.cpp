@@ -15,36 +15,67 @@
 
 namespace ufab::jobs {
 
+namespace {
+
+std::string node_text(const JoinTicket::Node& node) {
+  return node.endpoint.host + ":" + std::to_string(node.endpoint.port) + ":" + node.key.hex();
+}
+
+// What is after the last colon, which goes from the text with it; empty if there is none.
+std::string_view take_last(std::string_view& text) {
+  const std::size_t at = text.rfind(':');
+  if (at == std::string_view::npos) return {};
+  const std::string_view part = text.substr(at + 1);
+  text.remove_suffix(text.size() - at);
+  return part;
+}
+
+std::optional<JoinTicket::Node> parse_node(std::string_view text) {
+  const auto key = PublicKey::parse(take_last(text));
+  const auto port = parse_count(take_last(text), 1, 65535);
+  if (!key || !port) return std::nullopt;
+  const Endpoint endpoint{std::string(text), static_cast<std::uint16_t>(*port)};
+  if (Endpoint::parse(endpoint.str()).ok()) return JoinTicket::Node{endpoint, *key};
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::string JoinTicket::str() const {
-  return "ufab1:" + host + ":" + std::to_string(port) + ":" + validator.hex() + ":" + genesis.hex();
+  UFAB_ASSERT(!nodes.empty() && nodes.size() <= ticket_nodes_max);
+  std::string text = "ufab1:" + node_text(nodes[0]) + ":" + genesis.hex();
+  for (std::size_t i = 1; i < nodes.size(); ++i) text += "," + node_text(nodes[i]);
+  return text;
 }
 
 Result<JoinTicket> JoinTicket::parse(std::string_view text) {
-  const Error malformed{ErrorCode::invalid,
-                        "not a join ticket; it has the form ufab1:HOST:PORT:KEY:GENESIS, and "
-                        "`ufab status` of the chain's first node prints it"};
-  const auto last = [&text](char separator) -> std::optional<std::string_view> {
-    const std::size_t at = text.rfind(separator);
-    if (at == std::string_view::npos) return std::nullopt;
-    const std::string_view part = text.substr(at + 1);
-    text.remove_suffix(text.size() - at);
-    return part;
+  const auto malformed = [](const std::string& why = {}) {
+    return Error{
+        ErrorCode::invalid,
+        "not a join ticket" + why +
+            "; it has the form ufab1:HOST:PORT:KEY:GENESIS[,HOST:PORT:KEY]…, and `ufab status` of any "
+            "node of the chain prints it"};
   };
-  if (!text.starts_with("ufab1:")) return malformed;
-  text.remove_prefix(6);
-  const auto genesis = last(':');
-  const auto key = last(':');
-  const auto port = last(':');
-  if (!genesis || !key || !port || text.empty()) return malformed;
+  constexpr std::string_view prefix = "ufab1:";
+  if (!text.starts_with(prefix)) return malformed();
+  text.remove_prefix(prefix.size());
   JoinTicket ticket;
-  ticket.host = text;
-  const auto number = parse_count(*port, 1, 65535);
-  auto validator = PublicKey::parse(*key);
-  auto digest = Digest::parse("sha256:" + std::string(*genesis));
-  if (!number || !validator || !digest) return malformed;
-  ticket.port = static_cast<std::uint16_t>(*number);
-  ticket.validator = *validator;
-  ticket.genesis = *digest;
+  for (bool first = true, more = true; more; first = false) {
+    const std::size_t comma = text.find(',');
+    std::string_view part = text.substr(0, comma);
+    more = comma != std::string_view::npos;
+    if (more) text.remove_prefix(comma + 1);
+    if (first) {
+      const auto genesis = Digest::parse("sha256:" + std::string(take_last(part)));
+      if (!genesis) return malformed();
+      ticket.genesis = *genesis;
+    }
+    if (ticket.nodes.size() == ticket_nodes_max)
+      return malformed(": it names more than " + std::to_string(ticket_nodes_max) + " nodes");
+    const auto node = parse_node(part);
+    if (!node) return malformed(": its node " + std::to_string(ticket.nodes.size() + 1) + " is none");
+    ticket.nodes.push_back(*node);
+  }
   return ticket;
 }
 

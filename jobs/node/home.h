@@ -19,23 +19,31 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fabric/base/digest.h"
 #include "fabric/base/sign.h"
+#include "fabric/net/endpoint.h"
 #include "jobs/node/isolation.h"
 
 namespace ufab::jobs {
 
-// A node of the chain to begin with, and the key that it shows: printed by `ufab status`, given to
-// `ufab init --join`.
-// Text form: "ufab1:HOST:PORT:KEY:GENESIS", key and genesis digest in hexadecimal.
+// Nodes of the chain to begin with, and the key that each shows: printed by `ufab status`, given to
+// `ufab init --join`. They are tried in turn; a node that has several keys is there with each.
+// Text form: "ufab1:HOST:PORT:KEY:GENESIS", and for each further node ",HOST:PORT:KEY"; keys and the genesis
+// digest in hexadecimal.
+inline constexpr std::size_t ticket_nodes_max = 32;
 struct JoinTicket {
-  std::string host;
-  std::uint16_t port = 0;
-  PublicKey validator;
+  struct Node {
+    Endpoint endpoint;
+    PublicKey key;
+    friend bool operator==(const Node&, const Node&) = default;
+  };
+  std::vector<Node> nodes;  // 1 to ticket_nodes_max
   Digest genesis;
   [[nodiscard]] std::string str() const;
   [[nodiscard]] static Result<JoinTicket> parse(std::string_view text);
+  friend bool operator==(const JoinTicket&, const JoinTicket&) = default;
 };
 
 inline constexpr std::uint32_t provider_slots_max = 65536;

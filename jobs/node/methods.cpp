@@ -65,7 +65,8 @@ Result<JobView> job_for(const MethodContext& context, const Caller& caller, cons
   if (!caller) return *std::move(view);
   const bool party = std::any_of(view->organisations.begin(), view->organisations.end(),
                                  [&](const auto& entry) { return entry.second.has_key(*caller); });
-  const bool validator = context.node->config.follow && context.node->config.follow->validator == *caller;
+  const bool validator =
+      context.node->config.follow && context.node->config.follow->nodes.front().key == *caller;
   if (!party && !validator) return Error{ErrorCode::denied, "not a party of job " + std::to_string(number)};
   return *std::move(view);
 }
@@ -110,10 +111,7 @@ Result<Answer> node_status(const MethodContext& context, const Caller&, const Re
                       {"number", node.chain->self()},
                       {"has_owner_key", node.chain->has_owner_key()}};
   if (const auto role = node.chain->role()) result["signs_with"] = key_role_name(*role);
-  JoinTicket ticket{node.config.listen_host, node.config.listen_port, node.chain->key().public_key(),
-                    node.chain->ledger().chain_id()};
-  if (node.config.follow) ticket = *node.config.follow;
-  result["ticket"] = ticket.str();
+  result["ticket"] = node.chain->ticket().str();
   const JobQueue::Measures measures = context.gateway->queue_measures();
   result["queue"] = json::object{{"waiting", measures.waiting},
                                  {"unread", measures.unread},

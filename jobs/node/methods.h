@@ -8,7 +8,7 @@
 //                                   provider.links, node.consensus, node.peers, validator.offer,
 //                                   validator.status
 //
-// Parties are owner, members, verifiers, and the validator that this home's ticket names.
+// Parties are owner, members, verifiers, and the first node that this home's ticket names.
 #pragma once
 
 #include <functional>

@@ -31,6 +31,7 @@ class RpcClient {
 };
 
 // Keeps one link to each peer and opens it again when it broke. Thread-safe; calls to one peer take turns.
+// Peers are strangers: what an error of theirs says is one printable line of bounded length.
 class PeerPool {
  public:
   explicit PeerPool(Credentials credentials) : credentials_(std::move(credentials)) {}

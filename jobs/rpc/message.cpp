@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "fabric/base/codec.h"
+#include "fabric/net/printable.h"
 
 namespace ufab::jobs {
 
@@ -95,11 +96,7 @@ Result<std::string> json_text(const json::object& object, std::string_view key, 
 std::string json_line(const json::object& object, std::string_view key, std::size_t max_size) {
   const json::value* value = object.if_contains(key);
   if (value == nullptr || !value->is_string()) return {};
-  std::string line(value->get_string().subview(0, max_size));
-  for (char& c : line) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return line;
+  return printable_line(value->get_string(), max_size);
 }
 
 Result<std::uint64_t> json_number(const json::object& object, std::string_view key) {

@@ -1,6 +1,13 @@
+#include "fabric/net/printable.h"
 #include "jobs/rpc/client.h"
 
 namespace ufab::jobs {
+
+namespace {
+
+constexpr std::size_t error_size_max = 1024;
+
+}  // namespace
 
 Result<Answer> PeerPool::call(const Endpoint& endpoint, const std::vector<PublicKey>& keys,
                               const Request& request, std::chrono::milliseconds timeout) {
@@ -22,7 +29,10 @@ Result<Answer> PeerPool::call(const Endpoint& endpoint, const std::vector<Public
       peer->client = std::make_unique<RpcClient>(std::move(link));
     }
     auto answer = peer->client->call(request, timeout);
-    if (!peer->client->is_broken()) return answer;
+    if (!peer->client->is_broken()) {
+      if (answer.ok()) return answer;
+      return Error{answer.error().code, printable_line(answer.error().message, error_size_max)};
+    }
     peer->client.reset();
     // A kept link may have died while idle; a fresh one that fails is an answer. A timeout is not repeated.
     const bool retry = reused && attempt == 0 && answer.error().code == ErrorCode::unavailable;

@@ -8,11 +8,10 @@
 
 #include "accounting/audit/audit.h"
 #include "accounting/index/index.h"
-#include "accounting/ledger.h"
-#include "accounting/snapshot/manifest.h"
 #include "fabric/base/file.h"
 #include "tests/accounting/support/folder.h"
 #include "tests/accounting/support/history.h"
+#include "tests/accounting/support/snapshot_offer.h"
 
 namespace ufab::test {
 namespace {
@@ -22,33 +21,6 @@ LedgerOptions options_in(const std::string& folder) {
   options.folder = folder;
   options.segment_size_max = 16 << 10;
   return options;
-}
-
-std::unique_ptr<Ledger> joined(const LedgerOptions& options, const std::vector<Bytes>& blocks,
-                               std::size_t count) {
-  auto ledger = Ledger::join(options, blocks[0]);
-  EXPECT_TRUE(ledger.ok()) << ledger.error().message;
-  std::vector<Bytes> run;
-  for (std::size_t at = 1; at < count; ++at) {
-    run.push_back(blocks[at]);
-    const Status status = (*ledger)->import_blocks(run);
-    if (status.ok()) run.clear();
-    EXPECT_TRUE(status.ok() || status.error().code == ErrorCode::unavailable) << status.error().message;
-  }
-  return *std::move(ledger);
-}
-
-struct Offer {
-  SnapshotManifest manifest;
-  std::vector<Bytes> chunks;
-};
-
-Offer offer_of(const Ledger& ledger) {
-  auto draft = ledger.draft_snapshot();
-  EXPECT_TRUE(draft.ok()) << draft.error().message;
-  auto snapshot = StateSnapshot::take(draft->state);
-  EXPECT_TRUE(snapshot.ok()) << snapshot.error().message;
-  return {{std::move(draft->checkpoint), std::move(snapshot->index)}, std::move(snapshot->chunks)};
 }
 
 // What a joining node does with an offer.

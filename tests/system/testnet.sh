@@ -41,11 +41,37 @@ ufab late account transfer org3 4 >/dev/null
 expect "it pays by way of others" contains "$(ufab late account balance)" "6 UNC"
 expect "it follows" contains "$(ufab late node status)" "follows the validators"
 ufab late down >/dev/null
+
+# So does one who joins while the first node of the ticket is down, with a ticket that still says where the others are.
+ticket=$(ufab net/node3 status | sed -n 's/^ticket *//p')
+expect "the ticket names the validators" equal "$(tr -cd , <<<"$ticket" | wc -c)" 3
+homes+=(later)
+output=$(ufab later init --org later --join "${ticket%%,*}" 2>&1) && fail "the only node of that ticket is down"
+expect "why not" contains "$output" "no node of the ticket will do"
+ufab later init --org later --join "$ticket" >/dev/null
+ufab later up >/dev/null
+ufab net/node3 account transfer later 10 >/dev/null
+has_money_later() { ufab later account balance | grep -q ' 10 UNC'; }
+wait_until 20 has_money_later
+ufab later down >/dev/null
 ufab net/node1 up >/dev/null
 
 # Offline, from the files alone.
 output=$(ufab net/node2 audit verify)
 expect "an auditor accepts it" contains "$output" "$(ufab net/node1 status --json | field chain_id)"
+
+# A program learns where a bundle is wrong, as a person does.
+ufab net/node2 audit bundle -o "$state/bundle" >/dev/null
+verify() { ufab net/node2 audit verify --bundle "$state/bundle" --json 2>/dev/null; }
+verify >/dev/null
+segment=$(ls "$state"/bundle/log/* | head -1)
+printf 'damage' | dd of="$segment" bs=1 seek=5000 conv=notrunc 2>/dev/null
+output=$(verify) && fail "a damaged block"
+block=$(field block <<<"$output")
+expect "which block" contains "$output" "\"error\":\"block $block record $(field record <<<"$output") (unreadable)"
+printf 'damage' | dd of="$state/bundle/checkpoint" bs=1 seek=20 conv=notrunc 2>/dev/null
+output=$(verify) && fail "a damaged checkpoint"
+expect "none" contains "$output" '"block":null,"record":null'
 
 output=$(net up --validators 5 2>&1) && fail "another number of nodes in the same place"
 expect "why not" contains "$output" "has 4 nodes"

@@ -391,5 +391,23 @@ TEST(ForgedBundle, ACheckpointOfAnotherHeadIsNoticed) {
   EXPECT_EQ(twin.verdict(), "checkpoint: head: its block " + std::to_string(at) + " is not the log's");
 }
 
+TEST(AuditPlace, IsWhatTheLineBeginsWithAndNotWhatItQuotes) {
+  const auto place_of = [](const std::string& line) {
+    const AuditPlace place = audit_place({ErrorCode::corrupt, line});
+    return (place.block ? std::to_string(*place.block) : "none") + "/" +
+           (place.record ? std::to_string(*place.record) : "none");
+  };
+  EXPECT_EQ(place_of("block 7 record 2 (transfer): the signature is wrong"), "7/2");
+  EXPECT_EQ(place_of("block 7: its header says block 8 record 1"), "7/none");
+  EXPECT_EQ(place_of("checkpoint: link 3 (block 40): its record is of another epoch"), "40/none");
+  EXPECT_EQ(place_of("checkpoint: trail: its block 39 is not the log's"), "39/none");
+  EXPECT_EQ(place_of("checkpoint: its head is block 60, the log ends at block 61"), "60/none");
+  EXPECT_EQ(place_of("checkpoint: its validators are not those in office"), "none/none");
+  EXPECT_EQ(place_of("/tmp/block 7 record 1/checkpoint: it does not exist"), "none/none");
+  EXPECT_EQ(place_of("block seven"), "none/none");
+  EXPECT_EQ(place_of("block 99999999999999999999999: no number"), "none/none");
+  EXPECT_EQ(place_of(""), "none/none");
+}
+
 }  // namespace
 }  // namespace ufab::test

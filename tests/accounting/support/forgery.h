@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <regex>
 
 #include "accounting/audit/audit.h"
 #include "accounting/audit/checkpoint.h"
@@ -111,11 +112,22 @@ class Forgery {
   }
   [[nodiscard]] std::string verdict_of(const std::string& folder) const {
     const auto result = audit_verify_bundle(folder, honest_.world.state().chain_id());
-    return result.ok() ? "" : result.error().message;
+    if (result.ok()) return "";
+    expect_place(result.error());
+    return result.error().message;
   }
   [[nodiscard]] const World& world() const { return honest_.world; }
 
  private:
+  // The block and the record that a program is told are those that a person reads.
+  static void expect_place(const Error& error) {
+    static const std::regex named("block ([0-9]+)( record ([0-9]+))?");
+    std::smatch found;
+    const bool any = std::regex_search(error.message, found, named);
+    const AuditPlace place = audit_place(error);
+    EXPECT_EQ(place.block ? std::to_string(*place.block) : "", any ? found[1].str() : "") << error.message;
+    EXPECT_EQ(place.record ? std::to_string(*place.record) : "", any ? found[3].str() : "") << error.message;
+  }
   const Honest& honest_;
   const KeyPair key_producer_ = key_of(1);
 };

@@ -51,10 +51,10 @@ class World {
   void add_organisations() {
     for (const char* name : {"alpha", "beta", "gamma", "delta"}) add_organisation(name);
   }
-  OrgId add_organisation(const std::string& name) {
+  OrgId add_organisation(const std::string& name, const std::string& endpoint = "127.0.0.1:7000") {
     keys_.push_back(key_of(static_cast<std::uint8_t>(keys_.size() + 1)));
     const OrgId id = static_cast<OrgId>(keys_.size());
-    must(id, Organisation{name, "127.0.0.1:7000"});
+    must(id, Organisation{name, endpoint});
     must(1, Transfer{id, 1200 * micro_per_unc, "grant"});
     must(id, Stake{200 * micro_per_unc});
     must(id, ProviderEnrol{{name + "-cluster", 2, 1, 1 << 30, 50'000, 1000, 100'000}});

@@ -32,7 +32,7 @@ class AgentKeyTest : public testing::Test {
     ASSERT_TRUE(Ledger::join(options, validator_->ledger().block(0).value()).ok());
     config_.organisation = "alpha";
     config_.follow =
-        JoinTicket{"127.0.0.1", 4000, validator_->key().public_key(), validator_->ledger().chain_id()};
+        JoinTicket{{{{"127.0.0.1", 4000}, validator_->key().public_key()}}, validator_->ledger().chain_id()};
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 

@@ -1,6 +1,8 @@
 #include "jobs/node/home.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -20,20 +22,72 @@ class HomeTest : public testing::Test {
   std::string folder_;
 };
 
-TEST(JoinTicket, IsReadBackExactly) {
-  const JoinTicket ticket{"127.0.0.1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
-  const JoinTicket again = JoinTicket::parse(ticket.str()).value();
-  EXPECT_EQ(again.host, ticket.host);
-  EXPECT_EQ(again.port, ticket.port);
-  EXPECT_EQ(again.validator, ticket.validator);
-  EXPECT_EQ(again.genesis, ticket.genesis);
+JoinTicket::Node node_at(const std::string& host, std::uint16_t port) {
+  return {{host, port}, KeyPair::generate().public_key()};
 }
 
-TEST(JoinTicket, EveryTruncationIsRefused) {
-  const std::string text = JoinTicket{"host", 1, KeyPair::generate().public_key(), sha256("genesis")}.str();
-  for (std::size_t size = 0; size < text.size(); ++size) {
-    EXPECT_FALSE(JoinTicket::parse(text.substr(0, size)).ok()) << size;
-  }
+TEST(JoinTicket, OfOneNodeHasTheFormThatItAlwaysHad) {
+  const JoinTicket ticket{{node_at("127.0.0.1", 4000)}, sha256("genesis")};
+  EXPECT_EQ(ticket.str(),
+            "ufab1:127.0.0.1:4000:" + ticket.nodes[0].key.hex() + ":" + sha256("genesis").hex());
+}
+
+RC_GTEST_PROP(JoinTicket, IsReadBackExactly, ()) {
+  static const std::vector<std::string> hosts{"127.0.0.1", "::1", "fe80::1%eth0", "node-3.example", "a_b"};
+  JoinTicket ticket;
+  const auto count = *rc::gen::inRange<std::size_t>(1, ticket_nodes_max + 1);
+  while (ticket.nodes.size() < count)
+    ticket.nodes.push_back(node_at(*rc::gen::elementOf(hosts), *rc::gen::inRange<std::uint16_t>(1, 65535)));
+  ticket.genesis = sha256("genesis " + std::to_string(count));
+  const auto again = JoinTicket::parse(ticket.str());
+  RC_ASSERT(again.ok());
+  RC_ASSERT(*again == ticket);
+}
+
+RC_GTEST_PROP(JoinTicket, WhateverIsReadIsWhatTheTicketSays, ()) {
+  // One character of a good ticket is another.
+  JoinTicket ticket{{node_at("10.0.0.1", 4000), node_at("::1", 1)}, sha256("genesis")};
+  std::string text = ticket.str();
+  text.at(*rc::gen::inRange<std::size_t>(0, text.size())) = *rc::gen::inRange<char>(' ', '~');
+  const auto read = JoinTicket::parse(text);
+  RC_CLASSIFY(read.ok());
+  if (read.ok()) RC_ASSERT(*JoinTicket::parse(read->str()) == *read);
+}
+
+TEST(JoinTicket, EveryTruncationIsRefusedButOneBetweenNodes) {
+  const JoinTicket ticket{{node_at("host", 1), node_at("::1", 2), node_at("other", 3)}, sha256("genesis")};
+  const std::string text = ticket.str();
+  for (std::size_t size = 0; size < text.size(); ++size)
+    EXPECT_EQ(JoinTicket::parse(text.substr(0, size)).ok(), text[size] == ',') << size;
+}
+
+TEST(JoinTicket, WhatIsWrongIsOneLineThatNamesTheNode) {
+  JoinTicket ticket{{node_at("host", 1), node_at("other", 3)}, sha256("genesis")};
+  const std::string good = ticket.str();
+  const std::string key = ticket.nodes[0].key.hex();
+  const auto message_of = [](const std::string& text) -> std::string {
+    const auto read = JoinTicket::parse(text);
+    if (read.ok()) return "accepted";
+    EXPECT_EQ(read.error().message.find('\n'), std::string::npos);
+    EXPECT_LT(read.error().message.size(), 200U);
+    return read.error().message.substr(0, read.error().message.find(';'));
+  };
+  EXPECT_EQ(message_of(good), "accepted");
+  EXPECT_EQ(message_of(""), "not a join ticket");
+  EXPECT_EQ(message_of("rubbish"), "not a join ticket");
+  EXPECT_EQ(message_of("ufab2" + good.substr(5)), "not a join ticket");
+  EXPECT_EQ(message_of("ufab1:host:1:" + key), "not a join ticket: its node 1 is none");
+  EXPECT_EQ(message_of(good + ","), "not a join ticket: its node 3 is none");
+  EXPECT_EQ(message_of(good + ",third:70000:" + key), "not a join ticket: its node 3 is none");
+  EXPECT_EQ(message_of(good + ",third:0:" + key), "not a join ticket: its node 3 is none");
+  EXPECT_EQ(message_of(good + ",:7:" + key), "not a join ticket: its node 3 is none");
+  EXPECT_EQ(message_of(good + ",th ird:7:" + key), "not a join ticket: its node 3 is none");
+  EXPECT_EQ(message_of(good + ",third:7:" + key.substr(1)), "not a join ticket: its node 3 is none");
+  EXPECT_EQ(message_of(good + ",third:7:" + key + " "), "not a join ticket: its node 3 is none");
+  EXPECT_EQ(message_of(good + ",third:7:" + key), "accepted");
+  while (ticket.nodes.size() < ticket_nodes_max) ticket.nodes.push_back(node_at("more", 7));
+  EXPECT_EQ(message_of(ticket.str()), "accepted");
+  EXPECT_EQ(message_of(ticket.str() + ",more:7:" + key), "not a join ticket: it names more than 32 nodes");
 }
 
 TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
@@ -41,7 +95,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   HomeConfig config;
   config.organisation = "alpha";
   config.listen_port = 4711;
-  config.follow = JoinTicket{"::1", 4000, KeyPair::generate().public_key(), sha256("genesis")};
+  config.follow = JoinTicket{{node_at("::1", 4000), node_at("node.example", 1)}, sha256("genesis")};
   config.provider =
       ProviderConfig{3, 4096, 7, 8, "/opt/ufab-train", "slurm", {{"conf", "/etc/slurm.conf"}}, {}, 7, 3, 11};
   config.provider->isolation = {
@@ -52,7 +106,7 @@ TEST_F(HomeTest, TheConfigurationIsReadBackExactly) {
   const HomeConfig again = home.load_config().value();
   EXPECT_EQ(again.organisation, "alpha");
   EXPECT_EQ(again.listen_port, 4711);
-  EXPECT_EQ(again.follow->str(), config.follow->str());
+  EXPECT_EQ(again.follow, config.follow);
   EXPECT_FALSE(again.snapshot);
   EXPECT_EQ(again.provider->slots, 3U);
   EXPECT_EQ(again.provider->memory_mib, 4096U);

@@ -103,7 +103,7 @@ class SnapshotTest : public testing::Test {
     config.organisation = "late";
     config.snapshot = snapshot;
     config.follow =
-        JoinTicket{"127.0.0.1", port_, validator_->key().public_key(), validator_->ledger().chain_id()};
+        JoinTicket{{{{"127.0.0.1", port_}, validator_->key().public_key()}}, validator_->ledger().chain_id()};
     joined_ = Chain::open(home, config, [this](const std::string& line) {
                 const std::lock_guard guard(mutex_);
                 log_ += line + "\n";
