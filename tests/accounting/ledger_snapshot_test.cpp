@@ -12,6 +12,7 @@
 #include "fabric/base/file.h"
 #include "tests/accounting/support/crash.h"
 #include "tests/accounting/support/folder.h"
+#include "tests/accounting/support/golden.h"
 #include "tests/accounting/support/history.h"
 
 namespace ufab::test {
@@ -273,6 +274,17 @@ TEST(LedgerSnapshot, ADamagedSnapshotGoesAsideAndTheBlocksComeInstead) {
   EXPECT_EQ((*ledger)->head().height, 0U);
   const Status followed = follow(**ledger, blocks);
   EXPECT_TRUE(followed.ok()) << followed.error().message;
+}
+
+TEST(LedgerSnapshot, AManifestHasItsGoldenBytes) {
+  ChainParams params = committee_params();
+  params.enrolment.bench_window_blocks = 4;
+  World world(params);
+  seat_four(world);
+  world.next_epoch();
+  const Folder folder;
+  const auto ledger = joined(options_in(folder.path("l")), world.blocks(), world.blocks().size());
+  expect_golden(UFAB_GOLDEN "/manifest/four_validators.hex", encode_manifest(offer_of(*ledger).manifest));
 }
 
 // Begins, follows, fills; one byte to `pipe` for each block that was taken in after the snapshot.
