@@ -9,15 +9,6 @@
 
 namespace ufab {
 
-namespace {
-
-// It became final together with later blocks, of which one brings the certificate.
-bool wants_certificate(const Block& block) {
-  return block.finality && !block.finality->certificate;
-}
-
-}  // namespace
-
 // As before the log's first block.
 Status BlockStore::begin() {
   trail_.clear();

@@ -74,7 +74,10 @@ Status Ledger::begin_at(const SnapshotManifest& manifest, const std::vector<Byte
   auto recent = std::make_unique<BlockStore>(impl_->options, impl_->path("recent/log"), impl_->path("recent"),
                                              state.chain_id());
   recent->prepare(resume_chain(manifest, std::move(state)), manifest);
-  UFAB_TRY(recent->open());
+  if (const Status opened = recent->open(); !opened.ok()) {
+    UFAB_TRY(impl_->remove_recent());  // the ledger goes on in log/ alone
+    return opened;
+  }
   Head fresh;
   {
     const std::unique_lock guard(impl_->chain_mutex);

@@ -83,8 +83,8 @@ class Walk {
   Status apply(Entry& entry) {
     if (entry.unreadable) return *entry.unreadable;
     const Block& block = entry.prepared.block;
-    const bool certified = !block.finality || block.finality->certificate;
-    uncertified_ = certified ? std::nullopt : std::optional(uncertified_.value_or(entry.number));
+    uncertified_ =
+        wants_certificate(block) ? std::optional(uncertified_.value_or(entry.number)) : std::nullopt;
     consensus::BlockRef place = chain_.place();
     auto check = chain_.begin_finality(block, place);
     auto imported = chain_.import(std::move(entry.prepared));

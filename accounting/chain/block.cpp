@@ -118,6 +118,10 @@ Result<Block> decode_block(ByteView bytes) {
   return block;
 }
 
+bool wants_certificate(const Block& block) {
+  return block.finality && !block.finality->certificate;
+}
+
 std::vector<Digest> record_leaves(const std::vector<Bytes>& records) {
   std::vector<Digest> leaves;
   leaves.reserve(records.size());

@@ -54,6 +54,8 @@ struct Block {
 // Without it: what validators vote for.
 [[nodiscard]] Bytes encode_payload(const Block& block);
 [[nodiscard]] Result<Block> decode_block(ByteView bytes);
+// It became final together with later blocks, of which one brings the certificate.
+[[nodiscard]] bool wants_certificate(const Block& block);
 // merkle::leaf_hash of each record, and their root.
 [[nodiscard]] std::vector<Digest> record_leaves(const std::vector<Bytes>& records);
 

@@ -1,12 +1,11 @@
 // kill -9 at every durable write loses nothing that was acknowledged.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "accounting/audit/audit.h"
 #include "accounting/index/index.h"
 #include "accounting/ledger.h"
-#include "fabric/base/file.h"
+#include "tests/accounting/support/crash.h"
 #include "tests/accounting/support/folder.h"
 #include "tests/accounting/support/world.h"
 
@@ -42,35 +41,21 @@ TEST(Crash, KillingTheLedgerAtAnyOfItsWritesLosesNothingAcknowledged) {
   std::uint64_t deaths = 0;
   for (std::uint64_t at = 1; !finished && at < 500; ++at) {
     const Folder folder;
-    int ends[2];
-    ASSERT_EQ(::pipe(ends), 0);
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      arm_fault(at);
-      work(folder.path("l"), ends[1]);
-      ::_exit(0);
-    }
-    ::close(ends[1]);
-    int acknowledged = 0;
-    char byte = 0;
-    while (::read(ends[0], &byte, 1) == 1) ++acknowledged;
-    ::close(ends[0]);
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    finished = WIFEXITED(status);
-    if (WIFSIGNALED(status)) ++deaths;
+    const CrashRun run = crash_at(at, [&](int pipe) { work(folder.path("l"), pipe); });
+    finished = run.finished;
+    if (!finished) ++deaths;
+    const std::size_t acknowledged = run.acknowledged.size();
+    if (finished) EXPECT_EQ(acknowledged, std::size_t{records_count});
     // Whatever is left opens (or can be founded again), and holds all that was acknowledged.
     const KeyPair key = key_of(1);
     auto ledger = Ledger::open(options_in(folder.path("l")), &key);
     if (!ledger.ok()) {
-      ASSERT_EQ(acknowledged, 0) << ledger.error().message;
+      ASSERT_EQ(acknowledged, 0U) << ledger.error().message;
       ledger = Ledger::create(options_in(folder.path("l")), key, genesis_of());
     }
     ASSERT_TRUE(ledger.ok()) << "at write " << at << ": " << ledger.error().message;
     (*ledger)->with_state([&](const State& state) {
-      EXPECT_GE(state.organisations().size(), static_cast<std::size_t>(1 + acknowledged))
-          << "at write " << at;
+      EXPECT_GE(state.organisations().size(), 1 + acknowledged) << "at write " << at;
     });
     ASSERT_TRUE((*ledger)->sign_and_submit(key_of(99), Organisation{"later", ""}).ok());
     ledger->reset();

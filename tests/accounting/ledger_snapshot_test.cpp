@@ -1,6 +1,5 @@
 // Ledgers that begin with a snapshot: they take part at once, are whole later, and believe nobody.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -9,7 +8,9 @@
 #include "accounting/audit/audit.h"
 #include "accounting/index/index.h"
 #include "fabric/base/file.h"
+#include "tests/accounting/support/crash.h"
 #include "tests/accounting/support/folder.h"
+#include "tests/accounting/support/golden.h"
 #include "tests/accounting/support/history.h"
 #include "tests/accounting/support/snapshot_offer.h"
 
@@ -38,8 +39,7 @@ std::vector<Bytes> next_run(const std::vector<Bytes>& blocks, std::uint64_t from
   std::vector<Bytes> run;
   for (std::uint64_t at = from; at < blocks.size(); ++at) {
     run.push_back(blocks[at]);
-    const auto block = decode_block(blocks[at]);
-    if (!block->finality || block->finality->certificate) break;
+    if (!wants_certificate(*decode_block(blocks[at]))) break;
   }
   return run;
 }
@@ -248,6 +248,17 @@ TEST(LedgerSnapshot, ADamagedSnapshotGoesAsideAndTheBlocksComeInstead) {
   EXPECT_TRUE(followed.ok()) << followed.error().message;
 }
 
+TEST(LedgerSnapshot, AManifestHasItsGoldenBytes) {
+  ChainParams params = committee_params();
+  params.enrolment.bench_window_blocks = 4;
+  World world(params);
+  seat_four(world);
+  world.next_epoch();
+  const Folder folder;
+  const auto ledger = joined(options_in(folder.path("l")), world.blocks(), world.blocks().size());
+  expect_golden(UFAB_GOLDEN "/manifest/four_validators.hex", encode_manifest(offer_of(*ledger).manifest));
+}
+
 // Begins, follows, fills; one byte to `pipe` for each block that was taken in after the snapshot.
 void work(const std::string& path, int pipe) {
   const Shared& shared = Shared::get();
@@ -277,24 +288,10 @@ TEST(LedgerSnapshot, KillingItAtAnyOfItsWritesLosesNoBlockThatItHadTaken) {
   // Most writes are those of one filled block after the other: of these one of 23.
   for (std::uint64_t at = 1; !finished; at += at < 40 ? 1 : 23) {
     const Folder folder(memory_folder());
-    int ends[2];
-    ASSERT_EQ(::pipe(ends), 0);
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      arm_fault(at);
-      work(folder.path("l"), ends[1]);
-      ::_exit(0);
-    }
-    ::close(ends[1]);
-    std::uint64_t taken = 0;
-    char byte = 0;
-    while (::read(ends[0], &byte, 1) == 1) ++taken;
-    ::close(ends[0]);
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    finished = WIFEXITED(status);
-    if (WIFSIGNALED(status)) ++deaths;
+    const CrashRun run = crash_at(at, [&](int pipe) { work(folder.path("l"), pipe); });
+    finished = run.finished;
+    if (!finished) ++deaths;
+    const std::uint64_t taken = run.acknowledged.size();
     auto opened = Ledger::open(options_in(folder.path("l")));
     if (!opened.ok()) {
       ASSERT_EQ(taken, 0U) << opened.error().message;
@@ -305,6 +302,7 @@ TEST(LedgerSnapshot, KillingItAtAnyOfItsWritesLosesNoBlockThatItHadTaken) {
     if (taken > 0) {
       EXPECT_GE(ledger.head().height, shared.base + taken) << "at write " << at;
     }
+    if (finished) EXPECT_GE(ledger.head().height, shared.base + 5);
     if (ledger.head().height == 0) {
       ASSERT_TRUE(begin(ledger, shared.offer).ok()) << "at write " << at;
     }

@@ -21,7 +21,7 @@ Digest check_of(const Digest& before, const Bytes& block) {
 
 bool wants_certificate(const Bytes& encoded) {
   const auto block = decode_block(encoded);
-  return block.ok() && block->finality && !block->finality->certificate;
+  return block.ok() && ufab::wants_certificate(*block);
 }
 
 }  // namespace
@@ -229,7 +229,7 @@ Status Node::renew_votes(const std::vector<consensus::VoteRecord>& records) {
 Status Node::append(std::vector<Block> blocks) {
   const bool dying = dies(), fails = dying || full_;
   std::size_t kept = fails ? rng_.below(blocks.size() + 1) : blocks.size();
-  while (kept > 0 && !blocks[kept - 1].finality->certificate) --kept;
+  while (kept > 0 && ufab::wants_certificate(blocks[kept - 1])) --kept;
   for (std::size_t i = 0; i < kept; ++i) {
     Bytes encoded = encode_block(blocks[i]);
     if (!fails) {

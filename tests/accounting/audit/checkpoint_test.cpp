@@ -1,14 +1,12 @@
 // Checkpoints, proofs out of a chain that several validators make, and witnesses.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
-
 #include "accounting/audit/collect.h"
 #include "accounting/audit/light.h"
 #include "accounting/audit/proof.h"
 #include "accounting/audit/witness.h"
 #include "tests/accounting/support/forgery.h"
+#include "tests/accounting/support/golden.h"
 
 namespace ufab::test {
 namespace {
@@ -36,7 +34,7 @@ TEST(Checkpoint, IsThereForEveryHead) {
     auto applied = chain.import(*decode_block(bytes), Signatures::checked);
     ASSERT_TRUE(applied.ok());
     ASSERT_TRUE(collector.visit(*applied).ok());
-    if (applied->block.finality && !applied->block.finality->certificate) continue;
+    if (wants_certificate(applied->block)) continue;
     audit::Collector copy = collector;
     const auto checkpoint = copy.finish();
     ASSERT_TRUE(checkpoint.ok());
@@ -216,12 +214,7 @@ TEST(Witness, CosignsOnlyWhatExtendsItsLastHead) {
 }
 
 TEST(Checkpoint, HasItsGoldenBytes) {
-  const std::string path = std::string(UFAB_GOLDEN) + "/checkpoint/history.hex";
-  const std::string text = to_hex(Honest::get().checkpoint) + "\n";
-  if (std::getenv("UFAB_GOLDEN_WRITE") != nullptr) std::ofstream(path) << text;
-  const auto golden = read_text_file(path, 1 << 20);
-  ASSERT_TRUE(golden.ok()) << golden.error().message;
-  EXPECT_EQ(*golden, text);
+  expect_golden(UFAB_GOLDEN "/checkpoint/history.hex", Honest::get().checkpoint);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // What an auditor finds in a log that somebody changed.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -10,6 +9,7 @@
 #include "accounting/log/segment_log.h"
 #include "fabric/base/merkle.h"
 #include "tests/accounting/support/folder.h"
+#include "tests/accounting/support/golden.h"
 #include "tests/accounting/support/world.h"
 
 namespace ufab::test {
@@ -209,11 +209,7 @@ TEST(AuditProve, AProofHasItsGoldenBytes) {
   write_log(folder.path("l"), world.blocks());
   const auto proof = audit_prove(folder.path("l"), std::to_string(world.blocks().size() - 2) + "/0");
   ASSERT_TRUE(proof.ok());
-  const std::string path = std::string(UFAB_GOLDEN) + "/proof/transfer.hex";
-  if (std::getenv("UFAB_GOLDEN_WRITE") != nullptr) std::ofstream(path) << to_hex(*proof) << "\n";
-  const auto golden = read_text_file(path, 1 << 20);
-  ASSERT_TRUE(golden.ok()) << golden.error().message;
-  EXPECT_EQ(*golden, to_hex(*proof) + "\n");
+  expect_golden(UFAB_GOLDEN "/proof/transfer.hex", *proof);
 }
 
 TEST(AuditProve, EveryChangedByteOfAProofIsRefused) {

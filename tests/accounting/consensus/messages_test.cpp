@@ -2,11 +2,10 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include <cstdlib>
 #include <limits>
 
-#include "fabric/base/file.h"
 #include "tests/accounting/consensus/harness.h"
+#include "tests/accounting/support/golden.h"
 
 namespace ufab::consensus {
 namespace {
@@ -200,17 +199,8 @@ TEST(Messages, HaveTheGoldenBytes) {
                                     part(VoteKind::skip, {}), part(VoteKind::finalise, block->digest)})},
       {"vote_record", encode_vote_record(record)},
       {"vote_log", VoteLogWriter().append(record)}};
-  for (const auto& [name, bytes] : cases) {
-    const std::string path = std::string(UFAB_GOLDEN) + "/consensus/" + name + ".hex";
-    // UFAB_GOLDEN_WRITE=1 writes the files anew: only for a new version of the format.
-    if (std::getenv("UFAB_GOLDEN_WRITE") != nullptr) {
-      const std::string text = to_hex(bytes) + "\n";
-      ASSERT_TRUE(write_file_atomic(path, as_bytes(text)).ok());
-    }
-    const auto golden = read_text_file(path, 1 << 20);
-    ASSERT_TRUE(golden.ok()) << golden.error().message;
-    EXPECT_EQ(to_hex(bytes) + "\n", *golden) << name;
-  }
+  for (const auto& [name, bytes] : cases)
+    test::expect_golden(std::string(UFAB_GOLDEN) + "/consensus/" + name + ".hex", bytes);
 }
 
 class VoteLogFile : public ::testing::Test {

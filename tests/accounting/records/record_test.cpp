@@ -3,12 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <functional>
 
 #include "accounting/records/codec.h"
-#include "fabric/base/file.h"
+#include "tests/accounting/support/golden.h"
 #include "tests/accounting/support/world.h"
 
 namespace ufab::test {
@@ -67,17 +65,11 @@ Record filled(RecordBody body) {
 }
 
 TEST(Record, EveryTypeEncodesToItsGoldenBytes) {
-  // UFAB_GOLDEN_WRITE=1 writes the files anew: only for a new version of the format.
-  const bool write = std::getenv("UFAB_GOLDEN_WRITE") != nullptr;
   std::size_t types = 0;
   each_type([&](RecordBody body) {
     const Record record = filled(std::move(body));
     const std::string path = std::string(UFAB_GOLDEN) + "/" + record_type_name(record.type()) + ".hex";
-    const std::string hex = to_hex(encode_record(record)) + "\n";
-    if (write) std::ofstream(path) << hex;
-    const auto golden = read_text_file(path, 1 << 20);
-    ASSERT_TRUE(golden.ok()) << path;
-    EXPECT_EQ(*golden, hex) << record_type_name(record.type());
+    expect_golden(path, encode_record(record));
     ++types;
   });
   EXPECT_EQ(types, 45U);

@@ -3,10 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
-
-#include "fabric/base/file.h"
+#include "tests/accounting/support/golden.h"
 #include "tests/accounting/support/history.h"
 #include "tests/accounting/support/snapshot.h"
 #include "tests/accounting/support/snapshot_index.h"
@@ -208,13 +205,8 @@ TEST(StateSnapshot, HasItsGoldenBytes) {
   const auto snapshot = StateSnapshot::take(world.state());
   ASSERT_TRUE(snapshot.ok());
   ASSERT_EQ(snapshot->chunks.size(), 1U);
-  const std::string path = std::string(UFAB_GOLDEN) + "/snapshot/small.hex";
-  const std::string text =
-      to_hex(whole(snapshot_base(world.blocks(), world.state().height()), *snapshot)) + "\n";
-  if (std::getenv("UFAB_GOLDEN_WRITE") != nullptr) std::ofstream(path) << text;
-  const auto golden = read_text_file(path, 1 << 20);
-  ASSERT_TRUE(golden.ok()) << golden.error().message;
-  EXPECT_EQ(*golden, text);
+  expect_golden(UFAB_GOLDEN "/snapshot/small.hex",
+                whole(snapshot_base(world.blocks(), world.state().height()), *snapshot));
 }
 
 TEST(StateSnapshot, EveryBitOfAChunkAndOfTheIndexCounts) {

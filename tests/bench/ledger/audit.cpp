@@ -16,22 +16,11 @@
 #include "jobs/rpc/server.h"
 #include "tests/bench/kernels/support.h"
 #include "tests/bench/ledger/audit.h"
+#include "tests/bench/ledger/support.h"
 
 namespace ufab::bench_ledger {
 
 namespace {
-
-constexpr std::size_t block_records = 1000;
-constexpr std::size_t organisations = 100;
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "bench ledger: %s\n", what.c_str());
-  std::exit(1);
-}
-
-KeyPair key_of(std::size_t number) {
-  return KeyPair::from_seed(sha256("bench " + std::to_string(number)).bytes);
-}
 
 struct Size {
   std::uint64_t records = 0, bytes = 0, signatures = 0;

@@ -20,25 +20,17 @@
 #include "tests/bench/ledger/audit.h"
 #include "tests/bench/ledger/receipts.h"
 #include "tests/bench/ledger/snapshot.h"
+#include "tests/bench/ledger/support.h"
 #include "tests/bench/ledger/validators.h"
 
 namespace {
 
 using namespace ufab;
 
+using bench_ledger::fail;
+using bench_ledger::key_of;
 using bench_ledger::ReceiptSource;
 using bench_ledger::windows_per_job;
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "bench ledger: %s\n", what.c_str());
-  std::exit(1);
-}
-
-KeyPair key_of(std::uint8_t number) {
-  std::array<std::uint8_t, 32> seed{};
-  seed.fill(number);
-  return KeyPair::from_seed(seed);
-}
 
 // Two organisations: the validator, and a provider that runs its own jobs.
 class Ours {

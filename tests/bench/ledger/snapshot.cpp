@@ -5,24 +5,16 @@
 #include "accounting/chain/chain.h"
 #include "accounting/state/snapshot.h"
 #include "tests/bench/kernels/support.h"
+#include "tests/bench/ledger/support.h"
 
 namespace ufab::bench_ledger {
 
 namespace {
 
-constexpr std::size_t block_records = 1000;
-constexpr std::size_t organisations = 100;
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "bench ledger: %s\n", what.c_str());
-  std::exit(1);
-}
-
 class Maker {
  public:
   Maker() {
-    for (std::size_t i = 0; i < organisations; ++i)
-      keys_.push_back(KeyPair::from_seed(sha256("bench " + std::to_string(i)).bytes));
+    for (std::size_t i = 0; i < organisations; ++i) keys_.push_back(key_of(i));
     sequence_.assign(organisations, 1);
     ChainParams params;
     params.epoch_blocks = block_count(1'000'000);  // its seats and scores are not what is measured

@@ -12,21 +12,18 @@
 #include "jobs/rpc/server.h"
 #include "tests/bench/kernels/support.h"
 #include "tests/bench/ledger/receipts.h"
+#include "tests/bench/ledger/support.h"
 
 namespace ufab::bench {
 
 namespace {
 
 using namespace std::chrono_literals;
+using bench_ledger::fail;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t count = 4;
 constexpr std::uint64_t wait_ms = 20'000;
-
-[[noreturn]] void fail(const std::string& what) {
-  std::fprintf(stderr, "bench ledger: %s\n", what.c_str());
-  std::exit(1);
-}
 
 // One node's part in the chain.
 class Validator {

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -14,6 +13,7 @@
 
 #include "fabric/base/file.h"
 #include "jobs/node/job_files.h"
+#include "tests/accounting/support/crash.h"
 #include "tests/accounting/support/folder.h"
 
 namespace ufab::jobs {
@@ -178,28 +178,14 @@ TEST(SubmissionJournal, KillingItAtAnyOfItsWritesLosesNothingAcknowledged) {
   for (std::uint64_t at = 1; !finished && at < 300; ++at) {
     const Folder folder(test::memory_folder());
     const Place place(folder);
-    int ends[2];
-    ASSERT_EQ(::pipe(ends), 0);
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      arm_fault(at);
-      work(place, ends[1]);
-      ::_exit(0);
-    }
-    ::close(ends[1]);
-    std::set<std::string> acknowledged;
-    char name = 0;
-    while (::read(ends[0], &name, 1) == 1) acknowledged.insert(std::string(1, name));
-    ::close(ends[0]);
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    finished = WIFEXITED(status);
-    if (WIFSIGNALED(status)) ++deaths;
+    const test::CrashRun run = test::crash_at(at, [&](int pipe) { work(place, pipe); });
+    finished = run.finished;
+    if (!finished) ++deaths;
     const auto journal = place.open();
-    for (const std::string& key : acknowledged) {
-      if (key == "a" && acknowledged.contains("d")) continue;  // may have been let go
-      if (key == "b") continue;                                // was withdrawn
+    for (const char name : run.acknowledged) {
+      const std::string key(1, name);
+      if (key == "a" && run.acknowledged.find('d') != std::string::npos) continue;  // may have been let go
+      if (key == "b") continue;                                                     // was withdrawn
       EXPECT_NE(journal->pending(key), nullptr) << key << " at write " << at;
     }
     EXPECT_TRUE(journal->add(submission_of("later")).ok()) << "at write " << at;

@@ -15,8 +15,8 @@
 #include "accounting/audit/reconcile/sacct.h"
 #include "accounting/chain/block.h"
 #include "accounting/log/segment_log.h"
-#include "fabric/base/file.h"
 #include "tests/accounting/support/folder.h"
+#include "tests/accounting/support/golden.h"
 #include "tests/accounting/support/usage.h"
 #include "tests/accounting/support/world.h"
 
@@ -117,15 +117,6 @@ Result<std::string> write(const std::string& format, const ExportInput& input) {
   return Error{ErrorCode::not_found, format};
 }
 
-// The text of a golden file of this test; UFAB_GOLDEN_WRITE=1 writes it anew.
-void expect_golden(const std::string& name, const std::string& text) {
-  const std::string path = std::string(UFAB_TEST_FILES) + "/audit/export/golden/" + name;
-  if (std::getenv("UFAB_GOLDEN_WRITE") != nullptr) std::ofstream(path, std::ios::binary) << text;
-  const auto golden = read_text_file(path, 1 << 20);
-  ASSERT_TRUE(golden.ok()) << path;
-  EXPECT_EQ(*golden, text) << name;
-}
-
 // Runs a command and gives its standard output; fails the test when it does not exit with 0.
 std::string output_of(const std::string& command) {
   std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
@@ -195,7 +186,7 @@ TEST(Export, EveryFormatOfCorrectedRunsIsItsGoldenFile) {
     options.normalised = variant.normalised;
     const auto text = write(variant.format, input_of(corrected_runs(), options));
     ASSERT_TRUE(text.ok()) << text.error().message;
-    expect_golden(variant.file, *text);
+    expect_golden(std::string(UFAB_TEST_FILES) + "/audit/export/golden/" + variant.file, *text);
   }
 }
 
