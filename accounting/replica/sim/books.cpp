@@ -56,6 +56,7 @@ void Books::take_sequence(const Record& record) {
 void Books::add(const Block& block) {
   height_ = block.header.height;
   signer_ = 0;
+  count_duties(block.header);
   std::vector<Record> records;
   records.reserve(block.records.size());
   for (const Bytes& encoding : block.records) {
@@ -106,6 +107,8 @@ void Books::compare(const Accounts& accounts) {
 
 void Books::on(OrgId org, const Genesis& body) {
   params_ = body.params;
+  // The simulator's chains have neither, and the books know neither.
+  UFAB_ASSERT(params_.burn_to_earn == 0 && params_.enrolment.bench_epochs == 0);
   pay({AccountKind::mint, 0}, balance_of(org), body.params.supply_initial);
 }
 

@@ -153,8 +153,9 @@ void Books::on(OrgId org, const UsageReceipt& body) {
   job->usage = {org, body};
 }
 
-void Books::on(OrgId, const Vote& body) {
+void Books::on(OrgId org, const Vote& body) {
   vote_ = body;
+  ++orgs_[org].votes;
 }
 
 void Books::on(OrgId org, const Cancel& body) {
