@@ -124,7 +124,7 @@ class Books {
   void count_duties(const BlockHeader& header);
   [[nodiscard]] std::vector<Reward> earners(std::uint64_t ended) const;
   void check_rewards(std::uint64_t ended, const Epoch& body);
-  void check_reward(const Reward& got, const Reward& wanted);
+  void check_reward(const Reward& got, const Reward& wanted, std::uint64_t amount);
   void end_power_epoch(std::uint64_t ended);
 
   ChainParams params_;

@@ -96,8 +96,8 @@ void Books::count_duties(const BlockHeader& header) {
   }
 }
 
-// Everybody who is to be rewarded for the epoch that ended, and nobody else; with what merit is made of. The
-// amount is still open.
+// Everybody who is to be rewarded for the epoch that ended, and nobody else; with what merit is made of, and
+// without the amount.
 std::vector<Reward> Books::earners(std::uint64_t ended) const {
   std::vector<Reward> list;
   for (const auto& [id, org] : orgs_) {
@@ -119,7 +119,19 @@ std::vector<Reward> Books::earners(std::uint64_t ended) const {
 }
 
 void Books::check_rewards(std::uint64_t ended, const Epoch& body) {
-  std::vector<Reward> expected = earners(ended);
+  const std::vector<Reward> expected = earners(ended);
+  const auto reward_of = [this](OrgId id) {
+    return std::find_if(rewards_.begin(), rewards_.end(),
+                        [id](const Reward& reward) { return reward.organisation == id; });
+  };
+  for (const Reward& wanted : expected) {
+    if (reward_of(wanted.organisation) == rewards_.end())
+      return find(fmt::format("organisation {} earned {} MFLOP in epoch {} and is left out of its rewards",
+                              wanted.organisation, wanted.verified_mflop, ended));
+  }
+  if (rewards_.size() != expected.size())
+    return find(fmt::format("epoch {} has {} rewards, {} organisations earned one", ended, rewards_.size(),
+                            expected.size()));
   std::uint64_t due = 0;
   if (!expected.empty()) {
     const std::uint64_t halvings = ended / params_.halving_epochs;
@@ -128,32 +140,22 @@ void Books::check_rewards(std::uint64_t ended, const Epoch& body) {
     if (left < static_cast<Int128>(due)) due = left < 0 ? 0 : static_cast<std::uint64_t>(left);
   }
   const std::uint64_t treasury = part(due, params_.treasury_ppm);
+  if (body.emission != due || body.treasury != treasury)
+    return find(fmt::format("epoch {} mints {}, the schedule says {}", ended, body.emission, due));
   std::vector<std::uint64_t> merits;
-  for (const Reward& reward : expected) merits.push_back(reward.merit);
+  for (const Reward& wanted : expected) merits.push_back(wanted.merit);
   const std::vector<std::uint64_t> parts = divide(due - treasury, merits);
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    Reward& wanted = expected[i];
-    wanted.amount = parts[i];
-    const auto same = [&](const Reward& r) { return r.organisation == wanted.organisation; };
-    const auto got = std::find_if(rewards_.begin(), rewards_.end(), same);
-    if (got == rewards_.end())
-      return find(fmt::format("organisation {} earned {} MFLOP in epoch {} and is left out of its rewards",
-                              wanted.organisation, wanted.verified_mflop, ended));
-    check_reward(*got, wanted);
+    const Reward& got = *reward_of(expected[i].organisation);
+    check_reward(got, expected[i], parts[i]);
+    pay({AccountKind::mint, 0}, balance_of(got.organisation), got.amount);
   }
-  if (rewards_.size() != expected.size())
-    find(fmt::format("epoch {} has {} rewards, {} organisations earned one", ended, rewards_.size(),
-                     expected.size()));
-  if (body.emission != due || body.treasury != treasury)
-    find(fmt::format("epoch {} mints {}, the schedule says {}", ended, body.emission, due));
-  for (const Reward& reward : rewards_)
-    pay({AccountKind::mint, 0}, balance_of(reward.organisation), reward.amount);
   pay({AccountKind::mint, 0}, {AccountKind::treasury, 0}, body.treasury);
   report_.rewards += rewards_.size();
   rewards_.clear();
 }
 
-void Books::check_reward(const Reward& got, const Reward& wanted) {
+void Books::check_reward(const Reward& got, const Reward& wanted, std::uint64_t amount) {
   const std::string name = fmt::format("reward of organisation {} for epoch {}", got.organisation, got.epoch);
   if (got.epoch != wanted.epoch) find(name + ": for another epoch than the one that ended");
   if (got.verified_mflop != wanted.verified_mflop) find(name + ": for other work than was verified");
@@ -162,8 +164,7 @@ void Books::check_reward(const Reward& got, const Reward& wanted) {
          fmt::format(": an uptime of {} ppm, by its blocks and votes {}", got.uptime_ppm, wanted.uptime_ppm));
   if (got.quality_ppm != wanted.quality_ppm) find(name + ": another quality than its receipts have");
   if (got.merit != wanted.merit) find(name + ": its merit is another product");
-  if (got.amount != wanted.amount)
-    find(name + fmt::format(": {}, its part is {}", got.amount, wanted.amount));
+  if (got.amount != amount) find(name + fmt::format(": {}, its part is {}", got.amount, amount));
 }
 
 // What is earned in epoch e counts in the power_expiry_epochs after it, and grows as genesis says.
