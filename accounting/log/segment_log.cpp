@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <span>
 
 #include "fabric/base/codec.h"
 
@@ -402,19 +403,28 @@ Result<Bytes> SegmentLog::read(std::uint64_t entry) const {
   }
   const Place& place = places_[entry];
   const std::string& path = segments_[place.segment].path;
+  // The chain value before it: in the head of the frame before, or of the segment.
+  const bool first = entry == 0 || places_[entry - 1].segment != place.segment;
   std::ifstream stream(path, std::ios::binary);
-  stream.seekg(static_cast<std::streamoff>(place.offset));
+  const auto get = [&stream](std::uint64_t offset, std::span<std::uint8_t> to) {
+    stream.seekg(static_cast<std::streamoff>(offset));
+    stream.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
+  };
+  Digest before;
   FrameHead head;
   Bytes payload(place.size);
-  stream.read(reinterpret_cast<char*>(head.data()), static_cast<std::streamsize>(head.size()));
-  stream.read(reinterpret_cast<char*>(payload.data()), static_cast<std::streamsize>(payload.size()));
+  get(first ? 16 : places_[entry - 1].offset + 4, before.bytes);
+  get(place.offset, head);
+  get(place.offset + head.size(), payload);
   if (!stream.good()) return Error{ErrorCode::io, fmt::format("{}: entry {} cannot be read", path, entry)};
   Reader reader(head);
   const bool size_right = reader.u32() == place.size;
-  reader.raw(32);
-  if (!size_right || reader.u32() != crc32c(ByteView(head).first(frame_head_size - 4))) {
+  const ByteView chain = reader.raw(before.bytes.size());
+  if (!size_right || reader.u32() != crc32c(ByteView(head).first(frame_head_size - 4)))
     return Error{ErrorCode::corrupt, fmt::format("{}: entry {}: its header changed", path, entry)};
-  }
+  const Digest after = next_chain(before, payload);
+  if (!std::equal(chain.begin(), chain.end(), after.bytes.begin()))
+    return Error{ErrorCode::corrupt, fmt::format("{}: entry {} or the one before changed", path, entry)};
   return payload;
 }
 

@@ -83,6 +83,7 @@ class SegmentLog {
   // Returns how many entries stay; the log may be opened then.
   [[nodiscard]] static Result<std::uint64_t> salvage(const std::string& folder, std::size_t payload_size_max,
                                                      const Replay& replay, const std::string& aside);
+  // corrupt when it is not what was appended: what happened to the file since open() is found here.
   [[nodiscard]] Result<Bytes> read(std::uint64_t entry) const;
   [[nodiscard]] std::uint64_t size() const { return places_.size(); }
 

@@ -20,6 +20,7 @@ enum class LedgerFlaw : std::uint8_t {
   lasting_power,        // power never expires
   second_conviction,    // one key is convicted as often as evidence is filed
   unlimited_refusals,   // records are refused on the ledger without end
+  unpaid_earner,        // the last of several earners of an epoch is left out of its rewards
 };
 
 #ifdef UFAB_LEDGER_FLAWS

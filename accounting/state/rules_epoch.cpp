@@ -111,6 +111,11 @@ void Transition::reward_work(Epoch& body, std::uint64_t ended) {
     merit_values.push_back(merit.merit);
     merit_total += merit.merit;
   }
+  if (planted(LedgerFlaw::unpaid_earner) && earners.size() > 1) {
+    merit_total -= merit_values.back();
+    earners.pop_back();
+    merit_values.pop_back();
+  }
   // Without verified work nothing is minted: emission pays for work.
   body.emission = earners.empty() ? 0 : hpos::emission(ended, s_.accounts_.minted(), p);
   body.treasury = part_ppm(body.emission, p.treasury_ppm);

@@ -40,6 +40,8 @@ struct Totals {
     sum.ledgers_damaged += report.ledgers_damaged;
     sum.disks_full += report.disks_full;
     sum.clocks_off += report.clocks_off;
+    sum.misdirected += report.misdirected;
+    sum.misdirected_found += report.misdirected_found;
     sum.messages += report.messages;
     sum.lies += report.lies;
     sum.evidence += report.evidence;
@@ -70,6 +72,8 @@ json::object to_json(const SeedRange& range, const Totals& totals) {
           {"ledgers_damaged", totals.sum.ledgers_damaged},
           {"stops_by_full_disk", totals.sum.disks_full},
           {"clocks_far_off", totals.sum.clocks_off},
+          {"writes_misdirected", totals.sum.misdirected},
+          {"misdirected_writes_found", totals.sum.misdirected_found},
           {"lies", totals.sum.lies},
           {"evidence", totals.sum.evidence},
           {"convictions", totals.sum.convictions},
@@ -101,6 +105,8 @@ void print_totals(const SeedRange& range, const Totals& totals) {
   std::printf("%llu vote logs and %llu ledgers damaged, %llu stops by a full disk, %llu clocks far off\n",
               number(sum.votes_damaged), number(sum.ledgers_damaged), number(sum.disks_full),
               number(sum.clocks_off));
+  std::printf("%llu writes went to the wrong place, %llu of them found at a restart\n",
+              number(sum.misdirected), number(sum.misdirected_found));
   const sim::BooksReport& books = sum.books;
   std::printf(
       "%llu jobs ordered, %llu settled; %llu receipts, %llu windows paid, %llu of them false and not drawn "

@@ -8,9 +8,10 @@
 // - verdicts: by who was drawn, who took no part; a good one only over true results; a bad one followed by
 //   one slash of each guilty;
 // - convictions: one for each key, of as much as genesis says;
-// - epochs: minted what the schedule says, if there was verified work; divided among the earners by the
-//   largest remainder of merit, which is made of the work of this epoch's verified settlements; seats have
-//   the power of what they earned and has not expired;
+// - epochs: minted what the schedule says, if there was verified work; divided among all who earned and
+//   nobody else by the largest remainder of merit, which is made of the work of this epoch's verified
+//   settlements, of the quality of its receipts, and of blocks, votes and seed shares done and missed; seats
+//   have the power of what they earned and has not expired;
 // - sequence numbers without gap or repetition, and no more refusals than an epoch allows;
 // - every account of the state has the balance that the records add up to, and what was minted less what was
 //   burned is the sum of all.
@@ -73,7 +74,9 @@ class Books {
     bool settled = false;
   };
   struct Org {
-    std::uint64_t verified_mflop = 0, good = 0, bad = 0;         // in the present epoch
+    // In the present epoch; good and bad are windows.
+    std::uint64_t verified_mflop = 0, good = 0, bad = 0;
+    std::uint64_t produced = 0, slots_missed = 0, votes = 0, votes_missed = 0;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> power;  // by epoch
   };
 
@@ -104,6 +107,7 @@ class Books {
   void on(OrgId org, const Vote& body);
   void on(OrgId org, const Cancel& body);
   void on(OrgId org, const EvidenceRecord& body);
+  void on(OrgId org, const SeedShareRecord& body);
   void on(OrgId org, const Validation& body);
   void on(OrgId org, const Verdict& body);
   void on(OrgId org, const Slash& body);
@@ -116,7 +120,11 @@ class Books {
   template <class Other>
   void on(OrgId, const Other&) {}
 
+  [[nodiscard]] OrgId leader(std::uint64_t view) const;
+  void count_duties(const BlockHeader& header);
+  [[nodiscard]] std::vector<Reward> earners(std::uint64_t ended) const;
   void check_rewards(std::uint64_t ended, const Epoch& body);
+  void check_reward(const Reward& got, const Reward& wanted, std::uint64_t amount);
   void end_power_epoch(std::uint64_t ended);
 
   ChainParams params_;
@@ -133,6 +141,10 @@ class Books {
   std::optional<PublicKey> accused_;        // by the last signed record
   std::vector<Reward> rewards_;             // since the last epoch record
   std::map<OrgId, std::uint64_t> refused_;  // in the present epoch
+  std::set<OrgId> shared_;                  // have filed their share of the next seed
+  std::vector<Seat> seats_;                 // in office
+  Digest seed_;                             // of the present epoch
+  std::uint64_t view_ = 0;                  // of the last block; 0: it began the epoch
   std::uint64_t height_ = 0;
   std::string finding_;
   BooksReport report_;

@@ -265,6 +265,7 @@ void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain)
   } else if (hashes_[height] != chain.head_hash()) {
     return violate(node, fmt::format("it has another block {} than others", height));
   }
+  if (begun_us_ == UINT64_MAX && lowest() >= founding_.log.size()) begun_us_ = time_us_;
   if (!chain.state().accounts().recount()) violate(node, "minted - burned is not the sum of all balances");
   if (first) keep_books(node, block, chain);
   for (const Bytes& encoding : block.records) {
@@ -276,7 +277,7 @@ void Cluster::on_final(std::size_t node, const Block& block, const Chain& chain)
     const auto waiting = waiting_.find(id);
     if (waiting == waiting_.end() || waiting->second.first != node) continue;
     ++report_.final_records;
-    report_.finality_us.push_back(time_us_ - waiting->second.second);
+    if (waiting->second.second >= begun_us_) report_.finality_us.push_back(time_us_ - waiting->second.second);
     waiting_.erase(waiting);
   }
 }
@@ -323,6 +324,10 @@ ClusterReport Cluster::run() {
   while (time_us_ < end && books_.open() > 0 && report_.violation.empty())
     run_until(std::min(end, time_us_ + second_us));
   if (books_.open() > 0) violate(witness, fmt::format("{} jobs do not settle", books_.open()));
+  for (const auto& node : nodes_) {
+    report_.misdirected += node->misdirected();
+    report_.misdirected_found += node->misdirected_found();
+  }
   report_.books = books_.report();
   report_.simulated_us = time_us_;
   std::sort(report_.finality_us.begin(), report_.finality_us.end());

@@ -54,12 +54,16 @@ struct ClusterReport {
   std::uint64_t crashes = 0, partitions = 0, messages = 0, bytes = 0;
   // Whole disks lost; vote logs and ledgers damaged; stops because a write did not fit; clocks far off.
   std::uint64_t disks_lost = 0, votes_damaged = 0, ledgers_damaged = 0, disks_full = 0, clocks_off = 0;
-  std::uint64_t lies = 0;      // messages that were withheld, damaged or repeated
-  std::uint64_t evidence = 0;  // come upon by honest nodes
+  std::uint64_t misdirected = 0, misdirected_found = 0;  // writes; restarts that found what they had done
+  std::uint64_t lies = 0;                                // messages that were withheld, damaged or repeated
+  std::uint64_t evidence = 0;                            // come upon by honest nodes
   std::uint64_t convictions = 0, seed_shares = 0;
   BooksReport books;
   std::uint64_t simulated_us = 0;
-  std::vector<std::uint64_t> finality_us;  // of records: from submission to final at that node, sorted
+  // Of records: from submission to final at that node, sorted. Only of those submitted once every node has a
+  // block: nodes start one after the other, and who proposes, or misses a proposal, before a quorum is up
+  // waits for a time-out.
+  std::vector<std::uint64_t> finality_us;
 };
 
 class Cluster {
@@ -148,6 +152,7 @@ class Cluster {
   std::vector<std::vector<std::uint64_t>> cut_until_us_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, What> due_;  // by time and order
   std::uint64_t time_us_ = 0, order_ = 0;
+  std::uint64_t begun_us_ = UINT64_MAX;  // when every node had a block after the founding
   std::uint64_t loss_percent_ = 0, duplicate_percent_ = 0;
   bool chaos_ = true;
   bool closing_ = false;         // nobody orders jobs any more

@@ -58,19 +58,24 @@ void Cluster::cut_network() {
 }
 
 // Once a run, if a quorum can do without that node: the whole disk or the vote log goes, and its key must
-// never vote again; or its clock runs so far off that nobody takes its blocks, or it nobody's.
+// never vote again; or its clock runs so far off that nobody takes its blocks, or it nobody's; or its disk
+// writes something to the wrong place, which it finds when it starts again.
 void Cluster::spare(std::size_t victim) {
   Node& node = *nodes_[victim];
   if (!options_.spare_one || liar_ != SIZE_MAX || spared_ != SIZE_MAX || !is_mended() || !node.is_up())
     return;
   if (node.chain().epoch() == nullptr || !quorum_without(member_of_[victim], *node.chain().epoch())) return;
   spared_ = victim;
-  const std::uint64_t how = rng_.below(3);
+  const std::uint64_t how = rng_.below(5);
   if (how == 0) {
     const auto off = static_cast<std::int64_t>(rng_.between(15 * second_us, 60 * second_us));
     skew_us_[victim] = rng_.one_in(2) ? off : -off;
     ++report_.clocks_off;
     return;
+  }
+  if (how > 2) {
+    node.misdirect_next(how == 3 ? DiskFile::votes : DiskFile::ledger);
+    return node.crash_soon(rng_.between(20, 400));
   }
   node.crash();
   ++report_.crashes;
@@ -117,7 +122,7 @@ void Cluster::handle(const Restart& event) {
   if (node.is_behind()) {
     const Node* farthest = nullptr;
     for (std::size_t other = 0; other < nodes_.size(); ++other) {
-      if (!honest(other) || !nodes_[other]->is_up()) continue;
+      if (!honest(other) || !nodes_[other]->is_up() || nodes_[other]->hides_damage()) continue;
       if (farthest == nullptr || farthest->log().size() < nodes_[other]->log().size())
         farthest = nodes_[other].get();
     }

@@ -10,10 +10,11 @@ namespace ufab::sim {
 
 namespace {
 
-constexpr std::array<LedgerFlaw, 9> flaws = {
-    LedgerFlaw::replayed_receipt, LedgerFlaw::inflated_work,       LedgerFlaw::own_judge,
-    LedgerFlaw::kept_escrow,      LedgerFlaw::rounding_that_mints, LedgerFlaw::missing_halving,
-    LedgerFlaw::lasting_power,    LedgerFlaw::second_conviction,   LedgerFlaw::unlimited_refusals};
+constexpr std::array<LedgerFlaw, 10> flaws = {LedgerFlaw::replayed_receipt,    LedgerFlaw::inflated_work,
+                                              LedgerFlaw::own_judge,           LedgerFlaw::kept_escrow,
+                                              LedgerFlaw::rounding_that_mints, LedgerFlaw::missing_halving,
+                                              LedgerFlaw::lasting_power,       LedgerFlaw::second_conviction,
+                                              LedgerFlaw::unlimited_refusals,  LedgerFlaw::unpaid_earner};
 
 }  // namespace
 
@@ -28,6 +29,7 @@ const std::vector<LedgerMutant>& ledger_mutants() {
       {"lasting-power", "power never expires"},
       {"second-conviction", "one key is convicted as often as evidence is filed"},
       {"unlimited-refusals", "records are refused on the ledger without end"},
+      {"unpaid-earner", "the last of several earners of an epoch is left out of its rewards"},
   };
   return list;
 }

@@ -36,21 +36,61 @@ Node::Node(std::size_t number, KeyPair key, std::vector<Bytes> log, const Replic
       around_(std::move(around)),
       founding_(log.size()),
       reported_(log.size()) {
-  for (Bytes& block : log) store(std::move(block));
+  for (const Bytes& block : log) store(block);
   log_synced_ = log_.size();
 }
 
-void Node::store(Bytes block) {
+void Node::store(const Bytes& block) {
   checks_.push_back(check_of(checks_.empty() ? Digest() : checks_.back(), block));
-  log_.push_back(std::move(block));
+  log_.push_back(written(DiskFile::ledger, block));
+}
+
+bool Node::is_whole(std::size_t height) const {
+  return check_of(height == 0 ? Digest() : checks_[height - 1], log_[height]) == checks_[height];
+}
+
+// What reaches the place that the bytes are meant for, which is the file's end.
+Bytes Node::written(DiskFile file, Bytes bytes) {
+  if (misdirect_ != file) return bytes;
+  const bool no_blocks = log_.size() == founding_, no_votes = !votes_ || votes_->empty();
+  if (no_blocks || no_votes) return bytes;
+  misdirect_.reset();
+  ++misdirected_;
+  overwrite(rng_.one_in(2) ? DiskFile::ledger : DiskFile::votes, bytes);
+  std::optional<std::size_t>& damaged = file == DiskFile::votes ? votes_damaged_at_ : ledger_damaged_at_;
+  const std::size_t end = file == DiskFile::votes ? votes_->size() : log_.size();
+  damaged = std::min(damaged.value_or(end), end);
+  return Bytes(bytes.size());
+}
+
+// From anywhere in the vote log or in the ledger's last blocks on, as far as the file reaches.
+void Node::overwrite(DiskFile file, const Bytes& bytes) {
+  if (file == DiskFile::votes) {
+    const std::size_t at = rng_.below(votes_->size()), size = std::min(bytes.size(), votes_->size() - at);
+    std::copy_n(bytes.begin(), size, votes_->begin() + static_cast<std::ptrdiff_t>(at));
+    votes_damaged_at_ = std::min(votes_damaged_at_.value_or(at), at);
+    return;
+  }
+  const std::size_t last = std::min(spoilt_last, log_.size() - founding_);
+  std::size_t height = log_.size() - rng_.between(1, last), at = rng_.below(log_[height].size());
+  ledger_damaged_at_ = std::min(ledger_damaged_at_.value_or(height), height);
+  for (const std::uint8_t byte : bytes) {
+    if (at == log_[height].size()) {
+      ++height;
+      at = 0;
+    }
+    if (height == log_.size()) return;
+    log_[height][at++] = byte;
+  }
 }
 
 void Node::load_chain() {
   std::size_t whole = 0;
-  for (Digest check; whole < log_.size(); ++whole) {
-    check = check_of(check, log_[whole]);
-    if (check != checks_[whole]) break;
-  }
+  while (whole < log_.size() && is_whole(whole)) ++whole;
+  if (ledger_damaged_at_ && *ledger_damaged_at_ < whole)
+    around_.violated(number_, "it took a damaged ledger for a whole one");
+  misdirected_found_ += ledger_damaged_at_ ? 1U : 0U;
+  ledger_damaged_at_.reset();
   // Of blocks that became final together nobody was told before all were there.
   while (whole > founding_ && wants_certificate(log_[whole - 1])) --whole;
   log_.resize(whole);
@@ -110,8 +150,9 @@ bool Node::lose_blocks() {
 bool Node::spoil_votes() {
   UFAB_ASSERT(!replica_);
   if (!votes_ || votes_synced_ == 0) return false;
-  (*votes_)[rng_.below(votes_synced_)] ^= static_cast<std::uint8_t>(1U << rng_.below(8));
-  votes_spoilt_ = true;
+  const std::size_t at = rng_.below(votes_synced_);
+  (*votes_)[at] ^= static_cast<std::uint8_t>(1U << rng_.below(8));
+  votes_damaged_at_ = at;
   return true;
 }
 
@@ -120,11 +161,15 @@ std::optional<std::vector<consensus::VoteRecord>> Node::load_votes() {
   if (!votes_) return std::nullopt;
   auto read = consensus::read_vote_log(*votes_);
   if (!read.ok()) {
-    if (!votes_spoilt_) around_.violated(number_, "its vote log does not hold: " + read.error().message);
+    if (!votes_damaged_at_) around_.violated(number_, "its vote log does not hold: " + read.error().message);
+    misdirected_found_ += misdirected_ > 0 ? 1U : 0U;
     votes_.reset();
     return std::nullopt;
   }
-  if (votes_spoilt_) around_.violated(number_, "it took a damaged vote log for a whole one");
+  // What was torn off at its end may have been damaged too: it was never synced.
+  if (votes_damaged_at_ && *votes_damaged_at_ < read->size)
+    around_.violated(number_, "it took a damaged vote log for a whole one");
+  votes_damaged_at_.reset();
   votes_->resize(read->size);
   votes_synced_ = read->size;
   writer_ = read->size == 0 ? consensus::VoteLogWriter() : consensus::VoteLogWriter(read->check);
@@ -161,6 +206,7 @@ void Node::crash() {
   while (log_.size() > log_synced_ && wants_certificate(log_.back())) log_.pop_back();
   checks_.resize(log_.size());
   log_synced_ = log_.size();
+  if (ledger_damaged_at_ && *ledger_damaged_at_ >= log_.size()) ledger_damaged_at_.reset();
   if (!votes_) return;
   votes_->resize(rng_.between(votes_synced_, votes_->size()));
 }
@@ -169,7 +215,7 @@ void Node::lose_disk(std::vector<Bytes> log) {
   UFAB_ASSERT(!replica_);
   log_.clear();
   checks_.clear();
-  for (Bytes& block : log) store(std::move(block));
+  for (const Bytes& block : log) store(block);
   log_synced_ = log_.size();
   votes_.reset();
   votes_floor_ = 0;
@@ -197,7 +243,7 @@ Status Node::keep_vote(const consensus::VoteRecord& record) {
     around_.violated(number_, "it votes without a log");
     return died();
   }
-  const Bytes bytes = writer_.append(record);
+  const Bytes bytes = written(DiskFile::votes, writer_.append(record));
   // On a full disk as much of it as there is room for.
   const std::size_t room = full_ ? rng_.below(bytes.size()) : bytes.size();
   votes_->insert(votes_->end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(room));
@@ -222,6 +268,7 @@ Status Node::renew_votes(const std::vector<consensus::VoteRecord>& records) {
     votes_->insert(votes_->end(), bytes.begin(), bytes.end());
   }
   votes_synced_ = votes_->size();
+  votes_damaged_at_.reset();
   return {};
 }
 
@@ -231,18 +278,18 @@ Status Node::append(std::vector<Block> blocks) {
   std::size_t kept = fails ? rng_.below(blocks.size() + 1) : blocks.size();
   while (kept > 0 && ufab::wants_certificate(blocks[kept - 1])) --kept;
   for (std::size_t i = 0; i < kept; ++i) {
-    Bytes encoded = encode_block(blocks[i]);
+    const Bytes encoded = encode_block(blocks[i]);
     if (!fails) {
       consensus::BlockRef place = chain_.place();
       const Status votes = chain_.check_finality(blocks[i], place, *options_.scheme);
       if (!votes.ok()) around_.violated(number_, "what became final does not hold: " + votes.error().message);
       auto applied = chain_.import(std::move(blocks[i]), Signatures::checked);
       if (!applied.ok()) return applied.error();
-      store(std::move(encoded));
+      store(encoded);
       reported_ = std::max<std::size_t>(reported_, applied->block.header.height + 1);
       around_.on_final(number_, applied->block, chain_);
     } else {
-      store(std::move(encoded));
+      store(encoded);
     }
   }
   if (!dying && rng_.one_in(4)) log_synced_ = log_.size();
@@ -258,6 +305,7 @@ Status Node::sync_chain() {
 
 Result<Bytes> Node::block(std::uint64_t height) const {
   if (height >= log_.size()) return Error{ErrorCode::not_found, fmt::format("block {}", height)};
+  if (!is_whole(height)) return Error{ErrorCode::corrupt, fmt::format("block {}", height)};
   return log_[height];
 }
 

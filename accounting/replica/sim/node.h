@@ -32,6 +32,8 @@ struct Surroundings {
   std::function<void(std::size_t node, const consensus::Evidence& evidence)> on_evidence;
 };
 
+enum class DiskFile : std::uint8_t { ledger, votes };
+
 class Node final : public ReplicaPorts {
  public:
   Node(std::size_t number, KeyPair key, std::vector<Bytes> log, const ReplicaOptions& options,
@@ -50,6 +52,14 @@ class Node final : public ReplicaPorts {
   [[nodiscard]] bool lose_blocks();
   [[nodiscard]] bool spoil_votes();
   void fill_disk(bool full) { full_ = full; }
+  // The next write to that file lands elsewhere, within what is there of the one or the other file. Where it
+  // belongs are zeros, and nobody is told.
+  void misdirect_next(DiskFile file) { misdirect_ = file; }
+  // A block would be missing after a restart.
+  [[nodiscard]] bool hides_damage() const { return ledger_damaged_at_.has_value(); }
+  // Writes that were misdirected, and restarts that found what they had done.
+  [[nodiscard]] std::uint64_t misdirected() const { return misdirected_; }
+  [[nodiscard]] std::uint64_t misdirected_found() const { return misdirected_found_; }
   [[nodiscard]] bool is_up() const { return replica_ != nullptr; }
   // It died in its last call, or its disk refused a write; the caller must crash() it.
   [[nodiscard]] bool is_dying() const { return dead_ || stopped_; }
@@ -89,7 +99,10 @@ class Node final : public ReplicaPorts {
  private:
   [[nodiscard]] bool dies();
   [[nodiscard]] Status refused();
-  void store(Bytes block);
+  void store(const Bytes& block);
+  [[nodiscard]] bool is_whole(std::size_t height) const;
+  [[nodiscard]] Bytes written(DiskFile file, Bytes bytes);
+  void overwrite(DiskFile file, const Bytes& bytes);
   void load_chain();
   void report(const Block& block);
   [[nodiscard]] std::optional<std::vector<consensus::VoteRecord>> load_votes();
@@ -119,9 +132,12 @@ class Node final : public ReplicaPorts {
   std::size_t reported_ = 0;    // blocks that on_final was called for
   std::optional<Bytes> votes_ = Bytes();
   std::size_t votes_synced_ = 0;
-  bool votes_spoilt_ = false;
+  // The first byte of the vote log and the first block of the ledger that are not what was written.
+  std::optional<std::size_t> votes_damaged_at_, ledger_damaged_at_;
   std::uint64_t votes_floor_ = 0;  // height up to which votes were dropped
   bool full_ = false;
+  std::optional<DiskFile> misdirect_;
+  std::uint64_t misdirected_ = 0, misdirected_found_ = 0;
 };
 
 }  // namespace ufab::sim

@@ -194,6 +194,28 @@ TEST(SegmentLog, AChangedLengthIsCorruptionAndNotATornTail) {
             "0000000000000000.seg: entry 1: the frame's header does not match its checksum");
 }
 
+TEST(SegmentLog, WhatChangesUnderAnOpenLogIsNotReadAsWhatWasAppended) {
+  const Folder folder;
+  fill(folder.path("log"), 20, 400);
+  const auto log = SegmentLog::open(folder.path("log"), 400, 4096, nothing);
+  ASSERT_TRUE(log.ok());
+  // In a segment of several, so that one of them follows its head and the others a frame.
+  const std::string path = segments(folder.path("log"))[0];
+  const Bytes whole = *read_file(path, 1 << 20);
+  std::size_t at = 52;
+  for (std::size_t n = 0; n < 3; ++n) {
+    for (std::size_t end = at + 40 + entry(n).size(); at < end; ++at) {
+      Bytes bytes = whole;
+      bytes[at] ^= 0x10;
+      std::ofstream(path, std::ios::binary)
+          .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+      ASSERT_FALSE(log->read(n).ok()) << "entry " << n << ", byte " << at;
+      EXPECT_EQ(log->read(n).error().code, ErrorCode::corrupt);
+      EXPECT_EQ(*log->read(8), entry(8)) << "in another segment";
+    }
+  }
+}
+
 TEST(SegmentLog, AMissingOrShortenedSegmentInTheMiddleIsCorruption) {
   const Folder folder;
   fill(folder.path("log"), 12, 400);

@@ -54,6 +54,21 @@ TEST(ReplicaCluster, FewRecordsWaitForTheBlockBeforeAndShareOne) {
   EXPECT_LT(p99(gathered), p99(at_once) + ReplicaOptions().gather_ms * 1000);
 }
 
+TEST(ReplicaCluster, JobsAndAProviderThatSpamsDelayNobodysRecords) {
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    ClusterOptions options;
+    options.faults = false;
+    options.lies = Lies::never;
+    options.chaos_s = 20;
+    const ClusterReport report = Cluster(seed, options).run();
+    EXPECT_EQ(report.violation, "");
+    EXPECT_GT(report.books.refusals, 64u) << "the cheat has spammed";
+    ASSERT_GT(report.finality_us.size(), 300u);
+    // Less than a view may last: none was skipped while a client waited.
+    EXPECT_LT(report.finality_us[report.finality_us.size() * 99 / 100], 300'000u) << "seed " << seed;
+  }
+}
+
 TEST(ReplicaCluster, TheSameSeedIsTheSameRun) {
   ClusterOptions options;
   options.chaos_s = 20;
@@ -102,6 +117,8 @@ TEST(ReplicaCluster, ChaosBreaksNothing) {
     sum.ledgers_damaged += report.ledgers_damaged;
     sum.disks_full += report.disks_full;
     sum.clocks_off += report.clocks_off;
+    sum.misdirected += report.misdirected;
+    sum.misdirected_found += report.misdirected_found;
     sum.lies += report.lies;
     sum.evidence += report.evidence;
     sum.convictions += report.convictions;
@@ -115,6 +132,7 @@ TEST(ReplicaCluster, ChaosBreaksNothing) {
       sum.partitions, sum.disks_lost, sum.lies, sum.evidence, sum.convictions);
   std::printf("%lu vote logs and %lu ledgers damaged, %lu stops by a full disk, %lu clocks far off\n",
               sum.votes_damaged, sum.ledgers_damaged, sum.disks_full, sum.clocks_off);
+  std::printf("%lu writes misdirected, found %lu times\n", sum.misdirected, sum.misdirected_found);
   const BooksReport& books = sum.books;
   std::printf(
       "%lu jobs, %lu receipts, %lu windows paid, %lu of them false; %lu good verdicts, %lu bad, %lu slashes; "
@@ -123,8 +141,9 @@ TEST(ReplicaCluster, ChaosBreaksNothing) {
       books.verdicts_bad, books.slashes, books.refusals, books.rewards);
   for (const std::uint64_t happened :
        {sum.crashes, sum.partitions, sum.disks_lost, sum.votes_damaged, sum.ledgers_damaged, sum.disks_full,
-        sum.clocks_off, sum.lies, sum.evidence, books.settled, books.windows_paid, books.verdicts_good,
-        books.verdicts_bad, books.slashes, books.refusals, books.rewards})
+        sum.clocks_off, sum.misdirected, sum.misdirected_found, sum.lies, sum.evidence, books.settled,
+        books.windows_paid, books.verdicts_good, books.verdicts_bad, books.slashes, books.refusals,
+        books.rewards})
     EXPECT_GT(happened, 0u) << "a fault that never happened shows nothing";
 }
 

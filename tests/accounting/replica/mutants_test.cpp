@@ -33,6 +33,7 @@ TEST(LedgerMutants, EachIsFoundWithin200Seeds) {
       {"lasting-power", "what it earned lately is"},
       {"second-conviction", "was convicted twice"},
       {"unlimited-refusals", "more often than an epoch allows"},
+      {"unpaid-earner", "left out of its rewards"},
   };
   std::uint64_t farthest = 0;
   for (const LedgerMutant& mutant : ledger_mutants()) {
