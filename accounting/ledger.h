@@ -115,8 +115,8 @@ class Ledger {
   // durable here a moment later (a quorum has them on its disks, with its votes), or when sync() returns.
   [[nodiscard]] Status append_final(std::vector<Block> blocks);
   [[nodiscard]] Status sync();
-  // For a record that others put into a block: its outcome once it is final here (at once, if it is already),
-  // or when turn_away() says that it never will be.
+  // For a record that others put into a block: its outcome once it becomes final here, or when turn_away()
+  // says that it never will.
   class Expectation {
    public:
     ~Expectation();
@@ -136,6 +136,8 @@ class Ledger {
   // It must not outlive the ledger.
   [[nodiscard]] std::unique_ptr<Expectation> expect(const RecordId& id);
   void turn_away(const RecordId& id, const Error& why);
+  // Of a record that is final here already; empty if it is not. Waits until the index has what came before.
+  [[nodiscard]] std::optional<Result<SubmitOutcome>> outcome_of(const RecordId& id) const;
   // not_found past the head, unavailable while history() lacks it.
   [[nodiscard]] Result<Bytes> block(std::uint64_t height) const;
   [[nodiscard]] Head head() const;

@@ -129,13 +129,13 @@ Status Ledger::import_blocks(const std::vector<Bytes>& encoded_blocks) {
 
 std::unique_ptr<Ledger::Expectation> Ledger::expect(const RecordId& id) {
   std::unique_ptr<Expectation> expectation(new Expectation(*impl_, id));
-  {
-    const std::lock_guard guard(impl_->expected_mutex);
-    impl_->expected.emplace(id, expectation.get());
-  }
-  // It may have become final before anybody expected it.
-  if (const auto outcome = impl_->known(id)) impl_->tell(id, *outcome);
+  const std::lock_guard guard(impl_->expected_mutex);
+  impl_->expected.emplace(id, expectation.get());
   return expectation;
+}
+
+std::optional<Result<SubmitOutcome>> Ledger::outcome_of(const RecordId& id) const {
+  return impl_->known(id);
 }
 
 Ledger::Expectation::~Expectation() {

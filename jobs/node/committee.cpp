@@ -174,9 +174,13 @@ Result<SubmitOutcome> Committee::admit(PooledRecord record, std::uint64_t timeou
   if (!started_) return not_yet();
   const RecordId id = record.id;
   const auto expectation = ledger_.expect(id);
-  if (auto outcome = expectation->wait(0)) return *outcome;
-  UFAB_TRY(replica_->admit(std::move(record), now_us()));
+  const Status admitted = replica_->admit(std::move(record), now_us());
   guard.unlock();
+  if (!admitted.ok()) {
+    // Perhaps it was submitted before and went through.
+    if (auto outcome = ledger_.outcome_of(id)) return *outcome;
+    return admitted.error();
+  }
   wake();
   if (auto outcome = expectation->wait(timeout_ms)) return *outcome;
   return Error{ErrorCode::timeout,

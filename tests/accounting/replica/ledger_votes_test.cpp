@@ -232,8 +232,10 @@ TEST_F(VotedLedger, ARecordIsExpectedUntilItsBlockIsFinal) {
   if (outcome->ok()) {
     EXPECT_EQ((*outcome)->height, at - 1);
   }
-  const auto late = ledger->expect(*id);
-  ASSERT_TRUE(late->wait(0)) << "it is on the chain already";
+  EXPECT_FALSE(ledger->expect(*id)->wait(0)) << "it will not become final again";
+  ASSERT_TRUE(ledger->outcome_of(*id));
+  EXPECT_EQ(ledger->outcome_of(*id)->ok(), outcome->ok());
+  EXPECT_FALSE(ledger->outcome_of(sha256("another")));
 }
 
 }  // namespace
