@@ -45,7 +45,9 @@ TEST(Crash, KillingTheLedgerAtAnyOfItsWritesLosesNothingAcknowledged) {
     finished = run.finished;
     if (!finished) ++deaths;
     const std::size_t acknowledged = run.acknowledged.size();
-    if (finished) EXPECT_EQ(acknowledged, std::size_t{records_count});
+    if (finished) {
+      EXPECT_EQ(acknowledged, std::size_t{records_count});
+    }
     // Whatever is left opens (or can be founded again), and holds all that was acknowledged.
     const KeyPair key = key_of(1);
     auto ledger = Ledger::open(options_in(folder.path("l")), &key);

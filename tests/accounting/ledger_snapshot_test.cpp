@@ -302,7 +302,9 @@ TEST(LedgerSnapshot, KillingItAtAnyOfItsWritesLosesNoBlockThatItHadTaken) {
     if (taken > 0) {
       EXPECT_GE(ledger.head().height, shared.base + taken) << "at write " << at;
     }
-    if (finished) EXPECT_GE(ledger.head().height, shared.base + 5);
+    if (finished) {
+      EXPECT_GE(ledger.head().height, shared.base + 5);
+    }
     if (ledger.head().height == 0) {
       ASSERT_TRUE(begin(ledger, shared.offer).ok()) << "at write " << at;
     }
