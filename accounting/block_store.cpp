@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "accounting/chain/preparation.h"
 #include "fabric/base/parallel.h"
 
 namespace ufab {
@@ -173,23 +174,37 @@ Status BlockStore::take_in(std::vector<PreparedBlock> blocks, Durable durable,
 
 namespace {
 
-// Blocks of one epoch, of which the last has a certificate.
+// Blocks of one epoch, of which the last has a certificate. A block is checked in pieces, its votes are the
+// last: whole blocks would leave processors without work at the end of each answer.
 Status check_and_take_part(std::span<Block> blocks, const std::vector<FinalityCheck>& checks,
                            const std::function<Status(std::vector<PreparedBlock>)>& take) {
-  std::vector<PreparedBlock> prepared(blocks.size());
+  std::vector<BlockPreparation> preparations;
   std::vector<Status> votes(blocks.size());
+  std::vector<std::pair<std::size_t, std::size_t>> pieces;  // block, and piece of it
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    preparations.emplace_back(std::move(blocks[i]));
+    for (std::size_t piece = 0; piece <= preparations[i].pieces(); ++piece) pieces.emplace_back(i, piece);
+  }
   const consensus::Ed25519Scheme scheme;
-  const auto check = [&](std::size_t i) {
-    prepared[i] = prepare_block(std::move(blocks[i]));
-    votes[i] = checks[i].run(prepared[i].block, scheme);
+  const auto is_last = [&](std::size_t at) {
+    return pieces[at].second == preparations[pieces[at].first].pieces();
+  };
+  const auto check = [&](std::size_t at) {
+    const auto [i, piece] = pieces[at];
+    if (is_last(at))
+      votes[i] = checks[i].run(preparations[i].block(), scheme);
+    else
+      preparations[i].work(piece);
   };
   Status status;
   std::vector<PreparedBlock> final_ones;
-  in_parallel_in_order(blocks.size(), check, [&](std::size_t i) {
+  in_parallel_in_order(pieces.size(), check, [&](std::size_t at) {
+    if (!is_last(at)) return true;
+    const std::size_t i = pieces[at].first;
     status = votes[i];
     if (!status.ok()) return false;
-    const bool certified = !wants_certificate(prepared[i].block);
-    final_ones.push_back(std::move(prepared[i]));
+    const bool certified = !wants_certificate(preparations[i].block());
+    final_ones.push_back(std::move(preparations[i]).finish());
     if (certified) status = take(std::exchange(final_ones, {}));
     return status.ok();
   });

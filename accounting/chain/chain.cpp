@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
+#include "accounting/chain/preparation.h"
 #include "fabric/base/merkle.h"
 
 namespace ufab {
@@ -13,6 +16,8 @@ static_assert(seats_limit == consensus::validators_max);
 // Signed records stop being added here, so that what they derive still fits in block_size_max.
 constexpr std::size_t signed_size_max = 4U << 20;
 constexpr std::size_t signed_count_max = 4096;
+// Some milliseconds of checking signatures.
+constexpr std::size_t piece_records = 64;
 
 Error in_block(std::uint64_t height, std::size_t position, const char* type, const std::string& why) {
   return {ErrorCode::corrupt, fmt::format("block {} record {} ({}): {}", height, position, type, why)};
@@ -261,34 +266,60 @@ Status Chain::check_finality(const Block& block, consensus::BlockRef& place,
   return {};
 }
 
-PreparedBlock prepare_block(Block block, Signatures signatures) {
-  PreparedBlock done;
-  done.block = std::move(block);
-  done.signatures = signatures;
-  const BlockHeader& header = done.block.header;
-  if (header.height == 0) return done;
-  if (signatures == Signatures::check &&
+BlockPreparation::BlockPreparation(Block block, Signatures signatures)
+    : block_(std::move(block)),
+      signatures_(signatures),
+      leaves_(block_.records.size()),
+      pieces_(std::max<std::size_t>(1, (block_.records.size() + piece_records - 1) / piece_records)) {}
+
+Status BlockPreparation::check(std::size_t position, Record& record) const {
+  const std::uint64_t height = block_.header.height;
+  const Bytes& encoding = block_.records[position];
+  auto decoded = decode_record(encoding);
+  if (!decoded.ok()) return in_block(height, position, "?", decoded.error().message);
+  record = *std::move(decoded);
+  if (signatures_ == Signatures::check && !record_type_derived(record.type()) &&
+      !verify_record(block_.header.chain_id, record, encoding))
+    return in_block(height, position, record_type_name(record.type()), "the signature is wrong");
+  return {};
+}
+
+void BlockPreparation::work(std::size_t number) {
+  Piece& piece = pieces_[number];
+  const BlockHeader& header = block_.header;
+  if (header.height == 0) return;
+  if (number == 0 && signatures_ == Signatures::check &&
       !verify(header.producer_key, header_signing_digest(header).view(), header.signature)) {
-    done.status = in_block(header.height, "its signature is wrong");
-    return done;
+    piece.status = in_block(header.height, "its signature is wrong");
+    return;
   }
-  done.records.reserve(done.block.records.size());
-  for (std::size_t i = 0; i < done.block.records.size(); ++i) {
-    const Bytes& encoding = done.block.records[i];
-    auto record = decode_record(encoding);
-    if (!record.ok()) {
-      done.status = in_block(header.height, i, "?", record.error().message);
-      return done;
-    }
-    if (signatures == Signatures::check && !record_type_derived(record->type()) &&
-        !verify_record(header.chain_id, *record, encoding)) {
-      done.status = in_block(header.height, i, record_type_name(record->type()), "the signature is wrong");
-      return done;
-    }
-    done.records.push_back(std::move(record).value());
+  const std::size_t first = number * piece_records;
+  const std::size_t end = std::min(first + piece_records, block_.records.size());
+  piece.records.resize(end - first);
+  for (std::size_t i = first; i < end && piece.status.ok(); ++i) {
+    piece.status = check(i, piece.records[i - first]);
+    leaves_[i] = merkle::leaf_hash(block_.records[i]);
   }
-  done.record_root = merkle::root(record_leaves(done.block.records));
+}
+
+PreparedBlock BlockPreparation::finish() && {
+  PreparedBlock done;
+  done.block = std::move(block_);
+  done.signatures = signatures_;
+  if (done.block.header.height == 0) return done;
+  for (Piece& piece : pieces_) {
+    done.status = piece.status;
+    if (!done.status.ok()) return done;
+    std::move(piece.records.begin(), piece.records.end(), std::back_inserter(done.records));
+  }
+  done.record_root = merkle::root(leaves_);
   return done;
+}
+
+PreparedBlock prepare_block(Block block, Signatures signatures) {
+  BlockPreparation preparation(std::move(block), signatures);
+  for (std::size_t i = 0; i < preparation.pieces(); ++i) preparation.work(i);
+  return std::move(preparation).finish();
 }
 
 Result<AppliedBlock> Chain::import(Block block, Signatures signatures) {
