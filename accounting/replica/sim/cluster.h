@@ -32,6 +32,8 @@
 namespace ufab::sim {
 
 enum class Lies { never, sometimes, always };  // sometimes: in every second run
+// What befalls a validator that a quorum can do without; not while another lies.
+enum class Misfortune { none, any, misdirected };
 
 struct ClusterOptions {
   std::size_t validators = 4;
@@ -39,7 +41,7 @@ struct ClusterOptions {
   std::uint64_t calm_s = 180;  // at most; progress ends it
   std::uint64_t records_per_second = 20;
   bool faults = true;
-  bool spare_one = true;  // a validator that a quorum can do without is lost; not while another lies
+  Misfortune misfortune = Misfortune::any;
   Lies lies = Lies::sometimes;
   bool jobs = true;  // and somebody who cheats at them
   std::uint64_t delay_min_us = 1'000, delay_max_us = 50'000;

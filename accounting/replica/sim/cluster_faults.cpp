@@ -62,11 +62,13 @@ void Cluster::cut_network() {
 // writes something to the wrong place, which it finds when it starts again.
 void Cluster::spare(std::size_t victim) {
   Node& node = *nodes_[victim];
-  if (!options_.spare_one || liar_ != SIZE_MAX || spared_ != SIZE_MAX || !is_mended() || !node.is_up())
+  if (options_.misfortune == Misfortune::none || liar_ != SIZE_MAX || spared_ != SIZE_MAX || !is_mended() ||
+      !node.is_up())
     return;
   if (node.chain().epoch() == nullptr || !quorum_without(member_of_[victim], *node.chain().epoch())) return;
   spared_ = victim;
-  const std::uint64_t how = rng_.below(5);
+  const std::uint64_t how =
+      options_.misfortune == Misfortune::misdirected ? 3 + rng_.below(2) : rng_.below(5);
   if (how == 0) {
     const auto off = static_cast<std::int64_t>(rng_.between(15 * second_us, 60 * second_us));
     skew_us_[victim] = rng_.one_in(2) ? off : -off;
