@@ -33,7 +33,7 @@ namespace ufab::sim {
 
 enum class Lies { never, sometimes, always };  // sometimes: in every second run
 // What befalls a validator that a quorum can do without; not while another lies.
-enum class Misfortune { none, any, misdirected };
+enum class Misfortune { none, any, clock, votes, disk, misdirected };
 
 struct ClusterOptions {
   std::size_t validators = 4;

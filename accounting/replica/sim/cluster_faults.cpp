@@ -1,5 +1,6 @@
 // What goes wrong in a simulated cluster's network, disks and clocks.
 #include <algorithm>
+#include <array>
 
 #include "accounting/replica/sim/cluster.h"
 
@@ -67,21 +68,24 @@ void Cluster::spare(std::size_t victim) {
     return;
   if (node.chain().epoch() == nullptr || !quorum_without(member_of_[victim], *node.chain().epoch())) return;
   spared_ = victim;
-  const std::uint64_t how =
-      options_.misfortune == Misfortune::misdirected ? 3 + rng_.below(2) : rng_.below(5);
-  if (how == 0) {
+  Misfortune what = options_.misfortune;
+  if (what == Misfortune::any) {
+    constexpr std::array all{Misfortune::clock, Misfortune::votes, Misfortune::disk, Misfortune::misdirected};
+    what = all[rng_.below(all.size())];
+  }
+  if (what == Misfortune::clock) {
     const auto off = static_cast<std::int64_t>(rng_.between(15 * second_us, 60 * second_us));
     skew_us_[victim] = rng_.one_in(2) ? off : -off;
     ++report_.clocks_off;
     return;
   }
-  if (how > 2) {
-    node.misdirect_next(how == 3 ? DiskFile::votes : DiskFile::ledger);
+  if (what == Misfortune::misdirected) {
+    node.misdirect_next(rng_.one_in(2) ? DiskFile::votes : DiskFile::ledger);
     return node.crash_soon(rng_.between(20, 400));
   }
   node.crash();
   ++report_.crashes;
-  if (how == 1 && node.spoil_votes()) {
+  if (what == Misfortune::votes && node.spoil_votes()) {
     ++report_.votes_damaged;
   } else {
     node.lose_disk(founding_.log);
