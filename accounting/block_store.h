@@ -13,7 +13,8 @@
 
 namespace ufab {
 
-// When stored blocks are durable: when the call returns, or before the index has committed them.
+// When stored blocks are durable: when the call returns; or before the index has committed them, and where
+// there is none after later_sync()->sync() alone.
 enum class Durable : bool { now, soon };
 
 class BlockStore {

@@ -16,7 +16,7 @@
 //
 // A leader that has records proposes at once; but while they are few it waits for the block before to be
 // final, gather_ms at most, and settle_ms more: whoever waited for that block sends the next record then.
-// What a block costs (some eight signature checks and two or three syncs at every validator, a certificate in
+// What a block costs (some six signature checks and two or three syncs at every validator, a certificate in
 // the chain for ever) is shared by the records that come meanwhile.
 //
 // So while records wait nobody waits for a leader as long as for an idle one: a view is over (the core's view

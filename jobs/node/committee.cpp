@@ -177,7 +177,8 @@ Result<SubmitOutcome> Committee::admit(PooledRecord record, std::uint64_t timeou
   const Status admitted = replica_->admit(std::move(record), now_us());
   guard.unlock();
   if (!admitted.ok()) {
-    // Perhaps it was submitted before and went through.
+    // Perhaps it was submitted before and went through, a moment ago or long since.
+    if (auto outcome = expectation->wait(0)) return *outcome;
     if (auto outcome = ledger_.outcome_of(id)) return *outcome;
     return admitted.error();
   }

@@ -210,6 +210,10 @@ void receipts(const std::string& folder) {
 // With arguments only those parts: receipts, validators, chain, snapshot.
 int main(int count, char** arguments) {
   const std::vector<std::string> parts(arguments + 1, arguments + count);
+  for (const std::string& part : parts) {
+    if (part != "receipts" && part != "validators" && part != "chain" && part != "snapshot")
+      fail("no part " + part);
+  }
   const auto wanted = [&](const char* part) {
     return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
   };
